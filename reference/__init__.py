@@ -1,0 +1,1 @@
+"""The document's mathematics in NumPy, and what it means to agree with it."""

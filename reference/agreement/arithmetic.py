@@ -1,0 +1,108 @@
+"""Arithmetic: what a conforming floating-point machine may do.
+
+Each figure is a promise of the number format or of a library's documentation, never a
+fit to observed errors. The standard model (Higham, *Accuracy and Stability of Numerical
+Algorithms*, 2nd ed., section 2.2): fl(x op y) = (x op y)(1 + d), |d| <= u.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+#: The arithmetic that the reference itself is evaluated in.
+FLOAT64_ROUNDOFF = 2.0**-53
+
+#: exp, log, sin, cos, in units in the last place: the worst that a library in use documents.
+#: Intel SVML inside NumPy at most 4 (numpy#19478); NumPy float32 log 3.83 (numpy#13134);
+#: JAX log 1.5, sin 2.5 (its accuracy page); CUDA 2; SLEEF in PyTorch 1.
+FUNCTION_ULPS = 4.0
+#: exp in float32, likewise: NumPy 2.52 (numpy#13134), JAX 2.0, CUDA 2, SLEEF 1.
+FLOAT32_EXP_ULPS = 2.52
+#: A quotient as XLA computes it on a CPU: x * fl(1 / y), two roundings.
+DIVISION_ROUNDINGS = 2
+#: CUDA's div.full.f32, which Triton and XLA use: 2 ulps, each at most 2u relative.
+ACCELERATOR_DIVISION_ROUNDINGS = 4
+
+
+class Unbounded(ValueError):
+    """No finite bound exists: an operation may divide by zero, overflow, or take log of 0."""
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """What a port's dtype, device and precision settings promise.
+
+    Attributes:
+        name: the dtype's name.
+        roundoff: u, half the distance from 1 to the next number.
+        smallest_normal: results below it may be flushed to zero.
+        largest: the largest finite number.
+        product_input_roundoff: relative rounding of the inputs of matrix products
+            (TF32 2**-11, bfloat16 2**-8; 0 for none).
+        exp_ulps: worst error of exp.
+        division_roundings: how many roundings a quotient may cost.
+    """
+
+    name: str
+    roundoff: float
+    smallest_normal: float
+    largest: float
+    product_input_roundoff: float = 0.0
+    exp_ulps: float = FUNCTION_ULPS
+    division_roundings: int = DIVISION_ROUNDINGS
+
+    @property
+    def unit(self) -> float:
+        """One rounding in the port and one in the float64 reference, together."""
+        return self.roundoff + FLOAT64_ROUNDOFF
+
+    @property
+    def exp(self) -> float:
+        """Relative error of exp: an ulp is at most 2u relative."""
+        return 2 * self.exp_ulps * self.roundoff + 2 * FUNCTION_ULPS * FLOAT64_ROUNDOFF
+
+    @property
+    def function(self) -> float:
+        """Relative error of log, sin or cos, likewise."""
+        return 2 * FUNCTION_ULPS * self.unit
+
+    @property
+    def division(self) -> float:
+        """Relative error of one division."""
+        return self.gamma(self.division_roundings)
+
+    def gamma(self, n: int) -> float:
+        """gamma_n = nu / (1 - nu), the error constant of n roundings (Higham, Lemma 3.1)."""
+        if n * self.unit >= 0.5:
+            raise Unbounded(
+                f"{n} roundings in {self.name} have no useful bound (n*u = {n * self.unit:.2g}); "
+                "use a wider dtype or fewer examples."
+            )
+        return n * self.unit / (1 - n * self.unit)
+
+    def dot(self, n: int) -> float:
+        """Relative error of a dot product of length n, against |a|.|b|, rounded inputs included."""
+        rounded_inputs = (1 + self.product_input_roundoff) ** 2 - 1
+        return self.gamma(n) * (1 + rounded_inputs) + rounded_inputs
+
+    def constant(self, c: float) -> float:
+        """How far the machine's copy of the constant c may be off: nothing if it holds c exactly."""
+        mantissa = math.frexp(c)[0]
+        return 0.0 if (mantissa / self.roundoff).is_integer() else self.roundoff * abs(c)
+
+    def on_accelerator(self) -> "Arithmetic":
+        """The same number format on a GPU, whose division promises less."""
+        return replace(self, division_roundings=ACCELERATOR_DIVISION_ROUNDINGS)
+
+    def with_product_inputs(self, roundoff: float) -> "Arithmetic":
+        """The same machine, with the inputs of matrix products rounded first."""
+        return replace(self, product_input_roundoff=roundoff)
+
+
+FLOAT64 = Arithmetic("float64", 2.0**-53, 2.0**-1022, 2.0**1023 * (2 - 2.0**-52))
+FLOAT32 = Arithmetic(
+    "float32", 2.0**-24, 2.0**-126, 2.0**127 * (2 - 2.0**-23), exp_ulps=FLOAT32_EXP_ULPS
+)
+BFLOAT16 = Arithmetic("bfloat16", 2.0**-8, 2.0**-126, 2.0**127 * (2 - 2.0**-7))
+FLOAT16 = Arithmetic("float16", 2.0**-11, 2.0**-14, 65504.0)
+
+ARITHMETICS = {a.name: a for a in (FLOAT64, FLOAT32, BFLOAT16, FLOAT16)}
