@@ -80,22 +80,33 @@ def next_params(model: str, trace: Mapping[str, Array]) -> dict[str, Array]:
     return {name: trace[f"{name}_next"] for name in PARAMETERS[model]}
 
 
-def overflow_message(trace: Mapping[str, Array], at: str) -> str:
-    """One sentence on which score took the document's softmax out of range."""
+def overflow_message(trace: Mapping[str, Array], at: str, y: Plain) -> str:
+    """Which score took the document's softmax out of range, and what to do about it."""
+    dtype, smaller = trace_dtype(trace), "smaller weights, data or step size"
     if "scores" not in trace:
-        return f"{at}: the pre-activations overflow {trace_dtype(trace)}; use smaller weights or data."
-    scores = np.asarray(trace["scores"])
-    limit = np.log(np.finfo(scores.dtype).max)
-    row, column = np.unravel_index(np.argmax(np.abs(scores)), scores.shape)
-    what = f"score [{row}, {column}] is {scores[row, column]:.6g}"
-    if scores.max() > limit - np.log(scores.shape[1]):
-        why = f"and exp overflows {scores.dtype} past {limit:.2f}"
-    else:
-        why = f"so far from the others that a probability underflows to 0 in {scores.dtype}"
+        return f"{at}: the pre-activations overflow {dtype}; use smaller weights or data."
+    if "correct_logprobs" in trace:
+        return f"{at}: {dtype} overflows after {list(trace)[-1]}; use {smaller}."
+    row, column, why = culprit(trace, y)
+    score = np.asarray(trace["scores"])[row, column]
     return (
-        f"{at}: {what}, {why}: the document's softmax does not shift by the maximum. "
-        "Use smaller weights, data or step size."
+        f"{at}: score [{row}, {column}] is {score:.6g}, {why} {dtype}: the document's softmax "
+        f"does not shift by the maximum. Use {smaller}."
     )
+
+
+def culprit(trace: Mapping[str, Array], y: Plain) -> tuple[int, int, str]:
+    """The row and column of the score at fault, and why."""
+    scores = np.asarray(trace["scores"])
+    if "probs" in trace:  # -log(0)
+        row = int(np.argmin(np.asarray(trace["probs"])[range(len(y)), y]))
+        return row, int(y[row]), "so far below the others that its probability underflows to 0 in"
+    limit, best = np.log(np.finfo(scores.dtype).max), scores.max(axis=1)
+    row = int(np.argmax(best))
+    why = f"and exp past {limit:.2f} overflows"
+    if best[row] < limit - np.log(scores.shape[1]):  # no overflow, so 0/0
+        row, why = int(np.argmin(best)), "the best of its row, whose exp all underflow to 0 in"
+    return row, int(np.argmax(scores[row])), why
 
 
 def trace_dtype(trace: Mapping[str, Array]) -> np.dtype:

@@ -94,7 +94,7 @@ def _run(model, params, q, step_size, tap, at):
         raise Unbounded(f"{at}: {why}") from None
     except FloatingPointError:
         values = {n: q[n].value for n in QUANTITIES[model] if n in q}
-        raise Unbounded(overflow_message(values, at)) from None
+        raise Unbounded(overflow_message(values, at, q["y"])) from None
     return {name: q[name] for name in QUANTITIES[model] if name in q}
 
 

@@ -52,6 +52,15 @@ def correct_logprobs_from_scores(computed, q):
     return -log_softmax(q)[range(q["X"].shape[0]), q["y"]]
 
 
+def correct_logprobs_from_logsumexp(computed, q):
+    """logsumexp(scores) - score of the right class, as optax has it: rounded at the scores' size."""
+    right_class = (range(q["X"].shape[0]), q["y"])
+    scores = q["scores"]
+    top = Rounded(np.max(scores.value, axis=1, keepdims=True), 0.0, scores.arithmetic)
+    logsumexp = top + np.log(np.sum(np.exp(shifted_scores(q)), axis=1, keepdims=True))
+    return (logsumexp - scores)[right_class]
+
+
 def split_dscores(probs, q):
     """p/N - 1/N at the right class, p/N elsewhere: what the chain rule through log-softmax gives."""
     num_examples = q["X"].shape[0]
@@ -67,6 +76,23 @@ def dscores_split(computed, q):
 
 def dscores_from_scores(computed, q):
     return split_dscores(shifted_softmax(q), q)
+
+
+def dscores_through_quotient(computed, q):
+    """The chain rule through -log(e_y / s), s = sum(e), as autograd applies it.
+
+    With g = -1/(N p_y): dscores_k = e_k (g/s [k is y] - g e_y/s^2). Let d be the roundings of a
+    division. The errors of g, of the subtraction and of the product with e_k are common to both
+    terms (3d + 2 roundings of the difference); g/s costs d more, g e_y/s^2 at most 2d + 1 more
+    (as (e/s)/s * g, or as (g e) * (1/(s s))).
+    """
+    probs, arithmetic = shifted_softmax(q), computed.arithmetic
+    num_examples, d = q["X"].shape[0], arithmetic.division_roundings
+    error = probs.error + arithmetic.gamma(2 * d + 1) * (probs.value + probs.error)
+    error[range(num_examples), q["y"]] += arithmetic.gamma(d)
+    difference = np.abs(computed.value) + error / num_examples
+    error = error / num_examples + arithmetic.gamma(3 * d + 2) * difference
+    return Rounded(computed.value, error + arithmetic.smallest_normal, arithmetic)
 
 
 def with_two_halves(weights):
@@ -87,8 +113,8 @@ def with_two_halves(weights):
 
 ROUTES = {
     "probs": (probs_shifted, probs_from_log_softmax),
-    "correct_logprobs": (correct_logprobs_from_scores,),
-    "dscores": (dscores_split, dscores_from_scores),
+    "correct_logprobs": (correct_logprobs_from_scores, correct_logprobs_from_logsumexp),
+    "dscores": (dscores_split, dscores_from_scores, dscores_through_quotient),
     "dW": (with_two_halves("W"),),
     "dW2": (with_two_halves("W2"),),
 }

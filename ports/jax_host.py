@@ -1,0 +1,90 @@
+"""JAX's devices, dtypes, transfer and precision settings."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import jax
+import numpy as np
+
+from reference.agreement.arithmetic import ARITHMETICS, Arithmetic
+from reference.arrays import Plain
+
+NATURAL_MODE = "compiled"
+MODES = ("eager", "compiled")
+
+#: JAX's platform names, where the rest of the project says cuda.
+_PLATFORM = {"cuda": "gpu"}
+
+
+def devices() -> list[str]:
+    """The CPU, and the default backend (cuda, tpu, ...) where it is another one."""
+    backend = jax.default_backend()
+    return ["cpu"] if backend == "cpu" else ["cpu", {"gpu": "cuda"}.get(backend, backend)]
+
+
+def dtypes(device: str) -> tuple[str, ...]:
+    """float64 and float32; TPUs emulate float64, so it is left out there."""
+    return ("float32",) if device == "tpu" else ("float64", "float32")
+
+
+def arithmetic(device: str, dtype: str) -> Arithmetic:
+    """The number format's own under `exact_settings`; accelerators divide less exactly."""
+    exact = ARITHMETICS[dtype]
+    return exact if device == "cpu" else exact.on_accelerator()
+
+
+@contextmanager
+def exact_settings() -> Iterator[None]:
+    """float64 allowed (without x64, JAX makes it float32 silently), no TF32 or bfloat16 products."""
+    before = jax.config.jax_enable_x64, jax.config.jax_default_matmul_precision
+    jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_default_matmul_precision", "highest")
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_x64", before[0])
+        jax.config.update("jax_default_matmul_precision", before[1])
+
+
+def put(array: Plain, device: str, dtype: str) -> jax.Array:
+    """A copy on the device (`device_put` of a NumPy array may share its memory, so copy first)."""
+    return jax.device_put(np.array(array, dtype=dtype), _device(device))
+
+
+def put_labels(y: Plain, device: str) -> jax.Array:
+    """Labels as int32."""
+    return jax.device_put(np.array(y, dtype=np.int32), _device(device))
+
+
+def get(tensor: Any) -> Plain:
+    """The array as NumPy sees it, once computed."""
+    if not isinstance(tensor, jax.Array):
+        raise TypeError(f"is a {type(tensor).__name__}, expected a jax.Array")
+    return np.asarray(tensor)
+
+
+def compile(function: Callable[..., Any]) -> Callable[..., Any]:
+    """jax.jit."""
+    return jax.jit(function)
+
+
+def compiler_absence() -> str | None:
+    """XLA comes with JAX."""
+    return None
+
+
+def settings() -> dict[str, str]:
+    """Version, devices and precision settings."""
+    return {
+        "jax": jax.__version__,
+        "jax devices": ", ".join(devices()),
+        "jax x64": str(jax.config.jax_enable_x64),
+        "jax matmul precision": str(jax.config.jax_default_matmul_precision),
+    }
+
+
+def _device(name: str) -> jax.Device:
+    return jax.devices(_PLATFORM.get(name, name))[0]
+
+

@@ -1,0 +1,234 @@
+"""The lockstep engine: every step, every port starts from the reference's parameters.
+
+Errors cannot accumulate, so every step is certified. The reference leads; its parameters of a
+step are rounded to a port's dtype, and the reference step is then analysed from those same
+rounded numbers. Results stream into one `CellResult` a cell: memory does not grow with steps.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ports.port import Port, Step, Tensor
+from reference.agreement.arithmetic import Arithmetic
+from reference.agreement.certify import (
+    CERTIFICATES,
+    END_TO_END,
+    LOCAL,
+    Finding,
+    certify,
+    compare,
+    end_to_end,
+)
+from reference.agreement.rounded import Rounded, linspace
+from reference.arrays import Plain
+from reference.runs import Problem, trajectory
+from reference.spiral import spiral
+from reference.trace import QUANTITIES
+
+#: The third part of the document that every port has; its quantities are the data.
+SPIRAL = "spiral"
+MODELS = (SPIRAL, *QUANTITIES)
+SPIRAL_QUANTITIES = ("X", "y")
+
+
+def quantities_of(model: str) -> tuple[str, ...]:
+    """The named quantities of a model, or of the spiral."""
+    return SPIRAL_QUANTITIES if model == SPIRAL else tuple(QUANTITIES[model])
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row of the matrix."""
+
+    model: str
+    port: str
+    mode: str
+    device: str
+    dtype: str
+
+    def __str__(self) -> str:
+        return f"{self.model}-{self.port}-{self.mode}-{self.device}-{self.dtype}"
+
+
+@dataclass
+class Verdict:
+    """What one quantity of one cell came to under one certificate, over all steps."""
+
+    steps: int = 0
+    elements: int = 0
+    worst: Finding | None = None
+    worst_step: int = -1
+    failures: int = 0
+    first: Finding | None = None
+    first_step: int = -1
+
+    def add(self, finding: Finding, step: int) -> None:
+        """Count one finding in."""
+        self.steps += 1
+        self.elements += finding.elements
+        if not finding.agrees:
+            self.failures += 1
+            if self.first is None:
+                self.first, self.first_step = finding, step
+        if self.worst is None or not finding.share <= self.worst.share:  # NaN is worse than any number
+            self.worst, self.worst_step = finding, step
+
+    @property
+    def agrees(self) -> bool:
+        """Something was compared, and all of it agreed."""
+        return self.elements > 0 and not self.failures
+
+
+@dataclass
+class CellResult:
+    """All verdicts of one cell. `error` tells why the run could not go on, where it could not."""
+
+    cell: Cell
+    hidden: Mapping[str, str] = field(default_factory=dict)
+    verdicts: dict[tuple[str, str], Verdict] = field(default_factory=dict)
+    steps: int = 0
+    error: str = ""
+
+    def add(self, findings: Iterable[Finding], step: int) -> None:
+        """Count one step's findings in."""
+        self.steps += 1
+        for finding in findings:
+            self.verdicts.setdefault((finding.quantity, finding.certificate), Verdict()).add(finding, step)
+
+    @property
+    def comparisons(self) -> int:
+        """How many tensors were held against a bound."""
+        return sum(v.steps for v in self.verdicts.values())
+
+    @property
+    def elements(self) -> int:
+        """How many numbers that were."""
+        return sum(v.elements for v in self.verdicts.values())
+
+    @property
+    def agrees(self) -> bool:
+        """Everything compared agreed, and something was compared."""
+        return bool(self.verdicts) and not self.error and all(v.agrees for v in self.verdicts.values())
+
+    def quantity(self, name: str) -> list[Verdict]:
+        """The verdicts on one quantity, local first."""
+        return [self.verdicts[name, c] for c in CERTIFICATES if (name, c) in self.verdicts]
+
+    def first_failures(self) -> list[tuple[int, Finding]]:
+        """(step, finding) of each failed verdict: by step, then local before end to end, in the
+        document's order. The first one is the operation to look at."""
+        order = {name: i for i, name in enumerate(quantities_of(self.cell.model))}
+        failed = [(v.first_step, v.first) for v in self.verdicts.values() if v.first is not None]
+        return sorted(
+            failed,
+            key=lambda f: (f[0], f[1].certificate != LOCAL, order.get(f[1].quantity, -1)),
+        )
+
+
+@dataclass
+class Contestant:
+    """A port's step in one cell, ready to run; and the steps it is to be judged at."""
+
+    port: Port
+    result: CellResult
+    step: Step
+    X: Tensor
+    y: Tensor
+    steps: Collection[int]
+
+
+def chosen_steps(iterations: int, count: int | None) -> Collection[int]:
+    """All steps for None; else `count` of them spread over the run, first and last included."""
+    if count is None or count >= iterations:
+        return range(iterations)
+    return {round(i * (iterations - 1) / max(count - 1, 1)) for i in range(count)}
+
+
+def prepare(cell: Cell, port: Port, problem: Problem, steps: Collection[int]) -> Contestant:
+    """Make a fresh step and put the data on the device, once a run."""
+    return Contestant(
+        port,
+        CellResult(cell, port.hidden_quantities),
+        port.make_step(cell.model, cell.mode),
+        port.host.put(problem.X, cell.device, cell.dtype),
+        port.host.put_labels(problem.y, cell.device),
+        steps,
+    )
+
+
+def run_step(contestant: Contestant, params: Mapping[str, Plain], problem: Problem) -> dict[str, Any]:
+    """One step of a port from the given parameters; its quantities as NumPy arrays."""
+    host, cell = contestant.port.host, contestant.result.cell
+    on_device = {name: host.put(value, cell.device, cell.dtype) for name, value in params.items()}
+    trace = contestant.step(on_device, contestant.X, contestant.y, problem.reg, problem.step_size)
+    return {name: host.get(tensor) for name, tensor in trace.items()}
+
+
+def run_lockstep(
+    problem: Problem,
+    contestants: Sequence[Contestant],
+    iterations: int,
+    progress: Callable[[int], None] = lambda step: None,
+) -> list[CellResult]:
+    """Run contestants of one model in lockstep with the reference, certifying each chosen step.
+
+    The end-to-end bound depends on the reference and the arithmetic alone: it is computed once
+    a step and shared by all contestants with that arithmetic. Raises Unbounded or ScoreOverflow
+    where the reference itself, or its bound, leaves the number range.
+    """
+    last = max((max(c.steps) for c in contestants), default=-1)
+    for i, params, _ in trajectory(problem, min(iterations, last + 1)):
+        bounds: dict[Arithmetic, dict[str, Rounded]] = {}
+        for contestant in contestants:
+            if i in contestant.steps:
+                contestant.result.add(judge(contestant, problem, params, i, bounds), i)
+        progress(i)
+    return [c.result for c in contestants]
+
+
+def judge(
+    contestant: Contestant,
+    problem: Problem,
+    params: Mapping[str, Plain],
+    i: int,
+    bounds: dict[Arithmetic, dict[str, Rounded]],
+) -> list[Finding]:
+    """Run one port at one step and certify it."""
+    cell, host = contestant.result.cell, contestant.port.host
+    arithmetic = host.arithmetic(cell.device, cell.dtype)
+    start = {name: held_as(cell.dtype, value) for name, value in params.items()}
+    step = (cell.model, start, held_as(cell.dtype, problem.X), problem.y, problem.reg, problem.step_size)
+    if arithmetic not in bounds:
+        bounds[arithmetic] = end_to_end(*step, arithmetic, f"step {i}")
+    trace = run_step(contestant, start, problem)
+    return certify(*step, trace, arithmetic, bounds[arithmetic], contestant.result.hidden, f"step {i}")
+
+
+def held_as(dtype: str, array: Plain) -> Plain:
+    """The float64 array of the numbers that a port of that dtype holds."""
+    return array if dtype == "float64" else array.astype(dtype).astype(np.float64)
+
+
+def certify_spiral(cell: Cell, port: Port, noise: Plain) -> CellResult:
+    """Certify a port's own spiral, from the same draws. One operation from noise to points."""
+    host = port.host
+    arithmetic = host.arithmetic(cell.device, cell.dtype)
+    make = host.compile(port.module.spiral) if cell.mode == "compiled" else port.module.spiral
+    X, y = (host.get(tensor) for tensor in make(host.put(noise, cell.device, cell.dtype)))
+    exact_noise = Rounded.exact(held_as(cell.dtype, noise), arithmetic)
+    expected_X, expected_y = spiral(exact_noise, linspace(arithmetic))
+    result = CellResult(cell)
+    with np.errstate(all="ignore"):
+        result.add(
+            [
+                compare("X", END_TO_END, X, expected_X),
+                compare("y", END_TO_END, y, Rounded(expected_y.astype(float), 0.0, arithmetic)),
+            ],
+            0,
+        )
+    return result
+
+

@@ -1,0 +1,129 @@
+"""What a port is: a module with the document's three parts, in its framework.
+
+A port module defines
+
+    spiral(noise) -> (X, y)
+    softmax_step(params, X, y, reg, step_size) -> {quantity: tensor}
+    two_layer_step(params, X, y, reg, step_size) -> {quantity: tensor}
+
+A step is a function, which the compiled mode compiles whole, or a class, created once per
+run with the mode's `compile`, so that it can keep state and choose what to compile.
+`hidden_quantities` names what the port's library does not show, with the reason.
+"""
+
+import importlib
+import importlib.util
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any, Protocol, TypeAlias, cast
+
+from reference.agreement.arithmetic import Arithmetic
+from reference.arrays import Plain
+
+#: A framework's own array.
+Tensor: TypeAlias = Any
+Step: TypeAlias = Callable[[Mapping[str, Tensor], Tensor, Tensor, float, float], dict[str, Tensor]]
+
+
+class Absent(Exception):
+    """A framework, device or compiler is not here; the message says what to do about it."""
+
+
+class Host(Protocol):
+    """A framework's devices, dtypes, transfer and precision settings (`torch_host`, `jax_host`, ...)."""
+
+    NATURAL_MODE: str
+    MODES: tuple[str, ...]
+
+    def devices(self) -> list[str]:
+        """Names of the devices found, the CPU first."""
+
+    def dtypes(self, device: str) -> tuple[str, ...]:
+        """Which of the suite's dtypes the device computes in."""
+
+    def arithmetic(self, device: str, dtype: str) -> Arithmetic:
+        """What the framework promises there, under `exact_settings`."""
+
+    def exact_settings(self) -> AbstractContextManager[None]:
+        """Full-precision products, float64 allowed; the caller's settings are restored afterwards."""
+
+    def put(self, array: Plain, device: str, dtype: str) -> Tensor:
+        """Copy floats to the device, in that dtype."""
+
+    def put_labels(self, y: Plain, device: str) -> Tensor:
+        """Copy labels to the device, in the framework's index dtype."""
+
+    def get(self, tensor: Tensor) -> Plain:
+        """A NumPy view or copy of a tensor, once it is computed; raises TypeError if it is no tensor."""
+
+    def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The framework's compiler."""
+
+    def compiler_absence(self) -> str | None:
+        """Why the compiled mode cannot run, or None."""
+
+    def settings(self) -> dict[str, str]:
+        """Versions, devices, threads and precision settings, for the record."""
+
+
+@dataclass(frozen=True)
+class Port:
+    """A registered port: where its module and its host are, and what they import."""
+
+    name: str
+    module_name: str
+    host_name: str
+    requires: tuple[str, ...] = ()
+
+    def absence(self) -> str | None:
+        """Why the port cannot run here (a package is not installed), or None."""
+        return missing_packages(self.name, self.requires)
+
+    @property
+    def module(self) -> ModuleType:
+        return importlib.import_module(self.module_name)
+
+    @property
+    def host(self) -> Host:
+        return cast(Host, importlib.import_module(self.host_name))
+
+    @property
+    def hidden_quantities(self) -> Mapping[str, str]:
+        """Quantities that the port declares its library hides, with the reason."""
+        return getattr(self.module, "hidden_quantities", {})
+
+    def make_step(self, model: str, mode: str) -> Step:
+        """The model's step in eager or compiled mode, with fresh state."""
+        return make_step(getattr(self.module, f"{model}_step"), self.host, mode)
+
+
+@dataclass(frozen=True)
+class LoadedPort(Port):
+    """A port whose module is already here: loaded from a file, or made from a changed source."""
+
+    loaded: ModuleType = field(kw_only=True)
+
+    @property
+    def module(self) -> ModuleType:
+        return self.loaded
+
+
+def make_step(definition: Any, host: Host, mode: str) -> Step:
+    """Turn a port's step, function or class, into a callable in the given mode."""
+    compile_ = host.compile if mode == "compiled" else _as_written
+    return cast(Step, definition(compile_) if inspect.isclass(definition) else compile_(definition))
+
+
+def missing_packages(who: str, packages: Iterable[str]) -> str | None:
+    """One sentence on the packages that are not installed, or None."""
+    missing = [p for p in packages if importlib.util.find_spec(p) is None]
+    if not missing:
+        return None
+    return f"{who} needs {' and '.join(missing)}, not installed here: pip install {' '.join(missing)}"
+
+
+def _as_written(function: Callable[..., Any]) -> Callable[..., Any]:
+    return function

@@ -1,0 +1,87 @@
+"""PyTorch's devices, dtypes, transfer and precision settings."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from reference.agreement.arithmetic import ARITHMETICS, Arithmetic
+from reference.arrays import Plain
+
+NATURAL_MODE = "eager"
+MODES = ("eager", "compiled")
+
+
+def devices() -> list[str]:
+    """The CPU, and PyTorch's accelerator (cuda, xpu, mps, ...) where one is found."""
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    return ["cpu"] if accelerator is None else ["cpu", accelerator.type]
+
+
+def dtypes(device: str) -> tuple[str, ...]:
+    """float64 and float32; Apple's mps has no float64."""
+    return ("float32",) if device == "mps" else ("float64", "float32")
+
+
+def arithmetic(device: str, dtype: str) -> Arithmetic:
+    """The number format's own under `exact_settings`; accelerators divide less exactly."""
+    exact = ARITHMETICS[dtype]
+    return exact if device == "cpu" else exact.on_accelerator()
+
+
+@contextmanager
+def exact_settings() -> Iterator[None]:
+    """float32 products in float32, not TF32 or bfloat16."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def put(array: Plain, device: str, dtype: str) -> torch.Tensor:
+    """A copy on the device (`torch.from_numpy` would share memory with the reference)."""
+    return torch.tensor(array, dtype=getattr(torch, dtype), device=device)
+
+
+def put_labels(y: Plain, device: str) -> torch.Tensor:
+    """Labels as int64: PyTorch takes uint8 in an index for a mask."""
+    return torch.tensor(y, dtype=torch.int64, device=device)
+
+
+def get(tensor: Any) -> Plain:
+    """The tensor as NumPy sees it, on the CPU without a copy."""
+    if not isinstance(tensor, torch.Tensor):
+        raise TypeError(f"is a {type(tensor).__name__}, expected a torch.Tensor")
+    return tensor.detach().cpu().numpy()  # type: ignore[no-any-return]
+
+
+def compile(function: Callable[..., Any]) -> Callable[..., Any]:
+    """torch.compile, for fixed shapes."""
+    return torch.compile(function, dynamic=False)  # type: ignore[no-any-return]
+
+
+def compiler_absence() -> str | None:
+    """torch.compile on the CPU generates C++."""
+    compiler = os.environ.get("CXX", "g++")
+    if shutil.which(compiler) or shutil.which("clang++"):
+        return None
+    return f"torch.compile needs a C++ compiler, and {compiler} is not here: install g++ or set CXX"
+
+
+def settings() -> dict[str, str]:
+    """Version, accelerator, threads and precision settings."""
+    return {
+        "torch": str(torch.__version__),
+        "torch devices": ", ".join(_described(device) for device in devices()),
+        "torch threads": str(torch.get_num_threads()),
+        "torch float32 matmul": torch.get_float32_matmul_precision(),
+    }
+
+
+def _described(device: str) -> str:
+    return f"cuda ({torch.cuda.get_device_name()})" if device == "cuda" else device

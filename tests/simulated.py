@@ -1,0 +1,293 @@
+"""Simulated ports: duck arrays that are rounded after every operation, as a machine may do it.
+
+A `Machine` draws, for every single operation, one of the things that its `Arithmetic` promises:
+an order of summation, a contraction, a reciprocal, a flush to zero, an error of exp. The reference's
+own step runs on `Simulated` arrays as it runs on plain ones. Their values are kept in float64:
+its 53 digits hold the exact product of two float32 numbers, and a sum or quotient rounded to
+float64 and then to float32 is the float32 one.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from reference.agreement.arithmetic import FLOAT64, Arithmetic
+
+ORDERS = ("sequential", "shuffled", "pairwise", "blocked")
+
+
+def rounded_to(x, roundoff, smallest_normal, largest):
+    """The nearest number with that roundoff and exponent range, ties to even."""
+    _, exponent = np.frexp(x)
+    with np.errstate(over="ignore", invalid="ignore"):
+        spacing = np.maximum(np.ldexp(roundoff, exponent), 2 * roundoff * smallest_normal)
+        nearest = np.rint(x / spacing) * spacing
+    return np.where(np.isfinite(x) & (np.abs(nearest) <= largest), nearest, np.copysign(np.inf, x))
+
+
+@dataclass
+class Machine:
+    """A port's arithmetic: each feature, where on, is used in about half of the operations.
+
+    Attributes:
+        orders: which orders of summation are drawn from.
+        fused: multiply-adds may be contracted, a bias may be the first term of a dot product.
+        reciprocal: x / y may be x * fl(1 / y).
+        flushing: subnormals may be read or written as zero.
+        sloppy: exp, log, sin, cos are off by up to the promised ulps.
+        roundoff_factor, ulps: negative controls break the promise with these.
+    """
+
+    arithmetic: Arithmetic
+    rng: np.random.Generator
+    orders: tuple[str, ...] = ("sequential",)
+    fused: bool = False
+    reciprocal: bool = False
+    flushing: bool = False
+    sloppy: bool = False
+    roundoff_factor: float = 1.0
+    ulps: float | None = None
+    log: list = field(default_factory=list)
+
+    def array(self, value):
+        """Put numbers on the machine."""
+        return Simulated(self.round(np.asarray(value, dtype=np.float64)), self)
+
+    def chance(self):
+        return self.rng.random() < 0.5
+
+    def round(self, x):
+        a = self.arithmetic
+        if a.name != "float64":
+            x = rounded_to(x, a.roundoff * self.roundoff_factor, a.smallest_normal, a.largest)
+        return self.flush(x)
+
+    def flush(self, x):
+        if not (self.flushing and self.chance()):
+            return x
+        return np.where(np.abs(x) < self.arithmetic.smallest_normal, 0.0, x)
+
+    def total(self, terms):
+        """Sum over the first axis, rounding each partial sum. Terms may be unrounded products."""
+        terms = list(terms)
+        order = self.rng.choice(self.orders)
+        if order != "sequential":
+            self.rng.shuffle(terms)
+        if order == "blocked":
+            size = int(self.rng.integers(1, len(terms) + 1))
+            blocks = [terms[i : i + size] for i in range(0, len(terms), size)]
+            terms = [self._sequential(block) for block in blocks]
+        return self._pairwise(terms) if order == "pairwise" else self._sequential(terms)
+
+    def _sequential(self, terms):
+        result = self.round(terms[0])
+        for term in terms[1:]:
+            result = self.round(result + term)
+        return result
+
+    def _pairwise(self, terms):
+        terms = [self.round(term) for term in terms]
+        while len(terms) > 1:
+            pairs = [self.round(x + y) for x, y in zip(terms[::2], terms[1::2], strict=False)]
+            terms = pairs + terms[2 * len(pairs) :]
+        return terms[0]
+
+    def products(self, x, y):
+        """Products, rounded or on their way into a fused addition."""
+        return x * y if self.fused and self.chance() else self.round(x * y)
+
+    def dot_terms(self, a, b):
+        """The k products of each element of a matrix product, first axis k."""
+        r = self.arithmetic.product_input_roundoff
+        if r:
+            smallest, largest = self.arithmetic.smallest_normal, self.arithmetic.largest
+            a, b = rounded_to(a, r, smallest, largest), rounded_to(b, r, smallest, largest)
+        return self.products(a.T[:, :, None], b[:, None, :])
+
+    def function(self, exact, ulps):
+        """A function's value, off by at most its ulps in all."""
+        if not self.sloppy and self.ulps is None:
+            return self.round(exact)
+        ulps = (self.ulps or ulps) - (1.5 if self.arithmetic.name == "float64" else 0.5)
+        _, exponent = np.frexp(exact)
+        shift = self.rng.uniform(-1, 1, np.shape(exact))
+        if self.chance():
+            shift = np.sign(shift)
+        off = shift * ulps * np.ldexp(self.arithmetic.roundoff, exponent)
+        return self.round(np.where(exact == 0, 0.0, exact + off))
+
+
+class Simulated:
+    """A machine's array. `terms`: the unrounded products that it is the sum of, if any."""
+
+    __slots__ = ("machine", "terms", "value")
+    __hash__ = None
+
+    def __init__(self, value, machine, terms=None):
+        self.value = value
+        self.machine = machine
+        self.terms = terms
+
+    @property
+    def shape(self):
+        return self.value.shape
+
+    @property
+    def T(self):  # noqa: N802
+        return Simulated(self.value.T, self.machine)
+
+    def copy(self):
+        return Simulated(self.value.copy(), self.machine)
+
+    def __getitem__(self, index):
+        terms = None
+        if self.terms is not None and isinstance(index, tuple):
+            terms = self.terms[:, *index]
+        return Simulated(self.value[index], self.machine, terms)
+
+    def __setitem__(self, index, new):
+        self.value[index] = new.value if isinstance(new, Simulated) else new
+        self.terms = None
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        assert method == "__call__" and not kwargs
+        return _RULES[ufunc](self.machine, *(_on(self.machine, x) for x in inputs))
+
+    def __array_function__(self, func, types, args, kwargs):
+        return _RULES[func](self.machine, *args, **kwargs)
+
+    def __add__(self, other):
+        return np.add(self, other)
+
+    def __radd__(self, other):
+        return np.add(other, self)
+
+    def __sub__(self, other):
+        return np.subtract(self, other)
+
+    def __rsub__(self, other):
+        return np.subtract(other, self)
+
+    def __mul__(self, other):
+        return np.multiply(self, other)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other):
+        return np.divide(self, other)
+
+    def __rtruediv__(self, other):
+        return np.divide(other, self)
+
+    def __neg__(self):
+        return np.negative(self)
+
+    def __le__(self, other):
+        return np.less_equal(self, other)
+
+
+def _on(machine, x):
+    if not isinstance(x, Simulated):
+        return machine.array(x)
+    return Simulated(machine.flush(x.value), machine, x.terms)
+
+
+def _add(machine, x, y):
+    for a, b in ((x, y), (y, x)):
+        if a.terms is not None and machine.fused and machine.chance():
+            bias = np.broadcast_to(b.value, np.broadcast_shapes(a.shape, b.shape))
+            terms = [np.broadcast_to(term, bias.shape) for term in a.terms]
+            return Simulated(machine.total([bias, *terms]), machine)
+    return Simulated(machine.round(x.value + y.value), machine)
+
+
+def _multiply(machine, x, y):
+    exact = np.asarray(x.value * y.value)
+    return Simulated(machine.round(exact), machine, exact[None])
+
+
+def _divide(machine, x, y):
+    if not (machine.reciprocal and machine.chance()):
+        return Simulated(machine.round(x.value / y.value), machine)
+    exact = np.asarray(x.value * machine.round(1 / y.value))
+    return Simulated(machine.round(exact), machine, exact[None])
+
+
+def _negative(machine, x):
+    return Simulated(-x.value, machine, None if x.terms is None else -x.terms)
+
+
+def _dot(machine, a, b):
+    a, b = _on(machine, a), _on(machine, b)
+    terms = machine.dot_terms(a.value, b.value)
+    return Simulated(machine.total(terms), machine, terms)
+
+
+def _sum(machine, x, axis=None, keepdims=False):
+    value = machine.flush(x.value)
+    terms = value.reshape(-1) if axis is None else np.moveaxis(value, axis, 0)
+    result = np.asarray(machine.total(terms))
+    return Simulated(np.expand_dims(result, axis) if keepdims and axis is not None else result, machine)
+
+
+def _function(function, ulps):
+    return lambda machine, x: Simulated(
+        np.asarray(machine.function(function(x.value), ulps(machine.arithmetic))), machine
+    )
+
+
+def _four(arithmetic):
+    return 4.0
+
+
+def _joined(join):
+    return lambda machine, arrays, axis=0: Simulated(
+        join([_on(machine, x).value for x in arrays], axis=axis), machine
+    )
+
+
+_RULES = {
+    np.add: _add,
+    np.subtract: lambda machine, x, y: _add(machine, x, _negative(machine, y)),
+    np.multiply: _multiply,
+    np.divide: _divide,
+    np.negative: _negative,
+    np.exp: _function(np.exp, lambda arithmetic: arithmetic.exp_ulps),
+    np.log: _function(np.log, _four),
+    np.sin: _function(np.sin, _four),
+    np.cos: _function(np.cos, _four),
+    np.maximum: lambda machine, x, y: Simulated(np.maximum(x.value, y.value), machine),
+    np.less_equal: lambda machine, x, y: x.value <= y.value,
+    np.max: lambda machine, x, axis, keepdims: Simulated(
+        np.max(x.value, axis=axis, keepdims=keepdims), machine
+    ),
+    np.dot: _dot,
+    np.sum: _sum,
+    np.stack: _joined(np.stack),
+    np.concatenate: _joined(np.concatenate),
+}
+
+#: What a conforming machine may do, one feature at a time and all together.
+KINDS = {
+    "plain": {},
+    "any_order": {"orders": ORDERS},
+    "fused": {"fused": True},
+    "reciprocal": {"reciprocal": True},
+    "flushing": {"flushing": True},
+    "sloppy_functions": {"sloppy": True},
+    "anything": {
+        "orders": ORDERS,
+        "fused": True,
+        "reciprocal": True,
+        "flushing": True,
+        "sloppy": True,
+    },
+}
+
+
+def machine(kind, arithmetic, rng):
+    """A conforming machine of one kind. float64 products are not exact in float64: never fused."""
+    features = dict(KINDS[kind])
+    if arithmetic is FLOAT64:
+        features.pop("fused", None)
+    return Machine(arithmetic, rng, **features)
