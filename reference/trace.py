@@ -71,7 +71,7 @@ def record(
         with np.errstate(over="raise", divide="raise", invalid="raise"):
             STEPS[model](params, X, y, reg, step_size, trace.tap)
     except FloatingPointError:
-        raise ScoreOverflow(overflow_message(trace, at)) from None
+        raise ScoreOverflow(overflow_message(trace, at, y)) from None
     return trace
 
 

@@ -73,26 +73,26 @@ def instrumented(points: int):
 class Instrument(ast.NodeTransformer):
     """Add a note after each assignment and a yield to each training loop; leave out the pictures."""
 
-    def visit_Import(self, node):  # noqa: N802
+    def visit_Import(self, node):
         """Import what the pictures do not need."""
         return None if "matplotlib" in ast.unparse(node) else node
 
-    def visit_Expr(self, node):  # noqa: N802
+    def visit_Expr(self, node):
         """Keep every bare call but the pictures'."""
         return None if ast.unparse(node).startswith("plt.") else node
 
-    def visit_Assign(self, node):  # noqa: N802
+    def visit_Assign(self, node):
         """Note the value right away: `dscores = probs` overwrites probs a line later."""
         name = base(node.targets[0])
         return [node, *ast.parse(f"note({name!r}, {name})").body]
 
-    def visit_AugAssign(self, node):  # noqa: N802
+    def visit_AugAssign(self, node):
         """Note the value after `+=` and its like; a parameter's is the next one."""
         name = base(node.target)
         noted = f"{name}_next" if name in PARAMETERS else name
         return [node, *ast.parse(f"note({noted!r}, {name})").body]
 
-    def visit_For(self, node):  # noqa: N802
+    def visit_For(self, node):
         """Yield at the end of each iteration of `for i in range(...)`, the training loops."""
         self.generic_visit(node)
         if node.target.id == "i":

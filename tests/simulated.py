@@ -7,7 +7,7 @@ its 53 digits hold the exact product of two float32 numbers, and a sum or quotie
 float64 and then to float32 is the float32 one.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -47,7 +47,6 @@ class Machine:
     sloppy: bool = False
     roundoff_factor: float = 1.0
     ulps: float | None = None
-    log: list = field(default_factory=list)
 
     def array(self, value):
         """Put numbers on the machine."""

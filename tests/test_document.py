@@ -95,7 +95,9 @@ REASSOCIATED = {
 }
 
 
-@pytest.mark.parametrize(("module", "text", "other", "quantity"), REASSOCIATED.values(), ids=REASSOCIATED)
+@pytest.mark.parametrize(
+    ("module", "text", "other", "quantity"), REASSOCIATED.values(), ids=REASSOCIATED
+)
 def test_one_reassociated_operation_is_caught(module, text, other, quantity, monkeypatch):
     """Negative control: a reference equal in mathematics but not in bits is caught and located."""
     source = inspect.getsource(module)

@@ -49,7 +49,8 @@ def random_problem(model: str, size: str) -> Problem:
     rng = np.random.default_rng([N, D, H, K])
     lengths = {"N": N, "D": D, "H": H, "K": K, "1": 1}
     params = {
-        name: rng.standard_normal([lengths[c] for c in shape]) for name, shape in PARAMETERS[model].items()
+        name: rng.standard_normal([lengths[c] for c in shape])
+        for name, shape in PARAMETERS[model].items()
     }
     X, y = rng.standard_normal((N, D)), rng.integers(K, size=N)
     if model == "two_layer":
@@ -127,7 +128,8 @@ def central_differences(problem: Problem, of: str) -> np.ndarray:
             nudge = digits(np.zeros(slopes.shape))
             nudge[index] = h
             up, down = (
-                exact_loss(params | {of: params[of] + side * nudge}, X, problem.y, reg) for side in (1, -1)
+                exact_loss(params | {of: params[of] + side * nudge}, X, problem.y, reg)
+                for side in (1, -1)
             )
             slopes[index] = float((up - down) / (2 * h))
     return slopes
@@ -142,7 +144,9 @@ def complex_steps(problem: Problem, of: str) -> np.ndarray:
         nudge = np.zeros(shape, complex)
         nudge[index] = 1j * h
         params = {n: v + nudge if n == of else v for n, v in problem.params.items()}
-        seen = own(problem, params, lambda name, value, nudge=nudge: value + nudge if name == of else value)
+        seen = own(
+            problem, params, lambda name, value, nudge=nudge: value + nudge if name == of else value
+        )
         slopes[index] = seen["loss"].imag / h
     return slopes
 

@@ -88,7 +88,8 @@ def dscores_through_quotient(computed, q):
     """
     probs, arithmetic = shifted_softmax(q), computed.arithmetic
     num_examples, d = q["X"].shape[0], arithmetic.division_roundings
-    error = probs.error + arithmetic.gamma(2 * d + 1) * (probs.value + probs.error)
+    error = probs.error - arithmetic.division * probs.value  # its division is counted in 2d + 1
+    error += arithmetic.gamma(2 * d + 1) * (probs.value + probs.error)
     error[range(num_examples), q["y"]] += arithmetic.gamma(d)
     difference = np.abs(computed.value) + error / num_examples
     error = error / num_examples + arithmetic.gamma(3 * d + 2) * difference
