@@ -86,5 +86,3 @@ def settings() -> dict[str, str]:
 
 def _device(name: str) -> jax.Device:
     return jax.devices(_PLATFORM.get(name, name))[0]
-
-

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ports.port import Port, Step, Tensor
-from reference.agreement.arithmetic import Arithmetic
+from reference.agreement.arithmetic import Arithmetic, Unbounded
 from reference.agreement.certify import (
     CERTIFICATES,
     END_TO_END,
@@ -21,12 +21,13 @@ from reference.agreement.certify import (
     certify,
     compare,
     end_to_end,
+    local,
 )
 from reference.agreement.rounded import Rounded, linspace
 from reference.arrays import Plain
 from reference.runs import Problem, trajectory
 from reference.spiral import spiral
-from reference.trace import QUANTITIES
+from reference.trace import QUANTITIES, ScoreOverflow
 
 #: The third part of the document that every port has; its quantities are the data.
 SPIRAL = "spiral"
@@ -96,7 +97,9 @@ class CellResult:
         """Count one step's findings in."""
         self.steps += 1
         for finding in findings:
-            self.verdicts.setdefault((finding.quantity, finding.certificate), Verdict()).add(finding, step)
+            self.verdicts.setdefault((finding.quantity, finding.certificate), Verdict()).add(
+                finding, step
+            )
 
     @property
     def comparisons(self) -> int:
@@ -171,21 +174,26 @@ def run_lockstep(
     problem: Problem,
     contestants: Sequence[Contestant],
     iterations: int,
-    progress: Callable[[int], None] = lambda step: None,
+    progress: Callable[[], None] = lambda: None,
 ) -> list[CellResult]:
     """Run contestants of one model in lockstep with the reference, certifying each chosen step.
 
     The end-to-end bound depends on the reference and the arithmetic alone: it is computed once
-    a step and shared by all contestants with that arithmetic. Raises Unbounded or ScoreOverflow
-    where the reference itself, or its bound, leaves the number range.
+    a step and shared by all contestants with that arithmetic. A contestant that raises, or whose
+    dtype or the reference leaves the number range, keeps what it has and tells in `error`.
+    `progress` is called after each port step.
     """
     last = max((max(c.steps) for c in contestants), default=-1)
-    for i, params, _ in trajectory(problem, min(iterations, last + 1)):
-        bounds: dict[Arithmetic, dict[str, Rounded]] = {}
+    try:
+        for i, params, _ in trajectory(problem, min(iterations, last + 1)):
+            bounds: dict[Arithmetic, dict[str, Rounded]] = {}
+            for contestant in contestants:
+                if i in contestant.steps and not contestant.result.error:
+                    judge(contestant, problem, params, i, bounds)
+                    progress()
+    except ScoreOverflow as why:
         for contestant in contestants:
-            if i in contestant.steps:
-                contestant.result.add(judge(contestant, problem, params, i, bounds), i)
-        progress(i)
+            contestant.result.error = contestant.result.error or str(why)
     return [c.result for c in contestants]
 
 
@@ -195,16 +203,51 @@ def judge(
     params: Mapping[str, Plain],
     i: int,
     bounds: dict[Arithmetic, dict[str, Rounded]],
-) -> list[Finding]:
+) -> None:
     """Run one port at one step and certify it."""
-    cell, host = contestant.result.cell, contestant.port.host
+    result = contestant.result
+    cell, host = result.cell, contestant.port.host
     arithmetic = host.arithmetic(cell.device, cell.dtype)
     start = {name: held_as(cell.dtype, value) for name, value in params.items()}
     step = (cell.model, start, held_as(cell.dtype, problem.X), problem.y, problem.reg, problem.step_size)
-    if arithmetic not in bounds:
-        bounds[arithmetic] = end_to_end(*step, arithmetic, f"step {i}")
-    trace = run_step(contestant, start, problem)
-    return certify(*step, trace, arithmetic, bounds[arithmetic], contestant.result.hidden, f"step {i}")
+    try:
+        if arithmetic not in bounds:
+            bounds[arithmetic] = end_to_end(*step, arithmetic, f"step {i}")
+        trace = run_step(contestant, start, problem)
+        findings = certify(*step, trace, arithmetic, bounds[arithmetic], result.hidden, f"step {i}")
+    except Unbounded as why:
+        result.error = str(why)
+    except Exception as error:  # the port's own: the other cells go on
+        result.error = f"step {i}: the port raised {type(error).__name__}: {error}"
+    else:
+        result.add(findings, i)
+
+
+def reference_at(problem: Problem, i: int) -> Mapping[str, Plain]:
+    """The reference's parameters at the start of step i of its own run."""
+    return next(params for step, params, _ in trajectory(problem, i + 1) if step == i)
+
+
+def run_step_at(
+    port: Port, cell: Cell, problem: Problem, params: Mapping[str, Plain], i: int
+) -> tuple[dict[str, Plain], dict[str, Rounded]]:
+    """One port step from the reference's parameters: its trace, and what is expected of it locally."""
+    start = {name: held_as(cell.dtype, value) for name, value in params.items()}
+    trace = run_step(prepare(cell, port, problem, (i,)), start, problem)
+    arithmetic = port.host.arithmetic(cell.device, cell.dtype)
+    X = held_as(cell.dtype, problem.X)
+    expected = local(
+        problem.model,
+        start,
+        X,
+        problem.y,
+        problem.reg,
+        problem.step_size,
+        trace,
+        arithmetic,
+        f"step {i}",
+    )
+    return trace, expected
 
 
 def held_as(dtype: str, array: Plain) -> Plain:
@@ -230,5 +273,3 @@ def certify_spiral(cell: Cell, port: Port, noise: Plain) -> CellResult:
             0,
         )
     return result
-
-

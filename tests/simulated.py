@@ -53,15 +53,18 @@ class Machine:
         return Simulated(self.round(np.asarray(value, dtype=np.float64)), self)
 
     def chance(self):
+        """Whether to use a feature this time."""
         return self.rng.random() < 0.5
 
     def round(self, x):
+        """The machine's nearest number."""
         a = self.arithmetic
         if a.name != "float64":
             x = rounded_to(x, a.roundoff * self.roundoff_factor, a.smallest_normal, a.largest)
         return self.flush(x)
 
     def flush(self, x):
+        """Subnormals as zero, sometimes."""
         if not (self.flushing and self.chance()):
             return x
         return np.where(np.abs(x) < self.arithmetic.smallest_normal, 0.0, x)
@@ -116,26 +119,21 @@ class Machine:
         return self.round(np.where(exact == 0, 0.0, exact + off))
 
 
-class Simulated:
+class Simulated(np.lib.mixins.NDArrayOperatorsMixin):
     """A machine's array. `terms`: the unrounded products that it is the sum of, if any."""
 
     __slots__ = ("machine", "terms", "value")
-    __hash__ = None
 
     def __init__(self, value, machine, terms=None):
         self.value = value
         self.machine = machine
         self.terms = terms
 
-    @property
-    def shape(self):
-        return self.value.shape
-
-    @property
-    def T(self):  # noqa: N802
-        return Simulated(self.value.T, self.machine)
+    shape = property(lambda self: self.value.shape)
+    T = property(lambda self: Simulated(self.value.T, self.machine))
 
     def copy(self):
+        """A copy, as of any array."""
         return Simulated(self.value.copy(), self.machine)
 
     def __getitem__(self, index):
@@ -148,41 +146,12 @@ class Simulated:
         self.value[index] = new.value if isinstance(new, Simulated) else new
         self.terms = None
 
-    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
-        assert method == "__call__" and not kwargs
+    def __array_ufunc__(self, ufunc, method, *inputs, out=None):
+        """`out` comes from in-place operators, which make new arrays here."""
         return _RULES[ufunc](self.machine, *(_on(self.machine, x) for x in inputs))
 
     def __array_function__(self, func, types, args, kwargs):
         return _RULES[func](self.machine, *args, **kwargs)
-
-    def __add__(self, other):
-        return np.add(self, other)
-
-    def __radd__(self, other):
-        return np.add(other, self)
-
-    def __sub__(self, other):
-        return np.subtract(self, other)
-
-    def __rsub__(self, other):
-        return np.subtract(other, self)
-
-    def __mul__(self, other):
-        return np.multiply(self, other)
-
-    __rmul__ = __mul__
-
-    def __truediv__(self, other):
-        return np.divide(self, other)
-
-    def __rtruediv__(self, other):
-        return np.divide(other, self)
-
-    def __neg__(self):
-        return np.negative(self)
-
-    def __le__(self, other):
-        return np.less_equal(self, other)
 
 
 def _on(machine, x):

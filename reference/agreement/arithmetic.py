@@ -86,6 +86,10 @@ class Arithmetic:
 
     def constant(self, c: float) -> float:
         """How far the machine's copy of the constant c may be off: nothing if it holds c exactly."""
+        if abs(c) > self.largest:
+            raise Unbounded(f"the constant {c:.6g} overflows {self.name}: use a wider dtype.")
+        if abs(c) < self.smallest_normal:
+            return abs(c)
         mantissa = math.frexp(c)[0]
         return 0.0 if (mantissa / self.roundoff).is_integer() else self.roundoff * abs(c)
 

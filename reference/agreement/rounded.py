@@ -35,13 +35,13 @@ class Rounded:
         value: float64 array.
         error: float64 array of the same shape, or the scalar 0.0 for an exact value.
         arithmetic: what the port promises.
-        product: whether the last operation was a product or quotient, which a compiler may
-            contract into the addition that consumes it.
+        product: how many products it is the sum of, which a compiler may contract into the
+            addition that consumes it: 1 for a product or quotient, k for a dot product, else 0.
     """
 
     __slots__ = ("arithmetic", "error", "product", "summand", "value")
 
-    def __init__(self, value, error, arithmetic, product=False, summand=None):
+    def __init__(self, value, error, arithmetic, product=0, summand=None):
         self.value = value
         self.error = error
         self.arithmetic = arithmetic
@@ -86,12 +86,12 @@ class Rounded:
             self._assign_where(index, new)
             return
         if not isinstance(new, Rounded):
-            new = Rounded(np.float64(new), self.arithmetic.constant(new), self.arithmetic)
+            new = _lifted(new, self.arithmetic)
         if self.is_exact:
             self.error = np.zeros_like(self.value)
         self.value[index] = new.value
         self.error[index] = new.error
-        self.product = self.product and new.product
+        self.product = min(self.product, new.product)
 
     def _assign_where(self, mask, constant):
         """Assign under a comparison: where it is undecided the bound covers both branches."""
@@ -99,9 +99,13 @@ class Rounded:
         if mask.undecided is not None:
             kept = self.value[mask.undecided]
             either = np.abs(kept - constant) + self.errors()[mask.undecided]
+            either += self.arithmetic.constant(constant)
         self.value[mask.true] = constant
+        held = self.arithmetic.constant(constant)
+        if held:
+            self.error = np.array(self.errors())
         if not self.is_exact:
-            self.error[mask.true] = 0.0
+            self.error[mask.true] = held
         if either is not None:
             self.error = np.array(self.errors())
             self.error[mask.undecided] = either
@@ -131,12 +135,19 @@ class Rounded:
         return _divide(*_lift(other, self))
 
     def __neg__(self):
-        return Rounded(-self.value, self.error, self.arithmetic, self.product)
+        error = self.error if self.is_exact else self.error.copy()
+        return Rounded(-self.value, error, self.arithmetic, self.product)
 
     def __le__(self, other):
         return _less_equal(*_lift(self, other))
 
     __hash__ = None
+
+    def __eq__(self, other):
+        raise TypeError("no error bound is known for ==; add a rule")
+
+    def __bool__(self):
+        raise TypeError("a Rounded array has no truth value")
 
     def __array__(self, dtype=None, copy=None):
         raise TypeError("a Rounded array does not convert to a plain one: its error would be lost")
@@ -167,6 +178,9 @@ class Comparison:
         self.true = true
         self.undecided = undecided
 
+    def __bool__(self):
+        raise TypeError("a comparison of Rounded arrays may be undecided: it has no truth value")
+
 
 def _lift(*operands):
     """Make every operand Rounded: arrays are exact inputs, constants what the port can hold."""
@@ -195,15 +209,16 @@ def _underflow(size, arithmetic, roundings=1):
     return np.where(size > 0, flushed, 0.0)
 
 
-def _refuse_overflow(what, result):
-    arithmetic = result.arithmetic
-    if np.max(np.abs(result.value) + result.error) > arithmetic.largest:
+def _refuse_overflow(what, size, arithmetic):
+    """`size` bounds the magnitudes of results."""
+    if size.size and size.max() > arithmetic.largest:
         raise Unbounded(f"{what} overflows {arithmetic.name}: {ADVICE}")
 
 
 def _rounding(value, propagated, relative, arithmetic):
     """The error of one operation: propagated, plus rounding of a result as far off as that."""
     size = np.abs(value) + propagated
+    _refuse_overflow("a result", size, arithmetic)
     return propagated + relative * size + _underflow(size, arithmetic)
 
 
@@ -216,10 +231,20 @@ def _subtract(x, y):
 
 
 def _sum_of_two(x, y, op):
-    """fl(x + y): Higham (2.4). A product inside may be contracted, which rounds less."""
+    """fl(x + y): Higham (2.4). A product inside may be contracted, which rounds less.
+
+    A dot product inside may be contracted too: its sum may start from the other operand.
+    """
     value = op(x.value, y.value)
-    propagated = x.error + y.error
+    propagated = x.error + y.error + _added_early(x, y) + _added_early(y, x)
     return Rounded(value, _rounding(value, propagated, x.arithmetic.unit, x.arithmetic), x.arithmetic)
+
+
+def _added_early(dot, bias):
+    """Of the k additions in dot + bias, all but the last may round a partial sum that has the bias in."""
+    if dot.product < 2:
+        return 0.0
+    return dot.arithmetic.gamma(dot.product - 1) * (np.abs(bias.value) + bias.error)
 
 
 def _multiply(x, y):
@@ -227,12 +252,12 @@ def _multiply(x, y):
     value = x.value * y.value
     propagated = np.abs(x.value) * y.error + x.error * (np.abs(y.value) + y.error)
     error = _rounding(value, propagated, x.arithmetic.unit, x.arithmetic)
-    return Rounded(value, error, x.arithmetic, product=True)
+    return Rounded(value, error, x.arithmetic, product=1)
 
 
 def _divide(x, y):
     """fl(x / y), possibly as x * fl(1 / y), whose reciprocal may be flushed to zero."""
-    if y.summand is x:
+    if y.summand is x and x.value.min() >= 0:
         return _divide_by_own_sum(x, y)
     value, smallest = _quotient(x, y)
     propagated = (x.error + np.abs(value) * y.error) / smallest
@@ -244,13 +269,15 @@ def _divide_by_own_sum(x, total):
 
     x'_j / s' - x_j / s = (d_j (s - x_j) - x_j sum_{k != j} d_k) / (s s'), so the errors d of the
     summands count (1 - p_j) Ex_j + p_j sum_{k != j} Ex_k over s', not twice in full. The
-    rounding of the sum itself, gamma_{n-1}, is common to the row. Requires x >= 0.
+    rounding of the sum itself, gamma_{n-1} sum|x'|, is common to the row. Requires x >= 0.
     """
     value, smallest = _quotient(x, total)
     summand_error = x.errors()
-    others = np.sum(summand_error, axis=1, keepdims=True) - summand_error
+    all_errors = np.sum(summand_error, axis=1, keepdims=True)
+    others = all_errors - summand_error
     n, arithmetic = x.shape[1], x.arithmetic
-    of_sum = arithmetic.gamma(n - 1) + n * arithmetic.smallest_normal / smallest
+    rounding = arithmetic.gamma(n - 1) * (total.value + all_errors) + n * arithmetic.smallest_normal
+    of_sum = rounding / smallest
     if np.max(of_sum) >= 0.5:
         raise Unbounded(f"the exponentials of a row underflow in {arithmetic.name}: {ADVICE}")
     correlated = ((1 - value) * summand_error + value * others) / smallest
@@ -272,7 +299,7 @@ def _rounded_quotient(x, y, value, propagated):
     largest_divisor = np.max(np.abs(y.value) + y.error)
     if largest_divisor * arithmetic.smallest_normal > 2.0**-73:  # its reciprocal nears underflow
         error = error + (np.abs(x.value) + x.error) * arithmetic.smallest_normal
-    return Rounded(value, error, arithmetic, product=True)
+    return Rounded(value, error, arithmetic, product=1)
 
 
 def _exp(x):
@@ -280,9 +307,8 @@ def _exp(x):
     value = np.exp(x.value)
     propagated = 0.0 if x.is_exact else value * np.expm1(x.error)
     error = propagated + x.arithmetic.exp * (value + propagated) + x.arithmetic.smallest_normal
-    result = Rounded(value, error, x.arithmetic)
-    _refuse_overflow(f"exp({np.max(x.value):.6g})", result)
-    return result
+    _refuse_overflow(f"exp({np.max(x.value):.6g})", value + error, x.arithmetic)
+    return Rounded(value, error, x.arithmetic)
 
 
 def _log(x):
@@ -313,8 +339,9 @@ def _maximum(x, y):
     value = np.maximum(x.value, y.value)
     if x.is_exact and y.is_exact:
         return Rounded(value, 0.0, x.arithmetic)
-    x_wins = x.value - x.error > y.value + y.error
-    y_wins = x.value + x.error <= y.value - y.error
+    gap, reach = x.value - y.value, (x.error + y.error) * SLACK
+    x_wins = gap > reach
+    y_wins = gap <= -reach
     open_error = np.maximum(x.error, y.error)
     error = np.where(x_wins, x.error, np.where(y_wins, y.error, open_error))
     return Rounded(value, error, x.arithmetic)
@@ -338,11 +365,14 @@ def _dot(a, b):
     k, arithmetic = a.shape[1], a.arithmetic
     c = arithmetic.dot(k)
     abs_a, abs_b = np.abs(a.value), np.abs(b.value)
-    error = np.dot(abs_a, c * abs_b if b.is_exact else c * abs_b + (1 + c) * b.error)
+    propagate = (1 + c) / c
+    size = np.dot(abs_a, abs_b if b.is_exact else abs_b + propagate * b.error)
     if not a.is_exact:
-        error += np.dot(a.error, (1 + c) * (abs_b + b.error))
-    error += _underflow(error, arithmetic, roundings=2 * k)
-    return Rounded(np.dot(a.value, b.value), error, arithmetic, product=k == 1)
+        size += np.dot(a.error, propagate * (abs_b + b.error))
+    if size.max() > arithmetic.largest:  # the partial sums, then, may be too large
+        _refuse_overflow("a dot product", np.dot(abs_a + a.error, abs_b + b.error), arithmetic)
+    error = c * size + _underflow(size, arithmetic, roundings=2 * k)
+    return Rounded(np.dot(a.value, b.value), error, arithmetic, product=k)
 
 
 def _sum(x, axis=None, keepdims=False):
@@ -350,10 +380,11 @@ def _sum(x, axis=None, keepdims=False):
     value = np.sum(x.value, axis=axis, keepdims=keepdims)
     n = x.value.size // max(value.size, 1)
     c = x.arithmetic.gamma(n - 1)
-    error = np.sum(c * np.abs(x.value) + (1 + c) * x.error, axis=axis, keepdims=keepdims)
-    error = error + _underflow(error, x.arithmetic, roundings=n)
-    result = Rounded(value, error, x.arithmetic, product=x.product and n == 1)
-    _refuse_overflow("a sum", result)
+    size = np.sum(np.abs(x.value) + x.error, axis=axis, keepdims=keepdims)
+    _refuse_overflow("a sum", size, x.arithmetic)
+    error = c * size + np.sum(x.errors(), axis=axis, keepdims=keepdims)
+    error = error + _underflow(size, x.arithmetic, roundings=n - 1)
+    result = Rounded(value, error, x.arithmetic, product=x.product if n == 1 else 0)
     if axis == 1 and keepdims:
         result.summand = x
     return result

@@ -78,6 +78,10 @@ def dscores_from_scores(computed, q):
     return split_dscores(shifted_softmax(q), q)
 
 
+def dscores_from_log_softmax(computed, q):
+    return split_dscores(np.exp(log_softmax(q)), q)
+
+
 def dscores_through_quotient(computed, q):
     """The chain rule through -log(e_y / s), s = sum(e), as autograd applies it.
 
@@ -115,7 +119,12 @@ def with_two_halves(weights):
 ROUTES = {
     "probs": (probs_shifted, probs_from_log_softmax),
     "correct_logprobs": (correct_logprobs_from_scores, correct_logprobs_from_logsumexp),
-    "dscores": (dscores_split, dscores_from_scores, dscores_through_quotient),
+    "dscores": (
+        dscores_split,
+        dscores_from_scores,
+        dscores_from_log_softmax,
+        dscores_through_quotient,
+    ),
     "dW": (with_two_halves("W"),),
     "dW2": (with_two_halves("W2"),),
 }

@@ -1,0 +1,23 @@
+"""`lockstep bounds`: how accurate each quantity is certified to be."""
+
+import argparse
+
+HELP = """print the derived bounds of each quantity, local and end to end, mid-training
+
+Norm-wise: the largest allowed error over the largest value, on the document's 300-point run."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "--step", action="append", default=[], help="a step of the run; may be repeated (1000 and 5000)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the table; always 0."""
+    from ports.report.accuracy import print_accuracy
+    from ports.selection import positive
+
+    print_accuracy([positive("step", s) for s in args.step] or [1000, 5000])
+    return 0

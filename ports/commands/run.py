@@ -1,0 +1,76 @@
+"""`lockstep run`: the document's own printout, from any framework."""
+
+import argparse
+
+from ports.commands.compare import add_run
+
+HELP = """train like the document, in any framework, and print what the document prints
+
+In its order: data, labels, first weights, first scores and probabilities, losses every 10 and
+every 1000 iterations, weights after the first update. Here a port trains by itself."""
+
+#: How often the document prints the loss.
+EVERY = {"softmax": 10, "two_layer": 1000}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--port", default="numpy", help="a port's name, or a path to a .py file")
+    parser.add_argument("--mode", help="eager or compiled (default: the framework's natural mode)")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default cpu)")
+    parser.add_argument("--dtype", default="float64", help="float64 or float32 (default float64)")
+    parser.add_argument(
+        "--model", action="append", default=[], help="softmax or two_layer (default both)"
+    )
+    add_run(parser)
+    parser.set_defaults(points="5")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the run; 0."""
+    import numpy as np
+
+    from ports.selection import one_cell, positive, seed_number
+    from reference.runs import draw
+
+    models = args.model or list(EVERY)
+    draws = draw(np.random.RandomState(seed_number(args.seed)), positive("points", args.points))
+    print(draws.X)
+    print(draws.y)
+    for model in models:
+        port, cell = one_cell(model, args.port, args.mode, args.device, args.dtype)
+        with port.host.exact_settings():
+            _train(port, cell, draws.problem(model))
+    return 0
+
+
+def _train(port, cell, problem) -> None:  # type: ignore[no-untyped-def]
+    import numpy as np
+
+    from reference.runs import ITERATIONS
+    from reference.trace import PARAMETERS
+
+    host, model = port.host, problem.model
+    step = port.make_step(model, cell.mode)
+    X, y = host.put(problem.X, cell.device, cell.dtype), host.put_labels(problem.y, cell.device)
+    params = {name: host.put(value, cell.device, cell.dtype) for name, value in problem.params.items()}
+    first = model == "softmax"  # the document prints the tensors of its first classifier only
+    if first:
+        for name in PARAMETERS[model]:
+            print(host.get(params[name]))
+    for i in range(ITERATIONS[model]):
+        trace = step(params, X, y, problem.reg, problem.step_size)
+        params = {name: trace[f"{name}_next"] for name in PARAMETERS[model]}
+        if i == 0 and first:
+            print(host.get(trace["scores"]))
+            print(host.get(trace["probs"]))
+        if i % EVERY[model] == 0:
+            loss = host.get(trace["loss"]).item()
+            print(f"iteration {i}: loss {loss:f}")
+            if not np.isfinite(loss):
+                raise ValueError(
+                    f"iteration {i}: the loss is {loss}: the run has left {cell.dtype}'s range"
+                )
+        if i == 0 and first:
+            for name in PARAMETERS[model]:
+                print(host.get(params[name]))

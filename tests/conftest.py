@@ -1,0 +1,103 @@
+"""Options, header and the matrix that the tests are parametrized over."""
+
+import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # the workers are the parallelism: one thread each
+    for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(threads, "1")
+
+from contextlib import ExitStack
+
+import pytest
+
+from ports.port import Absent
+from ports.report.as_json import provenance
+from ports.selection import plan, select
+
+OPTIONS = {
+    "model": "spiral, softmax or two_layer",
+    "port": "a port's name, or a path to a .py file",
+    "mode": "eager or compiled",
+    "device": "cpu, cuda, ...",
+    "dtype": "float64 or float32",
+    "require": "a port or device that must run: absent is an error, not a skip",
+}
+
+
+def pytest_addoption(parser):
+    """The options that choose cells, as for `lockstep compare`."""
+    group = parser.getgroup("lockstep", "which cells run (repeat for several; default: everything here)")
+    for option, what in OPTIONS.items():
+        group.addoption(f"--{option}", action="append", default=[], metavar="NAME", help=what)
+    group.addoption(
+        "--steps",
+        metavar="N|all",
+        help="steps per cell, spread over the run (default: all for float64 in a framework's natural "
+        "mode, 20 elsewhere)",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config):
+    """Lay out the matrix; under xdist, keep each shared run on one worker."""
+    if getattr(config.option, "numprocesses", None) and config.option.dist == "load":
+        config.option.dist = "loadgroup"
+    options = {f"{name}s" if name != "require" else name: config.getoption(name) for name in OPTIONS}
+    try:
+        selection = select(**options, steps=config.getoption("steps"))
+        config.lockstep_planned, config.lockstep_skipped = plan(selection)
+    except (ValueError, OSError, Absent) as why:
+        raise pytest.UsageError(str(why)) from None
+
+
+def pytest_report_header(config):
+    """Versions, devices and precision settings of the run."""
+    ports = {p.port.name: p.port for p in config.lockstep_planned}.values()
+    with exact_settings_of(ports):
+        return [f"lockstep: {name}: {fact}" for name, fact in provenance(ports).items() if fact]
+
+
+def exact_settings_of(ports):
+    """Full-precision products and float64 in every framework of these ports, until closed."""
+    stack = ExitStack()
+    for host in {port.host_name: port.host for port in ports}.values():
+        stack.enter_context(host.exact_settings())
+    return stack
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _exact_settings(pytestconfig):
+    with exact_settings_of([p.port for p in pytestconfig.lockstep_planned]):
+        yield
+
+
+def pytest_generate_tests(metafunc):
+    """Parametrize over cells: (cell, quantity), cells alone, one natural cell a port, or skips."""
+    planned, skipped = metafunc.config.lockstep_planned, metafunc.config.lockstep_skipped
+    if "quantity" in metafunc.fixturenames and "planned" in metafunc.fixturenames:
+        from ports.lockstep import quantities_of
+
+        metafunc.parametrize(
+            ("planned", "quantity"),
+            [
+                pytest.param(p, name, id=f"{p.cell}-{name}", marks=pytest.mark.xdist_group(group_of(p)))
+                for p in planned
+                for name in quantities_of(p.cell.model)
+            ],
+        )
+    elif "planned" in metafunc.fixturenames:
+        metafunc.parametrize(
+            "planned",
+            [pytest.param(p, id=str(p.cell), marks=pytest.mark.xdist_group(group_of(p))) for p in planned],
+        )
+    if "skipped" in metafunc.fixturenames:
+        metafunc.parametrize("skipped", [pytest.param(s, id=s.what.replace(" ", "_")) for s in skipped])
+    if "port" in metafunc.fixturenames:
+        ports = {p.port.name: p.port for p in planned}
+        metafunc.parametrize("port", [pytest.param(p, id=name) for name, p in ports.items()])
+
+
+def group_of(planned):
+    """Cells that share the reference's work run together: one model, framework and dtype."""
+    cell, framework = planned.cell, planned.port.host_name.rpartition(".")[2]
+    return f"{cell.model}-{framework}-{cell.device}-{cell.dtype}"

@@ -1,0 +1,97 @@
+"""Dependencies point one way: reference <- ports <- tests, and the reference needs NumPy alone."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import reference
+
+HERE = Path(__file__).parent
+ROOT = Path(reference.__file__).parents[1]
+FRAMEWORKS = ("torch", "jax", "optax", "matplotlib")
+#: What a test module may be imported as, from the outside.
+TESTS = ("tests", "conftest", *(path.stem for path in HERE.glob("*.py")))
+
+LOAD = """
+import importlib, pkgutil, sys
+package = importlib.import_module(sys.argv[1])
+if sys.argv[2] == "all":
+    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        importlib.import_module(module.name)
+print(*sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def loaded(package: str, submodules: str, root: Path = ROOT) -> set[str]:
+    """The top-level modules that a fresh interpreter holds after importing a package."""
+    answer = subprocess.run(
+        [sys.executable, "-c", LOAD, package, submodules],
+        cwd=root,  # `-c` looks there first
+        env=os.environ | {"PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(answer.stdout.split())
+
+
+def imported(package: str, root: Path = ROOT) -> set[str]:
+    """The top-level modules that a package's files import anywhere, in functions too."""
+    files = sorted((root / package).rglob("*.py"))
+    assert files, f"{package} has no files"
+    return {name for path in files for name in imports(ast.parse(path.read_text(encoding="utf-8")))}
+
+
+def imports(tree: ast.Module) -> set[str]:
+    """The top-level modules that a file imports."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+def test_reference_loads_no_framework():
+    """Importing all of `reference` in a fresh interpreter loads neither a framework nor `ports`."""
+    assert loaded("reference", "all") & {*FRAMEWORKS, "ports"} == set()
+
+
+def test_reference_imports_numpy_alone():
+    """No line of `reference` imports anything but itself, NumPy and the standard library."""
+    assert imported("reference") - set(sys.stdlib_module_names) == {"numpy", "reference"}
+
+
+def test_ports_loads_no_framework():
+    """The registry is lazy: `import ports` loads no framework, whichever are installed."""
+    assert loaded("ports", "none") & set(FRAMEWORKS) == set()
+
+
+@pytest.mark.parametrize("package", ["reference", "ports"])
+def test_nothing_imports_the_tests(package):
+    """Neither package imports a test module or helper."""
+    assert imported(package) & set(TESTS) == set()
+
+
+@pytest.fixture
+def violating(tmp_path):
+    """A root whose `reference` imports torch on import of a submodule, and a test in a function."""
+    (tmp_path / "torch.py").touch()
+    inner = tmp_path / "reference" / "agreement"
+    inner.mkdir(parents=True)
+    (inner.parent / "__init__.py").touch()
+    (inner / "__init__.py").write_text("import torch\n")
+    (inner / "late.py").write_text("def check():\n    from tests.test_runs import one_step\n")
+    return tmp_path
+
+
+def test_violations_are_caught(violating):
+    """Negative control: both ways of looking see a framework and a test imported where none may be."""
+    assert "torch" in loaded("reference", "all", violating)
+    assert "torch" not in loaded("reference", "none", violating)
+    assert imported("reference", violating) == {"torch", "tests"}

@@ -1,0 +1,634 @@
+"""The bounds are sound: whatever a conforming machine computes lies within them. No false alarm, ever.
+
+`simulated.py` plays the machines. A violation found here is a bug in `reference.agreement`.
+"""
+
+import operator
+
+import numpy as np
+import pytest
+from simulated import KINDS, Machine, Simulated, machine, rounded_to
+
+from reference.agreement.arithmetic import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, Unbounded
+from reference.agreement.certify import end_to_end, largest_share, local
+from reference.agreement.rounded import Rounded, linspace
+from reference.spiral import spiral
+from reference.trace import STEPS
+
+TF32 = 2.0**-11
+ARITHMETICS = {
+    "float16": FLOAT16,
+    "bfloat16": BFLOAT16,
+    "float32": FLOAT32,
+    "float64": FLOAT64,
+    "tf32": FLOAT32.with_product_inputs(TF32),
+}
+SHAPE = (3, 4)
+
+
+@pytest.fixture(params=ARITHMETICS)
+def arithmetic(request):
+    """Each arithmetic in turn."""
+    return ARITHMETICS[request.param]
+
+
+@pytest.fixture(params=KINDS)
+def kind(request):
+    """Each kind of conforming machine in turn."""
+    return request.param
+
+
+def share(got, bound):
+    """The largest share of the bound used."""
+    with np.errstate(all="ignore"):
+        return largest_share(got.value if isinstance(got, Simulated) else got, bound)[0]
+
+
+# What the machines work on
+
+
+def numbers(rng, shape, arithmetic, spread=None):
+    """Signed numbers over many magnitudes, with exact zeros, equal numbers and subnormals among them."""
+    widest = 6 if arithmetic.name == "float16" else 30
+    spread = rng.choice([0, 2, widest]) if spread is None else spread
+    x = rng.standard_normal(shape) * 2.0 ** rng.uniform(-spread, spread, shape)
+    x = np.where(rng.random(shape) < 0.1, 0.0, x)
+    x = np.where(rng.random(shape) < 0.1, rng.standard_normal(), x)
+    return np.where(rng.random(shape) < 0.03, arithmetic.smallest_normal * rng.random(), x)
+
+
+def uncertain(rng, m, x):
+    """The machine's numbers, and a Rounded that lies beside them within its own error.
+
+    A subnormal may be read as zero, which is part of the error.
+    """
+    got = m.array(x)
+    if rng.random() < 0.3:
+        return got, Rounded.exact(got.value, m.arithmetic)
+    factor = 2.0 ** rng.uniform(-20, 1)
+    value = (
+        got.value + np.abs(got.value) * rng.uniform(-1, 1, got.shape) * m.arithmetic.roundoff * factor
+    )
+    error = np.abs(got.value - value) * rng.uniform(1, 2, got.shape)
+    subnormal = np.abs(got.value) < m.arithmetic.smallest_normal
+    return got, Rounded(value, np.where(subnormal, error + np.abs(value), error), m.arithmetic)
+
+
+def masked(x, y):
+    """`y` where `x > 0`, else 0, as the document's ReLU backpropagates."""
+    y = y.copy()
+    y[x <= 0] = 0
+    return y
+
+
+def with_rows_set(x, y):
+    """An array after assignments of an array and of constants."""
+    x = x.copy()
+    x[range(3), [0, 2, 1]] -= 1
+    x[0] = y[1]
+    x[1, 1] = 0.1
+    return x
+
+
+def bias_beside_small_products(x, y):
+    """A dot product that all but vanishes beside its bias: each partial sum of bias + ... rounds."""
+    arithmetic = x.arithmetic if isinstance(x, Rounded) else x.machine.arithmetic
+    return np.dot(x * arithmetic.roundoff, y.T) + y[:, :3]
+
+
+OPERATIONS = {
+    "add": operator.add,
+    "subtract": operator.sub,
+    "multiply": operator.mul,
+    "divide": lambda x, y: x / (y * y + 1),
+    "divide_by_tiny": operator.truediv,
+    "divide_by_row_sum": lambda x, y: (x * x) / np.sum(x * x, axis=1, keepdims=True),
+    "divide_by_signed_row_sum": lambda x, y: x / np.sum(x, axis=1, keepdims=True),
+    "softmax": lambda x, y: np.exp(x) / np.sum(np.exp(x), axis=1, keepdims=True),
+    "constants": lambda x, y: 0.1 * x / 7 + 1000.5 - 1 / (y * y + 3),
+    "tiny_constants": lambda x, y: 1e-6 * x + 1e-41,
+    "exp": lambda x, y: np.exp(x),
+    "log": lambda x, y: np.log(x * x + 0.5),
+    "log_of_anything": lambda x, y: np.log(x),
+    "sin": lambda x, y: np.sin(x),
+    "cos": lambda x, y: np.cos(x),
+    "negate": lambda x, y: -x - y,
+    "negated_aside": lambda x, y: with_rows_set(-x, y) + x,
+    "maximum": np.maximum,
+    "relu": lambda x, y: np.maximum(0, x),
+    "mask": masked,
+    "relu_mask": lambda x, y: masked(np.maximum(0, x - y), y),
+    "mask_by_array": lambda x, y: masked(x - y, x),
+    "dot": lambda x, y: np.dot(x, y.T),
+    "dot_of_one": lambda x, y: np.dot(x[:, :1], y.T[:1]),
+    "dot_plus_bias": lambda x, y: np.dot(x, y.T) + y[:1, :3],
+    "small_dot_plus_bias": bias_beside_small_products,
+    "dot_plus_cancelling_bias": lambda x, y: np.dot(x, y.T) - x[:, :3] * y[:, :1],
+    "product_plus": lambda x, y: x * y + y,
+    "quotient_minus": lambda x, y: x / 3 - y / 7,
+    "sum": lambda x, y: np.sum(x),
+    "sum_of_squares": lambda x, y: np.sum(x * x),
+    "sum_axis_0": lambda x, y: np.sum(x, axis=0, keepdims=True),
+    "sum_axis_1": lambda x, y: np.sum(x, axis=1),
+    "index": lambda x, y: x[range(3), [3, 0, 1]] * y[:, 0],
+    "assign": with_rows_set,
+    "stack": lambda x, y: np.stack([x[:, 0], y[:, 1]], axis=1),
+    "concatenate": lambda x, y: np.concatenate([x, y]),
+}
+#: Most of what these are given has no bound.
+OFTEN_UNBOUNDED = {"divide_by_tiny", "divide_by_signed_row_sum", "log_of_anything"}
+DRAWS = 12
+
+
+def bounded(f, *args):
+    """f(*args) on `Rounded` arrays, or None where there is no bound."""
+    try:
+        with np.errstate(over="raise", divide="raise", invalid="raise"):
+            return f(*args)
+    except (Unbounded, FloatingPointError):
+        return None
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_operation_stays_in_its_bound(operation, arithmetic):
+    """Every conforming machine, from operands off by as much as they may be, ends within the bound."""
+    f = OPERATIONS[operation]
+    rng = np.random.default_rng(sum(map(ord, operation)))
+    done = 0
+    for kind in list(KINDS) * DRAWS:
+        m = machine(kind, arithmetic, rng)
+        (x, bound_x), (y, bound_y) = (uncertain(rng, m, numbers(rng, SHAPE, arithmetic)) for _ in "xy")
+        bound = bounded(f, bound_x, bound_y)
+        if bound is None:
+            continue
+        with np.errstate(all="ignore"):
+            got = f(x, y)
+        assert share(got, bound) <= 1, (kind, x.value, y.value, got.value, bound)
+        done += 1
+    assert done >= (0 if operation in OFTEN_UNBOUNDED else 2 * DRAWS)
+
+
+# Whole steps, by every route
+
+
+def shifted(q):
+    """scores - row maximum."""
+    return q["scores"] - np.max(q["scores"], axis=1, keepdims=True)
+
+
+def row_sum(x):
+    """Sum over the classes."""
+    return np.sum(x, axis=1, keepdims=True)
+
+
+def log_softmax(q):
+    """Log-probabilities of the shifted scores."""
+    return shifted(q) - np.log(row_sum(np.exp(shifted(q))))
+
+
+def shifted_probs(q):
+    """The usual softmax."""
+    e = np.exp(shifted(q))
+    return e / row_sum(e)
+
+
+def right(q):
+    """The index of each example's right class."""
+    return range(q["X"].shape[0]), q["y"]
+
+
+def less_one_at_right_class(dscores, q):
+    """dscores - 1/N at the right class."""
+    dscores[right(q)] = dscores[right(q)] - q["X"].machine.array(1) / q["X"].shape[0]
+    return dscores
+
+
+def logsumexp_less_score(q):
+    """(log of the summed exponentials + row maximum) - score, as optax does."""
+    top = np.max(q["scores"], axis=1, keepdims=True)
+    logsumexp = np.log(row_sum(np.exp(q["scores"] - top))) + top
+    return logsumexp[:, 0] - q["scores"][right(q)]
+
+
+def chain_rule_through_shifted(q):
+    """e * ((1/N) / s) - 1/N: jax.grad of log-softmax or logsumexp."""
+    e = np.exp(shifted(q))
+    return less_one_at_right_class(e * (q["X"].machine.array(1) / q["X"].shape[0] / row_sum(e)), q)
+
+
+def chain_rule_through_quotient(q):
+    """Backwards through -log(e_y / s), s = sum(e), one operation after another."""
+    N, one = q["X"].shape[0], q["X"].machine.array(1)
+    e = np.exp(shifted(q))
+    s = row_sum(e)
+    g = -(one / N) / (e[right(q)] / s[:, 0])
+    at_right_class = e[right(q)] / s[:, 0] / s[:, 0]
+    de = q["X"].machine.array(np.zeros(e.shape)) - (g * at_right_class)[:, None]
+    de[right(q)] = de[right(q)] + g / s[:, 0]
+    return de * e
+
+
+def two_halves(weights, inputs, errors):
+    """(X.T d + h) + h, with h half the regularization gradient: autograd of reg/2 W*W."""
+
+    def route(q):
+        half = q[weights] * (0.5 * q["reg"])
+        return np.dot(q[inputs].T, q[errors]) + half + half
+
+    return route
+
+
+ROUTES = {
+    "document": {},
+    "shifted": {"probs": shifted_probs},
+    "manual split": {"dscores": lambda q: less_one_at_right_class(q["probs"] / q["X"].shape[0], q)},
+    "log-softmax": {
+        "probs": lambda q: np.exp(log_softmax(q)),
+        "correct_logprobs": lambda q: -log_softmax(q)[right(q)],
+        "dscores": lambda q: less_one_at_right_class(np.exp(log_softmax(q)) / q["X"].shape[0], q),
+    },
+    "library": {
+        "probs": shifted_probs,
+        "correct_logprobs": lambda q: -log_softmax(q)[right(q)],
+        "dscores": lambda q: less_one_at_right_class(np.exp(log_softmax(q)) / q["X"].shape[0], q),
+    },
+    "logsumexp": {
+        "probs": shifted_probs,
+        "correct_logprobs": logsumexp_less_score,
+        "dscores": chain_rule_through_shifted,
+    },
+    "autograd": {"probs": shifted_probs, "dscores": chain_rule_through_quotient},
+}
+#: Autograd adds the regularization gradient in halves; which arrays it adds them to.
+HALVES = {
+    "softmax": {"dW": two_halves("W", "X", "dscores")},
+    "two_layer": {
+        "dW": two_halves("W", "X", "dhidden"),
+        "dW2": two_halves("W2", "hidden_layer", "dscores"),
+    },
+}
+
+
+def simulated_step(model, params, X, y, reg, m, routes):
+    """The reference step on a machine, some of its quantities by another route."""
+    q = {name: m.array(value) for name, value in params.items()}
+    q |= {"X": m.array(X), "y": y, "reg": reg}
+    weights = {name: q[name] for name in params}
+    trace = {}
+
+    def tap(name, computed):
+        trace[name] = q[name] = routes[name](q) if name in routes else computed
+        return q[name]
+
+    STEPS[model](weights, q["X"], y, reg, 0.7, tap)
+    return {name: value.value for name, value in trace.items()}
+
+
+def drawn_problem(model, m):
+    """A small problem of any scale: ties at 0, equal rows, zero biases, one example, one hidden unit."""
+    rng, a = m.rng, m.arithmetic
+    N, D, H, K = rng.integers(1, 9), rng.integers(1, 4), rng.integers(1, 6), rng.integers(2, 5)
+    shapes = {"softmax": {"W": (D, K), "b": (1, K)}}
+    shapes["two_layer"] = {"W": (D, H), "b": (1, H), "W2": (H, K), "b2": (1, K)}
+    spread = rng.choice([0, 1, 3])
+    scale = 2.0 ** rng.integers(-6, 2)
+    params = {n: m.round(scale * numbers(rng, s, a, spread)) for n, s in shapes[model].items()}
+    X = m.round(numbers(rng, (N, D), a, spread))
+    if rng.random() < 0.5:
+        params["b"][:] = 0
+        X[0] = 0
+    if rng.random() < 0.1:
+        X *= a.smallest_normal
+    return params, X, rng.integers(0, K, N)
+
+
+def worst_shares(model, m, routes, certificate):
+    """The largest share of its bound that each quantity of one drawn step uses; None if unbounded."""
+    params, X, y = drawn_problem(model, m)
+    step = (model, params, X, y, 1e-3)
+    with np.errstate(all="ignore"):
+        got = simulated_step(*step, m, routes)
+    try:
+        if certificate == "local":
+            expected = local(*step, 0.7, got, m.arithmetic)
+        else:
+            expected = end_to_end(*step, 0.7, m.arithmetic)
+    except Unbounded:
+        return None
+    return {name: share(got[name], expected[name]) for name in expected}
+
+
+@pytest.mark.parametrize("certificate", ["local", "end_to_end"])
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("model", STEPS)
+def test_step_stays_in_its_bounds(model, route, certificate, arithmetic):
+    """A whole step of any conforming machine, by any legitimate route, agrees with the reference."""
+    rng = np.random.default_rng(0)
+    routes = ROUTES[route] | (HALVES[model] if route in ("library", "logsumexp", "autograd") else {})
+    done = 0
+    for kind in list(KINDS) * 2:
+        shares = worst_shares(model, machine(kind, arithmetic, rng), routes, certificate)
+        if shares is not None:
+            assert max(shares.values()) <= 1, (kind, shares)
+            done += 1
+    assert done >= 4
+
+
+# Random compositions, on machines and in exact arithmetic
+
+SQUARE = (3, 3)
+CHAINABLE = {
+    "add": operator.add,
+    "subtract": operator.sub,
+    "multiply": operator.mul,
+    "divide": operator.truediv,
+    "maximum": np.maximum,
+    "dot": np.dot,
+    "relu": lambda x, y: np.maximum(0, x - y),
+    "mask": masked,
+    "negate": lambda x, y: -x,
+    "transpose": lambda x, y: x.T,
+    "scale": lambda x, y: 0.3 * x,
+    "exp": lambda x, y: np.exp(x),
+    "log": lambda x, y: np.log(x),
+    "sin": lambda x, y: np.sin(x),
+    "cos": lambda x, y: np.cos(x),
+    "normalise": lambda x, y: x / np.sum(x, axis=1, keepdims=True),
+    "sum_and_add": lambda x, y: np.sum(x, axis=0, keepdims=True) + y,
+    "total_and_add": lambda x, y: np.sum(x) + y,
+}
+
+
+def random_program(rng, length=8):
+    """Instructions (operation, operand, operand) on a growing list of arrays."""
+    names = list(CHAINABLE)
+    return [(rng.choice(names), *rng.integers(0, 3 + i, 2)) for i in range(length)]
+
+
+def outcomes(program, arrays, apply=lambda f, x, y: f(x, y)):
+    """Run a program, yielding each instruction's result."""
+    arrays = list(arrays)
+    for name, i, j in program:
+        arrays.append(apply(CHAINABLE[name], arrays[i], arrays[j]))
+        yield arrays[-1]
+
+
+def bounded_outcomes(program, bounds):
+    """The program's bounds, up to the first instruction that has none."""
+    steps, results = outcomes(program, bounds), []
+    while (result := bounded(next, steps, None)) is not None:
+        results.append(result)
+    return results
+
+
+def test_compositions_stay_in_their_bounds(kind, arithmetic):
+    """Random programs of eight operations, each result feeding later ones, end within their bounds."""
+    rng = np.random.default_rng(1)
+    compared = 0
+    for _ in range(60):
+        m, program = machine(kind, arithmetic, rng), random_program(rng)
+        operands = [uncertain(rng, m, numbers(rng, SQUARE, arithmetic, 1)) for _ in range(3)]
+        bounds = bounded_outcomes(program, [bound for _, bound in operands])
+        with np.errstate(all="ignore"):
+            for bound, got in zip(bounds, outcomes(program, [got for got, _ in operands]), strict=False):
+                assert share(got, bound) <= 1, (program, got.value, bound)
+                compared += 1
+    assert compared >= 180
+
+
+class Exact(np.lib.mixins.NDArrayOperatorsMixin):
+    """An array of mpmath numbers with 60 digits: a machine without rounding."""
+
+    def __init__(self, value):
+        self.value = value
+
+    shape = property(lambda self: self.value.shape)
+    T = property(lambda self: Exact(self.value.T))
+
+    def copy(self):
+        """A copy, as of any array."""
+        return Exact(self.value.copy())
+
+    def __getitem__(self, index):
+        return Exact(np.asarray(self.value[index]))
+
+    def __setitem__(self, index, new):
+        self.value[index] = new.value if isinstance(new, Exact) else new
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=None):
+        values = [x.value if isinstance(x, Exact) else x for x in inputs]
+        if ufunc is np.less_equal:
+            return np.asarray(ufunc(*values), dtype=bool)
+        if ufunc in (np.exp, np.log, np.sin, np.cos):
+            return Exact(elementwise(getattr(mpmath(), ufunc.__name__), *values))
+        return Exact(np.asarray(ufunc(*values), dtype=object))
+
+    def __array_function__(self, func, types, args, kwargs):
+        plain = [[x.value for x in a] if isinstance(a, list) else getattr(a, "value", a) for a in args]
+        return Exact(np.asarray(func(*plain, **kwargs), dtype=object))
+
+
+def mpmath():
+    """The exact arithmetic, at 60 digits."""
+    mp = pytest.importorskip("mpmath", reason="mpmath is the exact arithmetic to compare with").mp
+    mp.dps = 60
+    return mp
+
+
+def elementwise(f, x):
+    """f on every element, keeping objects."""
+    return np.frompyfunc(f, 1, 1)(x)
+
+
+def exact_array(x):
+    """float64 numbers as mpmath's."""
+    return Exact(np.asarray(elementwise(mpmath().mpf, np.asarray(x, dtype=object))))
+
+
+def exact_share(got, bound):
+    """The largest share of the bound that the exact result uses."""
+    off = np.abs(np.asarray(got.value - exact_array(bound.value).value, dtype=object))
+    allowed = np.broadcast_to(bound.error, off.shape)
+    assert np.all(off[allowed == 0] == 0) or np.max(off[allowed == 0]) < 1e-300
+    return max((o / a for o, a in zip(off.flat, allowed.flat, strict=True) if a), default=0)
+
+
+def exact_operand(rng, arithmetic, spread):
+    """The same numbers as exact ones and as `Rounded`."""
+    x = Machine(arithmetic, rng).array(numbers(rng, SQUARE, arithmetic, spread)).value
+    return exact_array(x), Rounded.exact(x, arithmetic)
+
+
+@pytest.mark.parametrize("arithmetic", [FLOAT64, FLOAT32], ids=lambda a: a.name)
+def test_exact_results_lie_in_their_bounds(arithmetic):
+    """Random programs in exact arithmetic end within their bounds: the float64 values are that good."""
+    mpmath()
+    rng = np.random.default_rng(2)
+    compared = 0
+    for _ in range(100):
+        program = random_program(rng)
+        operands = [exact_operand(rng, arithmetic, 1) for _ in range(3)]
+        bounds = bounded_outcomes(program, [bound for _, bound in operands])
+        exact = outcomes(program, [x for x, _ in operands])
+        for bound, got in zip(bounds, exact, strict=False):
+            assert exact_share(got, bound) <= 1, (program, got.value, bound)
+            compared += 1
+    assert compared >= 300
+
+
+# Exact zeros, undecided masks
+
+
+def test_exact_zero_stays_exact():
+    """A product with 0 adds nothing, not even underflow: a pre-activation of exactly 0 is decided."""
+    X = Rounded.exact(np.array([[0.0, 0.0], [1.0, 2.0]]), FLOAT32)
+    W = Rounded(np.full((2, 3), 0.1), np.full((2, 3), 1e-3), FLOAT32)
+    pre_activation = np.dot(X, W) + Rounded.exact(np.zeros((1, 3)), FLOAT32)
+    hidden_layer = np.maximum(0, pre_activation)
+    assert np.all(hidden_layer.errors()[0] == 0)
+    assert np.all(hidden_layer.errors()[1] > 0)
+    assert (hidden_layer <= 0).undecided is None
+
+
+def test_undecided_mask_bounds_both_branches():
+    """Where rounding leaves x <= 0 open, the result may be kept or assigned; elsewhere it is decided."""
+    x = Rounded(np.array([-1.0, -1e-9, 0.0, 1e-9, 1.0]), np.full(5, 1e-8), FLOAT32)
+    d = Rounded(np.full(5, 7.0), np.full(5, 0.5), FLOAT32)
+    d[x <= 0] = 0
+    assert d.value.tolist() == [0, 0, 0, 7, 7]
+    assert d.error.tolist() == [0, 7.5, 7.5, 7.5, 0.5]
+
+
+def test_assigned_constant_carries_its_own_rounding():
+    """0.1 is no float32 number, assigned by index or under a mask."""
+    x = Rounded.exact(np.array([-1.0, 1.0]), FLOAT32)
+    by_mask, by_index = x.copy(), x.copy()
+    by_mask[x <= 0] = 0.1
+    by_index[0] = 0.1
+    for assigned in (by_mask, by_index):
+        assert abs(np.float64(np.float32(0.1)) - 0.1) <= assigned.errors()[0]
+        assert assigned.errors()[1] == 0
+
+
+def test_negated_copy_is_independent():
+    """Assigning into -x leaves the error of x alone."""
+    x = Rounded(np.ones(2), np.full(2, 0.5), FLOAT32)
+    y = -x
+    y[0] = 0
+    assert x.error.tolist() == [0.5, 0.5]
+
+
+# No bound, no silence
+
+
+def exact(*values, arithmetic=FLOAT32):
+    """Exact inputs."""
+    return Rounded.exact(np.array(values), arithmetic)
+
+
+def near_zero():
+    """1 give or take 2."""
+    return Rounded(np.array([1.0]), np.array([2.0]), FLOAT32)
+
+
+UNBOUNDED = {
+    "divide by an interval with 0": lambda: exact(1.0) / near_zero(),
+    "divide by 0": lambda: 1 / exact(0.0, 1.0),
+    "divide by what may be flushed to 0": lambda: 1 / exact(1e-39),
+    "log of an interval with 0": lambda: np.log(near_zero()),
+    "log of 0": lambda: np.log(exact(0.0)),
+    "exp overflows": lambda: np.exp(exact(89.0)),
+    "exp may overflow": lambda: np.exp(Rounded(np.array([88.0]), np.array([1.0]), FLOAT32)),
+    "sum overflows": lambda: np.sum(exact(3e38, 3e38)),
+    "partial sum overflows": lambda: np.sum(exact(3e38, 3e38, -3e38, -3e38)),
+    "addition overflows": lambda: exact(3e38) + exact(3e38),
+    "product overflows": lambda: exact(3e38) * 2,
+    "quotient overflows": lambda: exact(3e38) / 0.1,
+    "dot product overflows": lambda: np.dot(
+        exact([300.0], arithmetic=FLOAT16), exact([300.0], arithmetic=FLOAT16)
+    ),
+    "partial dot product overflows": lambda: np.dot(
+        exact([300.0, 300.0], arithmetic=FLOAT16), exact([300.0], [-300.0], arithmetic=FLOAT16)
+    ),
+    "constant overflows": lambda: exact(1.0) + 1e39,
+    "too many roundings": lambda: np.sum(exact(*np.ones(2000), arithmetic=FLOAT16)),
+    "too long a dot product": lambda: np.dot(
+        exact(np.ones(2000), arithmetic=FLOAT16), exact(*np.ones((2000, 1)), arithmetic=FLOAT16)
+    ),
+    "exponentials of a row underflow": lambda: normalised_exp(exact([-100.0, -100.0])),
+}
+
+
+def normalised_exp(x):
+    """The document's softmax."""
+    e = np.exp(x)
+    return e / np.sum(e, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("case", UNBOUNDED)
+def test_unbounded_is_said(case):
+    """Where no finite bound exists, Unbounded is raised; no infinite or NaN bound comes out."""
+    with pytest.raises(Unbounded):
+        UNBOUNDED[case]()
+
+
+X = exact([1.0, 2.0], [3.0, 4.0])
+REFUSED = {
+    "unknown function": lambda: np.mean(X),
+    "unknown ufunc": lambda: np.sqrt(X),
+    "power": lambda: X**2,
+    "matmul": lambda: X @ X,
+    "ufunc method": lambda: np.add.reduce(X),
+    "outer": lambda: np.multiply.outer(X, X),
+    "out of a ufunc": lambda: np.exp(X, out=np.zeros((2, 2))),
+    "in place on a plain array": lambda: operator.iadd(np.zeros((2, 2)), X),
+    "out of a function": lambda: np.sum(X, out=np.zeros(())),
+    "where": lambda: np.add(X, X, where=np.ones((2, 2), dtype=bool)),
+    "dtype": lambda: np.sum(X, dtype=np.float32),
+    "equality": lambda: X == 1,
+    "inequality": lambda: X != 1,
+    "less": lambda: X < 1,
+    "greater": lambda: X > 1,
+    "truth of an array": lambda: bool(X),
+    "truth of a comparison": lambda: bool(X <= 1),
+    "asarray": lambda: np.asarray(X),
+    "array": lambda: np.array([X, X]),
+    "float": lambda: float(X[0, 0]),
+    "assignment into a plain array": lambda: np.zeros((2, 2)).__setitem__(0, X[0]),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_has_no_rule_is_refused(case):
+    """Anything without a rule raises TypeError; nothing loses its error on the way."""
+    with pytest.raises(TypeError):
+        REFUSED[case]()
+
+
+# The machines themselves
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_simulated_rounding_is_numpys(dtype):
+    """The machines round as NumPy does, subnormals and overflow included."""
+    a = ARITHMETICS[dtype]
+    x = np.random.default_rng(3).standard_normal(20_000) * 2.0 ** np.linspace(-160, 140, 20_000)
+    with np.errstate(over="ignore"):
+        expected = x.astype(dtype).astype(np.float64)
+    assert np.array_equal(rounded_to(x, a.roundoff, a.smallest_normal, a.largest), expected)
+
+
+def simulated_linspace(m):
+    """linspace in the machine's own operations."""
+    return lambda start, stop, num: (
+        start + m.array(np.arange(num)) * (m.array(stop - start) / max(num - 1, 1))
+    )
+
+
+def test_spiral_stays_in_its_bound(kind, arithmetic):
+    """The data that any conforming machine generates lie within the bound."""
+    m = machine(kind, arithmetic, np.random.default_rng(4))
+    noise = m.array(m.rng.standard_normal((3, 20)))
+    got, _ = spiral(noise, simulated_linspace(m))
+    expected, _ = spiral(Rounded.exact(noise.value, arithmetic), linspace(arithmetic))
+    assert share(got, expected) <= 1

@@ -1,0 +1,235 @@
+"""The bounds are tight: conforming machines use most of them, and broken promises exceed them.
+
+A bound that nothing reaches would let a bug pass.
+"""
+
+import operator
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+from simulated import ORDERS, Machine, machine
+
+from reference.agreement.arithmetic import FLOAT16, FLOAT32
+from reference.agreement.certify import largest_share
+from reference.agreement.rounded import Rounded, linspace
+
+U = FLOAT32.roundoff
+TF32 = 2.0**-11
+
+
+def share(got, bound):
+    """The largest share of the bound used."""
+    with np.errstate(all="ignore"):
+        return largest_share(got.value, bound)[0]
+
+
+# Operands, as functions of a random source: drawn where rounding is worst
+
+
+def just_above(number):
+    """(4, 50) float32 numbers up to a tenth above `number`; above a power of two an ulp weighs most."""
+    return lambda rng: (number * rng.uniform(1, 1.1, (4, 50))).astype(np.float32).astype(float)
+
+
+def one_then_tiny(rng, roundoff=U):
+    """Rows of 1 and fifty numbers of almost half an ulp: each addition to 1 rounds them away."""
+    return np.tile(np.concatenate([[1.0], np.full(50, roundoff * (1 - 2.0**-10))]), (4, 1))
+
+
+def barely_normal(rng):
+    """Factors whose product may be flushed to zero."""
+    return just_above(0.9 * np.sqrt(FLOAT32.smallest_normal))(rng)
+
+
+def halfway_in_tf32(rng):
+    """Numbers just above 1, halfway between two TF32 numbers: rounding moves them the whole way."""
+    return np.full((4, 8), 1 + 3 * TF32)
+
+
+def row_sum(x):
+    """Sum of each row."""
+    return np.sum(x, axis=1, keepdims=True)
+
+
+def masked(x, y):
+    """`y` where x > 0, else 0."""
+    y = y.copy()
+    y[x <= 0] = 0
+    return y
+
+
+ONE = just_above(1)
+#: operation: (function, operands, share of its rounding bound that the search reaches).
+ROUNDING = {
+    "add": (lambda x, y: x + y * 2.0**-20, ONE, 0.95),
+    "subtract": (lambda x, y: x - y * 2.0**-20, ONE, 0.95),
+    "multiply": (operator.mul, ONE, 0.95),
+    "divide": (operator.truediv, ONE, 0.65),
+    "divide by 300": (lambda x, y: x / 300, ONE, 0.45),
+    "divide by own row sum": (
+        lambda x, y: own_share(x[:, :2]),
+        ONE,
+        0.65,
+    ),
+    "constant": (lambda x, y: (1 + 0.99 * U) * x, ONE, 0.45),
+    "exp": (lambda x, y: np.exp(x), just_above(np.log(2)), 0.9),
+    "log": (lambda x, y: np.log(x), just_above(np.e**8), 0.9),
+    "sin": (lambda x, y: np.sin(x), just_above(np.arcsin(0.5)), 0.9),
+    "cos": (lambda x, y: np.cos(x), ONE, 0.9),
+    "sum": (lambda x, y: np.sum(x, axis=1), one_then_tiny, 0.95),
+    "dot": (lambda x, y: np.dot(x, np.ones((51, 1))), one_then_tiny, 0.95),
+    "dot plus bias": (lambda x, y: np.dot(y[:, 1:], np.ones((50, 1))) + y[:, :1], one_then_tiny, 0.95),
+    "underflow": (operator.mul, barely_normal, 0.95),
+}
+
+
+def own_share(x):
+    """x over its row sum."""
+    return x / row_sum(x)
+
+
+def most_used(f, operands, m, promise=FLOAT32, draws=60):
+    """The largest share of the bound that a machine uses over many draws of exact operands."""
+    shares = []
+    for _ in range(draws):
+        x, y = m.round(operands(m.rng)), m.round(operands(m.rng))
+        bound = f(Rounded.exact(x, promise), Rounded.exact(y, promise))
+        shares.append(share(f(m.array(x), m.array(y)), bound))
+    return max(shares)
+
+
+@pytest.mark.parametrize("operation", ROUNDING)
+def test_rounding_reaches_its_bound(operation):
+    """From exact operands, some conforming machine uses this much of the bound, and none exceeds it."""
+    f, operands, reached = ROUNDING[operation]
+    m = machine("anything", FLOAT32, np.random.default_rng(0))
+    assert reached <= most_used(f, operands, m) <= 1
+
+
+def test_product_input_rounding_reaches_its_bound():
+    """Inputs rounded to TF32 use most of the bound of a dot product that promises no better."""
+    tf32 = FLOAT32.with_product_inputs(TF32)
+    m = Machine(tf32, np.random.default_rng(0))
+    assert 0.9 <= most_used(lambda x, y: np.dot(x, y.T), halfway_in_tf32, m, tf32, 1) <= 1
+
+
+# Propagation: operands as far off as they may be, in the worst directions
+
+FIRST_ONLY = np.where(np.arange(50) == 0, 1, -1)
+#: operation: (function, directions in which x and y are off), share reached is 0.95 in each.
+PROPAGATION = {
+    "add": (operator.add, 1, 1),
+    "subtract": (operator.sub, 1, -1),
+    "multiply": (operator.mul, 1, 1),
+    "divide": (operator.truediv, 1, -1),
+    "divide by own row sum": (lambda x, y: own_share(x), FIRST_ONLY, 1),
+    "exp": (lambda x, y: np.exp(x), 1, 1),
+    "log": (lambda x, y: np.log(x), -1, 1),
+    "sin": (lambda x, y: np.sin(x - 1), 1, 1),
+    "cos": (lambda x, y: np.cos(x + 0.5), 1, 1),
+    "maximum": (np.maximum, 1, 1),
+    "relu": (lambda x, y: np.maximum(0, x), 1, 1),
+    "undecided mask": (lambda x, y: masked(x - y, y), 1, -1),
+    "sum": (lambda x, y: np.sum(x), 1, 1),
+    "dot": (lambda x, y: np.dot(x, y.T), 1, 1),
+    "assign": (lambda x, y: np.stack([x[0], y[0]]), 1, 1),
+}
+
+
+def off_by(x, direction):
+    """A Rounded whose machine number x lies at the very edge, 1/1000 off in that direction."""
+    value = x * (1 - direction * 1e-3)
+    return Rounded(value, np.abs(x - value), FLOAT32)
+
+
+@pytest.mark.parametrize("operation", PROPAGATION)
+def test_propagation_reaches_its_bound(operation):
+    """Operands that are off as far as they may be put the result at the edge of its bound."""
+    f, *directions = PROPAGATION[operation]
+    m = Machine(FLOAT32, np.random.default_rng(0))
+    x = m.array(ONE(m.rng))
+    y = m.array(x.value * 0.9995) if operation == "undecided mask" else m.array(ONE(m.rng))
+    bound = f(*(off_by(z.value, d) for z, d in zip((x, y), directions, strict=True)))
+    assert 0.95 <= share(f(x, y), bound) <= 1
+
+
+# Negative controls: machines that break the promise
+
+
+def dropped(f):
+    """The same function with its last column of terms left out."""
+    return lambda x, y: f(x[:, :-1], y[:, :-1])
+
+
+def dot(x, y):
+    """Row by row."""
+    return np.dot(x, y.T)
+
+
+def caught(f, broken=None, operands=ONE, **features):
+    """Whether a machine with these features, running `broken`, leaves the bound of f in float32."""
+    m = Machine(FLOAT32, np.random.default_rng(0), **features)
+    x, y = operands(m.rng), operands(m.rng)
+    bound = f(Rounded.exact(x, FLOAT32), Rounded.exact(y, FLOAT32))
+    return share((broken or f)(m.array(x), m.array(y)), bound) > 1
+
+
+@pytest.mark.parametrize(
+    "operation",
+    ["add", "subtract", "multiply", "divide", "divide by 300", "sum", "dot", "dot plus bias"],
+)
+def test_fourfold_roundoff_is_caught(operation):
+    """A machine with two bits fewer than promised leaves the bound of each operation."""
+    f, operands, _ = ROUNDING[operation]
+    if operands is one_then_tiny:
+        operands = partial(one_then_tiny, roundoff=4 * U)
+    assert caught(f, operands=operands, roundoff_factor=4.0)
+
+
+@pytest.mark.parametrize("operation", ["exp", "log", "sin", "cos"])
+def test_function_off_by_twenty_ulps_is_caught(operation):
+    """A function off by up to 20 ulps, where at most 4 are promised, leaves its bound."""
+    f, operands, _ = ROUNDING[operation]
+    assert caught(f, operands=operands, ulps=20.0)
+
+
+def test_tf32_without_promise_is_caught():
+    """Product inputs rounded to TF32 under a float32 promise leave the bound."""
+    m = Machine(FLOAT32.with_product_inputs(TF32), np.random.default_rng(0))
+    assert most_used(dot, ONE, m, draws=1) > 1
+
+
+@pytest.mark.parametrize("f", [dot, lambda x, y: np.sum(x, axis=1)], ids=["dot", "sum"])
+def test_dropped_term_is_caught(f):
+    """One term left out leaves the bound."""
+    assert caught(f, dropped(f), orders=ORDERS)
+
+
+def test_unshifted_neighbour_is_caught():
+    """A number one ulp off an exact result leaves its bound."""
+    assert caught(np.maximum, lambda x, y: np.maximum(x, y) * (1 + 2 * U))
+
+
+def test_wrong_side_of_a_tie_is_caught():
+    """x >= 0 for x > 0 lets a gradient through at an exact tie, outside the bound."""
+    x, d = Rounded.exact(np.array([0.0, 1.0]), FLOAT32), Rounded.exact(np.array([1.0, 1.0]), FLOAT32)
+    m = Machine(FLOAT32, np.random.default_rng(0))
+    assert share(m.array([1.0, 1.0]), masked(x, d)) > 1
+    assert share(m.array([0.0, 1.0]), masked(x, d)) == 0
+
+
+def test_looser_promise_widens_the_bound():
+    """The share is relative to the promise: with float16's roundoff the same result uses far less."""
+    loose = replace(FLOAT32, roundoff=FLOAT16.roundoff)
+    m = Machine(FLOAT32, np.random.default_rng(0))
+    assert most_used(operator.mul, ONE, m, loose, 5) < 2 * FLOAT32.roundoff / FLOAT16.roundoff
+
+
+def test_linspace_uses_a_twentieth_of_its_bound():
+    """The data's bound is the loosest: it covers every way to compute linspace at once."""
+    bound = linspace(FLOAT32)(4.0, 8.0, 100)
+    step = np.float32(4) / np.float32(99)
+    got = np.float32(4) + np.arange(100, dtype=np.float32) * step
+    assert 0.05 <= largest_share(got, bound)[0] <= 1
