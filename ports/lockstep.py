@@ -18,9 +18,9 @@ from reference.agreement.certify import (
     END_TO_END,
     LOCAL,
     Finding,
-    certify,
+    Outcome,
+    certify_all,
     compare,
-    end_to_end,
     local,
 )
 from reference.agreement.rounded import Rounded, linspace
@@ -66,16 +66,16 @@ class Verdict:
     first: Finding | None = None
     first_step: int = -1
 
-    def add(self, finding: Finding, step: int) -> None:
-        """Count one finding in."""
+    def add(self, found: Finding | Outcome, step: int) -> None:
+        """Count one comparison in; only a first failure or a new worst is looked up in full."""
         self.steps += 1
-        self.elements += finding.elements
-        if not finding.agrees:
+        self.elements += found.elements
+        if self.worst is None or not found.share <= self.worst.share:  # NaN is worse than any number
+            self.worst, self.worst_step = found.finding(), step
+        if not found.share <= 1:
             self.failures += 1
             if self.first is None:
-                self.first, self.first_step = finding, step
-        if self.worst is None or not finding.share <= self.worst.share:  # NaN is worse than any number
-            self.worst, self.worst_step = finding, step
+                self.first, self.first_step = found.finding(), step
 
     @property
     def agrees(self) -> bool:
@@ -93,13 +93,14 @@ class CellResult:
     steps: int = 0
     error: str = ""
 
-    def add(self, findings: Iterable[Finding], step: int) -> None:
-        """Count one step's findings in."""
+    def add(self, found: Iterable[Finding | Outcome], step: int) -> None:
+        """Count one step's comparisons in."""
         self.steps += 1
-        for finding in findings:
-            self.verdicts.setdefault((finding.quantity, finding.certificate), Verdict()).add(
-                finding, step
-            )
+        for comparison in found:
+            key = comparison.quantity, comparison.certificate
+            if key not in self.verdicts:
+                self.verdicts[key] = Verdict()
+            self.verdicts[key].add(comparison, step)
 
     @property
     def comparisons(self) -> int:
@@ -142,6 +143,11 @@ class Contestant:
     y: Tensor
     steps: Collection[int]
 
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """What the port's framework promises in this cell."""
+        return self.port.host.arithmetic(self.result.cell.device, self.result.cell.dtype)
+
 
 def chosen_steps(iterations: int, count: int | None) -> Collection[int]:
     """All steps for None; else `count` of them spread over the run, first and last included."""
@@ -178,18 +184,21 @@ def run_lockstep(
 ) -> list[CellResult]:
     """Run contestants of one model in lockstep with the reference, certifying each chosen step.
 
-    The end-to-end bound depends on the reference and the arithmetic alone: it is computed once
-    a step and shared by all contestants with that arithmetic. A contestant that raises, or whose
+    Contestants with the same arithmetic start each step from the same numbers, so they share the
+    end-to-end bound and are certified in one pass. A contestant that raises, or whose
     dtype or the reference leaves the number range, keeps what it has and tells in `error`.
     `progress` is called after each port step.
     """
     last = max((max(c.steps) for c in contestants), default=-1)
     try:
         for i, params, _ in trajectory(problem, min(iterations, last + 1)):
-            bounds: dict[Arithmetic, dict[str, Rounded]] = {}
+            at_this_step: dict[Arithmetic, list[Contestant]] = {}
             for contestant in contestants:
                 if i in contestant.steps and not contestant.result.error:
-                    judge(contestant, problem, params, i, bounds)
+                    at_this_step.setdefault(contestant.arithmetic, []).append(contestant)
+            for together in at_this_step.values():
+                judge(together, problem, params, i)
+                for _ in together:
                     progress()
     except ScoreOverflow as why:
         for contestant in contestants:
@@ -197,30 +206,34 @@ def run_lockstep(
     return [c.result for c in contestants]
 
 
-def judge(
-    contestant: Contestant,
-    problem: Problem,
-    params: Mapping[str, Plain],
-    i: int,
-    bounds: dict[Arithmetic, dict[str, Rounded]],
-) -> None:
-    """Run one port at one step and certify it."""
-    result = contestant.result
-    cell, host = result.cell, contestant.port.host
-    arithmetic = host.arithmetic(cell.device, cell.dtype)
-    start = {name: held_as(cell.dtype, value) for name, value in params.items()}
-    step = (cell.model, start, held_as(cell.dtype, problem.X), problem.y, problem.reg, problem.step_size)
+def judge(together: Sequence[Contestant], problem: Problem, params: Mapping[str, Plain], i: int) -> None:
+    """Run ports of one arithmetic at one step from the same numbers, and certify them in one pass."""
+    arithmetic, dtype, at = together[0].arithmetic, together[0].result.cell.dtype, f"step {i}"
+    start = {name: held_as(dtype, value) for name, value in params.items()}
+    X = held_as(dtype, problem.X)
+    inputs = (problem.model, start, X, problem.y, problem.reg, problem.step_size)
+    traces = [_trace_or_error(contestant, start, problem, at) for contestant in together]
+    ran = [(c, trace) for c, trace in zip(together, traces, strict=True) if trace is not None]
+    hidden = [contestant.result.hidden for contestant, _ in ran]
     try:
-        if arithmetic not in bounds:
-            bounds[arithmetic] = end_to_end(*step, arithmetic, f"step {i}")
-        trace = run_step(contestant, start, problem)
-        findings = certify(*step, trace, arithmetic, bounds[arithmetic], result.hidden, f"step {i}")
+        outcomes = certify_all(*inputs, [trace for _, trace in ran], arithmetic, None, hidden, at)
     except Unbounded as why:
-        result.error = str(why)
-    except Exception as error:  # the port's own: the other cells go on
-        result.error = f"step {i}: the port raised {type(error).__name__}: {error}"
-    else:
-        result.add(findings, i)
+        for contestant, _ in ran:
+            contestant.result.error = str(why)
+        return
+    for (contestant, _), (problems, found) in zip(ran, outcomes, strict=True):
+        contestant.result.add([*problems, *found], i)
+
+
+def _trace_or_error(
+    contestant: Contestant, start: Mapping[str, Plain], problem: Problem, at: str
+) -> dict[str, Plain] | None:
+    """A port's trace; where the port raises, None and the reason in its result: the others go on."""
+    try:
+        return run_step(contestant, start, problem)
+    except Exception as error:
+        contestant.result.error = f"{at}: the port raised {type(error).__name__}: {error}"
+        return None
 
 
 def reference_at(problem: Problem, i: int) -> Mapping[str, Plain]:

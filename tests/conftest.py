@@ -6,10 +6,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # the workers are the parallelism: one 
     for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(threads, "1")
 
-from contextlib import ExitStack
-
 import pytest
 
+from ports.matrix import exact_settings_of
+from ports.memory import keep_freed_memory
 from ports.port import Absent
 from ports.report.as_json import provenance
 from ports.selection import plan, select
@@ -57,16 +57,9 @@ def pytest_report_header(config):
         return [f"lockstep: {name}: {fact}" for name, fact in provenance(ports).items() if fact]
 
 
-def exact_settings_of(ports):
-    """Full-precision products and float64 in every framework of these ports, until closed."""
-    stack = ExitStack()
-    for host in {port.host_name: port.host for port in ports}.values():
-        stack.enter_context(host.exact_settings())
-    return stack
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _exact_settings(pytestconfig):
+    keep_freed_memory()
     with exact_settings_of([p.port for p in pytestconfig.lockstep_planned]):
         yield
 
@@ -88,7 +81,10 @@ def pytest_generate_tests(metafunc):
     elif "planned" in metafunc.fixturenames:
         metafunc.parametrize(
             "planned",
-            [pytest.param(p, id=str(p.cell), marks=pytest.mark.xdist_group(group_of(p))) for p in planned],
+            [
+                pytest.param(p, id=str(p.cell), marks=pytest.mark.xdist_group(group_of(p)))
+                for p in planned
+            ],
         )
     if "skipped" in metafunc.fixturenames:
         metafunc.parametrize("skipped", [pytest.param(s, id=s.what.replace(" ", "_")) for s in skipped])

@@ -1,6 +1,7 @@
 """`lockstep compare`: certify ports at every step."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_selection(parser)
     add_run(parser)
+    parser.add_argument("--jobs", help="processes to spread the work over (default: one a core)")
     parser.add_argument("--json", metavar="FILE", help="also write the results as JSON")
 
 
@@ -57,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
     points, seed = positive("points", args.points), seed_number(args.seed)
     as_json.refuse_unwritable(args.json)
+    jobs = positive("jobs", args.jobs or str(os.cpu_count() or 1))
     selection = select(
         args.model, args.port, args.mode, args.device, args.dtype, args.steps, args.require
     )
@@ -64,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
 
     progress = Progress("lockstep", step_total(planned))
     try:
-        results, provenance = run_matrix(planned, points, seed, progress.advance)
+        results, provenance = run_matrix(planned, points, seed, progress.advance, jobs)
     finally:
         progress.close()
 

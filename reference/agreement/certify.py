@@ -1,4 +1,4 @@
-"""Certify: a reference step and a port's trace of it -> findings.
+"""Certify: a reference step and ports' traces of it -> findings.
 
 Two certificates for every quantity:
 
@@ -9,20 +9,27 @@ propagated through the whole step.
 This bound does not accumulate, and it blames exactly the operation that is wrong:
 everything downstream of a bug stays green.
 
-Nothing here asserts or prints.
+Ports that start from the same numbers, in the same arithmetic, are certified in one pass
+(`certify_all`). Nothing here asserts or prints.
 """
 
+import difflib
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from reference.agreement.arithmetic import Arithmetic, Unbounded
 from reference.agreement.rounded import SLACK, Rounded
-from reference.agreement.routes import cover
+from reference.agreement.routes import Quantities, cover
+from reference.arrays import Params, Plain, Tap
 from reference.trace import PARAMETERS, QUANTITIES, STEPS, overflow_message
-from reference.agreement.arithmetic import Unbounded
 
 END_TO_END, LOCAL = "end to end", "local"
 CERTIFICATES = (LOCAL, END_TO_END)
+
+#: One port's quantities by name.
+PortTrace = Mapping[str, Plain]
 
 
 class Finding(NamedTuple):
@@ -36,7 +43,7 @@ class Finding(NamedTuple):
     quantity: str
     certificate: str
     share: float
-    index: tuple = ()
+    index: tuple[int, ...] = ()
     got: float = float("nan")
     expected: float = float("nan")
     allowed: float = float("nan")
@@ -44,11 +51,55 @@ class Finding(NamedTuple):
     problem: str = ""
 
     @property
-    def agrees(self):
-        return self.share <= 1 and not self.problem
+    def agrees(self) -> bool:
+        """Whether the difference is within rounding."""
+        return self.share <= 1
+
+    def finding(self) -> "Finding":
+        """Itself, as `Outcome.finding`."""
+        return self
 
 
-def end_to_end(model, params, X, y, reg, step_size, arithmetic, at="this step"):
+class Outcome(NamedTuple):
+    """A comparison whose `Finding` is not spelled out yet: most are never looked at."""
+
+    quantity: str
+    certificate: str
+    share: float
+    worst: int
+    got: Plain
+    expected: Rounded
+
+    @property
+    def elements(self) -> int:
+        """How many numbers were compared."""
+        return self.got.size
+
+    def finding(self) -> Finding:
+        """Look up the worst element."""
+        index = tuple(int(i) for i in np.unravel_index(self.worst, self.got.shape))
+        return Finding(
+            self.quantity,
+            self.certificate,
+            self.share,
+            index,
+            float(self.got[index]),
+            float(self.expected.value[index]),
+            float(self.expected.errors()[index]),
+            self.got.size,
+        )
+
+
+def end_to_end(
+    model: str,
+    params: Params,
+    X: Plain,
+    y: Plain,
+    reg: float,
+    step_size: float,
+    arithmetic: Arithmetic,
+    at: str = "this step",
+) -> dict[str, Rounded]:
     """Run the reference step on `Rounded` inputs: every quantity with its propagated bound.
 
     All arrays are float64 holding numbers of the port's dtype; they count as exact.
@@ -56,36 +107,64 @@ def end_to_end(model, params, X, y, reg, step_size, arithmetic, at="this step"):
     """
     q = _inputs(params, X, y, reg, arithmetic)
 
-    def tap(name, computed):
+    def tap(name: str, computed: Rounded) -> Rounded:
         q[name] = cover(name, computed, q)
         return q[name]
 
-    return _run(model, params, q, step_size, tap, at)
+    _run(model, params, q, step_size, tap, at)
+    return {name: q[name] for name in QUANTITIES[model]}
 
 
-def local(model, params, X, y, reg, step_size, trace, arithmetic, at="this step"):
+def local(
+    model: str,
+    params: Params,
+    X: Plain,
+    y: Plain,
+    reg: float,
+    step_size: float,
+    trace: PortTrace,
+    arithmetic: Arithmetic,
+    at: str = "this step",
+) -> dict[str, Rounded]:
     """Recompute every quantity from the port's own recorded ones, with the bound of that one operation.
 
     `trace` maps names to arrays; a quantity missing from it is recomputed from those before it.
+    Raises Unbounded, naming the step, where no bound exists.
     """
+    expected = local_all(model, params, X, y, reg, step_size, [trace], arithmetic, at)
+    return {name: rounded.of_port(0) for name, rounded in expected.items()}
+
+
+def local_all(
+    model: str,
+    params: Params,
+    X: Plain,
+    y: Plain,
+    reg: float,
+    step_size: float,
+    traces: Sequence[PortTrace],
+    arithmetic: Arithmetic,
+    at: str = "this step",
+) -> dict[str, Rounded]:
+    """`local` for several ports at once, stacked in their order."""
     q = _inputs(params, X, y, reg, arithmetic)
     expected = {}
 
-    def tap(name, computed):
+    def tap(name: str, computed: Rounded) -> Rounded:
         expected[name] = cover(name, computed, q)
-        q[name] = _as_recorded(trace[name], computed) if name in trace else expected[name]
+        q[name] = _as_recorded([trace.get(name) for trace in traces], computed, expected[name])
         return q[name]
 
     _run(model, params, q, step_size, tap, at)
     return expected
 
 
-def _inputs(params, X, y, reg, arithmetic):
+def _inputs(params: Params, X: Plain, y: Plain, reg: float, arithmetic: Arithmetic) -> Quantities:
     inputs = {name: Rounded.exact(value, arithmetic) for name, value in params.items()}
     return inputs | {"X": Rounded.exact(X, arithmetic), "y": y, "reg": reg}
 
 
-def _run(model, params, q, step_size, tap, at):
+def _run(model: str, params: Params, q: Quantities, step_size: float, tap: Tap, at: str) -> None:
     weights = {name: q[name] for name in params}
     try:
         with np.errstate(over="raise", divide="raise", invalid="raise"):
@@ -93,55 +172,75 @@ def _run(model, params, q, step_size, tap, at):
     except Unbounded as why:
         raise Unbounded(f"{at}: {why}") from None
     except FloatingPointError:
-        values = {n: q[n].value for n in QUANTITIES[model] if n in q}
+        values = {n: q[n].of_port(0).value for n in QUANTITIES[model] if n in q}
         raise Unbounded(overflow_message(values, at, q["y"])) from None
-    return {name: q[name] for name in QUANTITIES[model] if name in q}
 
 
-def _as_recorded(recorded, computed):
-    """The port's own tensor, as the operation after it sees it.
+def _as_recorded(recorded: Sequence[Plain | None], computed: Rounded, expected: Rounded) -> Rounded:
+    """The ports' own tensors, as the operation after them sees them.
 
-    That is the recorded number itself (a subnormal one may be read as 0), except for a product: a compiler may contract it into
-    the addition that follows (a fused multiply-add), which then sees the product unrounded.
+    That is the recorded number itself (a subnormal one may be read as 0), except for a product:
+    a compiler may contract it into the addition that follows (a fused multiply-add), which then
+    sees the product unrounded. Where a port shows no tensor, what is expected stands in.
     """
-    if computed.product != 1:
-        return Rounded.exact(recorded, computed.arithmetic)
-    value = recorded.astype(np.float64)
-    flushed = np.where(computed.error > 0, computed.arithmetic.smallest_normal, 0.0)
-    error = computed.arithmetic.unit * np.abs(value) + flushed
-    return Rounded(value, error, computed.arithmetic, product=1)
+    absent = [i for i, tensor in enumerate(recorded) if tensor is None]
+    if len(absent) == len(recorded):
+        return expected
+    value = np.empty((len(recorded), *computed.shape))
+    for i, tensor in enumerate(recorded):
+        value[i] = expected.of_port(i).value if tensor is None else tensor
+    if computed.product == 1:
+        flushed = np.where(computed.error > 0, computed.arithmetic.smallest_normal, 0.0)
+        error = computed.arithmetic.unit * np.abs(value) + flushed
+        seen = Rounded(value, error, computed.arithmetic, product=1)
+    else:
+        seen = Rounded.exact(value, computed.arithmetic)
+    seen.stacked = 1
+    if absent:
+        seen.error = np.array(seen.errors())
+        for i in absent:
+            seen.error[i] = expected.of_port(i).error
+    return seen
 
 
-def compare(quantity, certificate, got, expected):
+def compare(quantity: str, certificate: str, got: Plain, expected: Rounded) -> Finding:
     """Hold one recorded tensor against its bound."""
-    share, worst = largest_share(got, expected)
-    index = tuple(int(i) for i in np.unravel_index(worst, got.shape))
-    return Finding(
-        quantity,
-        certificate,
-        share,
-        index,
-        float(got[index]),
-        float(expected.value[index]),
-        float(np.broadcast_to(expected.error, got.shape)[index]),
-        got.size,
-    )
+    (outcome,) = compare_all(quantity, certificate, [got], expected)
+    return outcome.finding()
 
 
-def largest_share(got, expected):
-    """The largest share of the bound that any element uses, and its flat index.
+def compare_all(
+    quantity: str, certificate: str, got: Sequence[Plain], expected: Rounded
+) -> list[Outcome]:
+    """Hold several ports' recordings of a quantity against its bound, stacked or shared.
 
-    0/0 (both exact, and equal) is 0; anything over an exact bound is infinite; NaN stays NaN.
+    0/0 (both exact, and equal) uses none of the bound; anything over an exact bound is
+    infinite; NaN stays NaN.
     """
     allowed = np.multiply(expected.error, SLACK)
     allowed += np.finfo(np.float64).smallest_subnormal
-    share = np.abs(np.subtract(got, expected.value, dtype=np.float64))
-    share /= allowed
-    worst = int(np.argmax(share))  # the first NaN, where there is one
-    return float(share.flat[worst]), worst
+    share = np.empty((len(got), *expected.shape))
+    for i, tensor in enumerate(got):
+        share[i] = tensor
+    with np.errstate(all="ignore"):
+        share -= expected.value
+        np.abs(share, out=share)
+        share /= allowed
+    rows = share.reshape(len(got), -1)
+    worst = rows.argmax(axis=1)  # the first NaN, where there is one
+    return [
+        Outcome(quantity, certificate, float(rows[i, w]), int(w), got[i], expected.of_port(i))
+        for i, w in enumerate(worst)
+    ]
 
 
-def structural_problems(model, trace, sizes, dtype, hidden=()):
+def structural_problems(
+    model: str,
+    trace: PortTrace,
+    sizes: Mapping[str, int],
+    dtype: np.dtype,
+    hidden: Collection[str] = (),
+) -> list[Finding]:
     """Findings on what cannot be compared by value: missing, renamed, misshapen, wrong dtype.
 
     `sizes` maps the letters N, D, H, K to numbers; `hidden` names quantities that the port declares
@@ -165,18 +264,16 @@ def structural_problems(model, trace, sizes, dtype, hidden=()):
     return findings
 
 
-def _problem(name, problem):
+def _problem(name: str, problem: str) -> Finding:
     return Finding(name, LOCAL, float("nan"), problem=problem)
 
 
-def _nearest(name, model):
-    import difflib
-
+def _nearest(name: str, model: str) -> str:
     near = difflib.get_close_matches(name, QUANTITIES[model], n=1)
     return f"did you mean {near[0]}?" if near else f"expected {', '.join(QUANTITIES[model])}"
 
 
-def sizes_of(model, params, X):
+def sizes_of(model: str, params: Params, X: Plain) -> dict[str, int]:
     """The letters of the shape table for one problem."""
     sizes = {"N": X.shape[0]}
     for name, letters in PARAMETERS[model].items():
@@ -185,26 +282,97 @@ def sizes_of(model, params, X):
 
 
 def certify(
-    model, params, X, y, reg, step_size, trace, arithmetic, bounds=None, hidden=(), at="this step"
-):
+    model: str,
+    params: Params,
+    X: Plain,
+    y: Plain,
+    reg: float,
+    step_size: float,
+    trace: PortTrace,
+    arithmetic: Arithmetic,
+    bounds: Mapping[str, Rounded] | None = None,
+    hidden: Collection[str] = (),
+    at: str = "this step",
+) -> list[Finding]:
     """Judge one port's trace of one step. Returns every `Finding`, structural ones first.
 
     `bounds` is the step's `end_to_end` result, shared by all ports that start from the same numbers.
     """
-    dtype = np.dtype(arithmetic.name)
-    findings = structural_problems(model, trace, sizes_of(model, params, X), dtype, hidden)
-    broken = {f.quantity for f in findings}
-    usable = {name: got for name, got in trace.items() if name not in broken}
-    problem = (model, params, X, y, reg, step_size)
-    bounds = bounds or end_to_end(*problem, arithmetic, at)
-    with np.errstate(all="ignore"):
-        findings_of = {n: compare(n, END_TO_END, got, bounds[n]) for n, got in usable.items()}
-        sound = {n: got for n, got in usable.items() if findings_of[n].agrees}
+    inputs = (model, params, X, y, reg, step_size)
+    problems, outcomes = certify_all(*inputs, [trace], arithmetic, bounds, [hidden], at)[0]
+    return problems + [outcome.finding() for outcome in outcomes]
+
+
+def certify_all(
+    model: str,
+    params: Params,
+    X: Plain,
+    y: Plain,
+    reg: float,
+    step_size: float,
+    traces: Sequence[PortTrace],
+    arithmetic: Arithmetic,
+    bounds: Mapping[str, Rounded] | None = None,
+    hidden: Sequence[Collection[str]] | None = None,
+    at: str = "this step",
+) -> list[tuple[list[Finding], list[Outcome]]]:
+    """`certify` for several ports that start from the same numbers, in one pass.
+
+    Returns, for each port, its structural problems and the outcomes of all comparisons by value.
+    """
+    inputs = (model, params, X, y, reg, step_size)
+    sizes, dtype = sizes_of(model, params, X), np.dtype(arithmetic.name)
+    shown = hidden or [()] * len(traces)
+    problems = [
+        structural_problems(model, trace, sizes, dtype, names)
+        for trace, names in zip(traces, shown, strict=True)
+    ]
+    usable = [
+        {name: got for name, got in trace.items() if all(f.quantity != name for f in found)}
+        for trace, found in zip(traces, problems, strict=True)
+    ]
+    outcomes = _compare_traces(END_TO_END, usable, bounds or end_to_end(*inputs, arithmetic, at))
+    for i, found in enumerate(_local_outcomes(inputs, usable, outcomes, arithmetic, at)):
+        outcomes[i] = found + outcomes[i]
+    return list(zip(problems, outcomes, strict=True))
+
+
+def _local_outcomes(
+    inputs: tuple[str, Params, Plain, Plain, float, float],
+    traces: Sequence[PortTrace],
+    end_to_end_outcomes: Sequence[Sequence[Outcome]],
+    arithmetic: Arithmetic,
+    at: str,
+) -> list[list[Outcome]]:
+    """The local certificates of all ports.
+
+    A recorded NaN, infinity or probability of 0 leaves what follows it without a bound. That
+    port is then judged by itself, from those of its recordings that agree end to end.
+    """
     try:
-        expected = local(*problem, usable, arithmetic, at)
-    except Unbounded:  # a recorded NaN, infinity or probability 0: go on without it
-        expected = local(*problem, sound, arithmetic, at)
-    with np.errstate(all="ignore"):
-        for name, got in usable.items():
-            findings += [compare(name, LOCAL, got, expected[name]), findings_of[name]]
-    return findings
+        return _compare_traces(LOCAL, traces, local_all(*inputs, traces, arithmetic, at))
+    except Unbounded:
+        if len(traces) > 1:
+            return [
+                _local_outcomes(inputs, [trace], [outcomes], arithmetic, at)[0]
+                for trace, outcomes in zip(traces, end_to_end_outcomes, strict=True)
+            ]
+        sound = {o.quantity: o.got for o in end_to_end_outcomes[0] if o.share <= 1}
+        return _compare_traces(LOCAL, traces, local_all(*inputs, [sound], arithmetic, at))
+
+
+def _compare_traces(
+    certificate: str, traces: Sequence[PortTrace], expected: Mapping[str, Rounded]
+) -> list[list[Outcome]]:
+    """Hold every quantity that each port shows against its bound."""
+    outcomes: list[list[Outcome]] = [[] for _ in traces]
+    for name, rounded in expected.items():
+        ports = [i for i, trace in enumerate(traces) if name in trace]
+        if not ports:
+            continue
+        if len(ports) < len(traces):
+            rounded = rounded.of_ports(ports)
+        found = compare_all(name, certificate, [traces[i][name] for i in ports], rounded)
+        for i, outcome in zip(ports, found, strict=True):
+            outcomes[i].append(outcome)
+    return outcomes

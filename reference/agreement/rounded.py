@@ -12,13 +12,21 @@ Algorithms*, 2nd ed., chapters 2 and 3. Only the functions the reference uses ha
 anything else is refused, never silently unbounded.
 
 The bounds are themselves computed in float64, whose rounding `SLACK` covers.
+
+Several ports are certified in one pass: a *stacked* `Rounded` has a leading axis of ports that
+the code running on it does not see (shapes, axes and indices are those behind it). What all
+ports share is not stacked, and is computed once.
 """
 
 import operator
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from reference.agreement.arithmetic import Unbounded
+from reference.agreement.arithmetic import Arithmetic, Unbounded
+from reference.arrays import Plain
 
 #: A computed bound is a sum of products of non-negative numbers, so a chain of m operations on
 #: sums of n terms is low by at most a factor 1 - (m + n) * 2**-53: less than 2**-20 for m + n < 2**33.
@@ -26,6 +34,9 @@ from reference.agreement.arithmetic import Unbounded
 SLACK = 1 + 2.0**-20
 
 ADVICE = "use smaller weights, data or step size, or a wider dtype."
+
+#: An error bound: an array, or the plain float 0.0 of an exact value.
+Error: TypeAlias = Any
 
 
 class Rounded:
@@ -37,134 +48,165 @@ class Rounded:
         arithmetic: what the port promises.
         product: how many products it is the sum of, which a compiler may contract into the
             addition that consumes it: 1 for a product or quotient, k for a dot product, else 0.
+        summand: for a row sum, the array that was summed.
+        stacked: 1 if a leading axis counts ports, else 0.
     """
 
-    __slots__ = ("arithmetic", "error", "product", "summand", "value")
+    __slots__ = ("arithmetic", "error", "product", "stacked", "summand", "value")
 
-    def __init__(self, value, error, arithmetic, product=0, summand=None):
+    def __init__(
+        self,
+        value: Plain,
+        error: Error,
+        arithmetic: Arithmetic,
+        product: int = 0,
+        stacked: int = 0,
+    ) -> None:
         self.value = value
         self.error = error
         self.arithmetic = arithmetic
         self.product = product
-        self.summand = summand  # for a row sum: the array that was summed
+        self.stacked = stacked
+        self.summand: Rounded | None = None
 
     @classmethod
-    def exact(cls, value, arithmetic):
+    def exact(cls, value: Any, arithmetic: Arithmetic) -> "Rounded":
         """An input that the port holds exactly, except that it may read subnormals as zero."""
         value = np.asarray(value, dtype=np.float64)
         subnormal = np.abs(value) < arithmetic.smallest_normal
-        error = np.where(subnormal, np.abs(value), 0.0) if np.any(value[subnormal]) else 0.0
-        return cls(value, error, arithmetic)
+        if np.count_nonzero(subnormal) == np.count_nonzero(value == 0):
+            return cls(value, 0.0, arithmetic)
+        return cls(value, np.where(subnormal, np.abs(value), 0.0), arithmetic)
+
+    def of_port(self, i: int) -> "Rounded":
+        """One port's share of a stack; what is not stacked is every port's."""
+        if not self.stacked:
+            return self
+        error = self.error if self.is_exact else self.error[i]
+        return Rounded(self.value[i], error, self.arithmetic, self.product)
+
+    def of_ports(self, ports: Sequence[int]) -> "Rounded":
+        """The stack of some of the ports."""
+        if not self.stacked:
+            return self
+        error = self.error if self.is_exact else self.error[ports]
+        return self._like(self.value[ports], error)
 
     @property
-    def shape(self):
-        return self.value.shape
+    def shape(self) -> tuple[int, ...]:
+        """The shape behind the ports' axis."""
+        return self.value.shape[self.stacked :]
 
     @property
-    def is_exact(self):
+    def is_exact(self) -> bool:
+        """Whether there is no error at all."""
         return type(self.error) is float  # np.float64, the error of a scalar result, is a subclass
 
     @property
-    def T(self):  # noqa: N802 (NumPy's name)
-        error = self.error if self.is_exact else self.error.T
-        return Rounded(self.value.T, error, self.arithmetic, self.product)
+    def T(self) -> "Rounded":  # noqa: N802 (NumPy's name)
+        """The transposed matrix."""
+        error = self.error if self.is_exact else np.swapaxes(self.error, -1, -2)
+        return self._like(np.swapaxes(self.value, -1, -2), error)
 
-    def copy(self):
-        error = self.error if self.is_exact else self.error.copy()
-        return Rounded(self.value.copy(), error, self.arithmetic, self.product)
+    def copy(self) -> "Rounded":
+        """A copy that can be assigned to."""
+        return self._like(self.value.copy(), self.error if self.is_exact else self.error.copy())
 
-    def errors(self):
+    def errors(self) -> Plain:
         """The error as an array of the value's shape."""
         return np.broadcast_to(self.error, self.value.shape) if self.is_exact else self.error
 
-    def __getitem__(self, index):
-        error = self.error if self.is_exact else self.error[index]
-        return Rounded(self.value[index], error, self.arithmetic, self.product)
+    def _like(self, value: Plain, error: Error) -> "Rounded":
+        return Rounded(value, error, self.arithmetic, self.product, self.stacked)
 
-    def __setitem__(self, index, new):
+    def _place(self, index: Any) -> Any:
+        """An index behind the ports' axis."""
+        parts = index if isinstance(index, tuple) else (index,)
+        return (slice(None),) * self.stacked + tuple(
+            _positions(part) if isinstance(part, range) else part for part in parts
+        )
+
+    def __getitem__(self, index: Any) -> "Rounded":
+        place = self._place(index)
+        return self._like(self.value[place], self.error if self.is_exact else self.error[place])
+
+    def __setitem__(self, index: Any, new: Any) -> None:
         if isinstance(index, Comparison):
             self._assign_where(index, new)
             return
-        if not isinstance(new, Rounded):
-            new = _lifted(new, self.arithmetic)
+        new = _lifted(new, self.arithmetic)
         if self.is_exact:
             self.error = np.zeros_like(self.value)
-        self.value[index] = new.value
-        self.error[index] = new.error
+        place = self._place(index)
+        self.value[place] = new.value
+        self.error[place] = new.error
         self.product = min(self.product, new.product)
 
-    def _assign_where(self, mask, constant):
+    def _assign_where(self, mask: "Comparison", constant: float) -> None:
         """Assign under a comparison: where it is undecided the bound covers both branches."""
-        either = None
+        held, kept = self.arithmetic.constant(constant), ~mask.true
         if mask.undecided is not None:
-            kept = self.value[mask.undecided]
-            either = np.abs(kept - constant) + self.errors()[mask.undecided]
-            either += self.arithmetic.constant(constant)
-        self.value[mask.true] = constant
-        held = self.arithmetic.constant(constant)
-        if held:
-            self.error = np.array(self.errors())
-        if not self.is_exact:
-            self.error[mask.true] = held
-        if either is not None:
-            self.error = np.array(self.errors())
-            self.error[mask.undecided] = either
+            either = np.abs(self.value - constant) + self.errors() + held
+        self.value = _chosen(kept, self.value, constant)
+        if not self.is_exact or held or mask.undecided is not None:
+            self.error = _chosen(kept, self.errors(), held)
+        if mask.undecided is not None:
+            self.error = np.where(mask.undecided, either, self.error)
 
     # Operators, so that reference code reads as on plain arrays. In-place forms make new arrays.
-    def __add__(self, other):
+    def __add__(self, other: Any) -> "Rounded":
         return _add(*_lift(self, other))
 
-    def __radd__(self, other):
+    def __radd__(self, other: Any) -> "Rounded":
         return _add(*_lift(other, self))
 
-    def __sub__(self, other):
+    def __sub__(self, other: Any) -> "Rounded":
         return _subtract(*_lift(self, other))
 
-    def __rsub__(self, other):
+    def __rsub__(self, other: Any) -> "Rounded":
         return _subtract(*_lift(other, self))
 
-    def __mul__(self, other):
+    def __mul__(self, other: Any) -> "Rounded":
         return _multiply(*_lift(self, other))
 
     __rmul__ = __mul__
 
-    def __truediv__(self, other):
+    def __truediv__(self, other: Any) -> "Rounded":
         return _divide(*_lift(self, other))
 
-    def __rtruediv__(self, other):
+    def __rtruediv__(self, other: Any) -> "Rounded":
         return _divide(*_lift(other, self))
 
-    def __neg__(self):
-        error = self.error if self.is_exact else self.error.copy()
-        return Rounded(-self.value, error, self.arithmetic, self.product)
+    def __neg__(self) -> "Rounded":
+        return self._like(-self.value, self.error if self.is_exact else self.error.copy())
 
-    def __le__(self, other):
+    def __le__(self, other: Any) -> "Comparison":
         return _less_equal(*_lift(self, other))
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         raise TypeError("no error bound is known for ==; add a rule")
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         raise TypeError("a Rounded array has no truth value")
 
-    def __array__(self, dtype=None, copy=None):
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Plain:
         raise TypeError("a Rounded array does not convert to a plain one: its error would be lost")
 
-    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         rule = _UFUNCS.get(ufunc)
         if rule is None or method != "__call__" or kwargs:
             raise TypeError(f"no error bound is known for np.{ufunc.__name__} ({method}); add a rule")
         return rule(*_lift(*inputs))
 
-    def __array_function__(self, func, types, args, kwargs):
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         rule = _FUNCTIONS.get(func)
         if rule is None:
             raise TypeError(f"no error bound is known for np.{func.__name__}; add a rule")
         return rule(*args, **kwargs)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Rounded({self.value!r} ± {self.error!r}, {self.arithmetic.name})"
 
 
@@ -174,30 +216,53 @@ class Comparison:
     `undecided` is None when nothing is open.
     """
 
-    def __init__(self, true, undecided):
+    def __init__(self, true: Plain, undecided: Plain | None) -> None:
         self.true = true
         self.undecided = undecided
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         raise TypeError("a comparison of Rounded arrays may be undecided: it has no truth value")
 
 
-def _lift(*operands):
+def _chosen(kept: Plain, array: Plain, constant: float) -> Plain:
+    """The array where kept, else the constant: np.where, without its branch on unpredictable masks."""
+    chosen = array * kept
+    return chosen + constant * ~kept if constant else chosen
+
+
+@lru_cache(maxsize=64)
+def _positions(index: range) -> Plain:
+    return np.arange(index.start, index.stop, index.step)
+
+
+def _lift(*operands: Any) -> list[Rounded]:
     """Make every operand Rounded: arrays are exact inputs, constants what the port can hold."""
     arithmetic = next(x.arithmetic for x in operands if isinstance(x, Rounded))
-    return [_lifted(x, arithmetic) for x in operands]
+    lifted = [_lifted(x, arithmetic) for x in operands]
+    dimensions = max(len(x.shape) for x in lifted)
+    return [x if not x.stacked or len(x.shape) == dimensions else _spread(x, dimensions) for x in lifted]
 
 
-def _lifted(x, arithmetic):
+def _lifted(x: Any, arithmetic: Arithmetic) -> Rounded:
     if isinstance(x, Rounded):
         return x
     if isinstance(x, (int, float)):
         error = arithmetic.constant(x)
-        return Rounded(np.float64(x), np.float64(error) if error else 0.0, arithmetic)
+        return Rounded(np.float64(x), np.float64(error) if error else 0.0, arithmetic)  # type: ignore[arg-type]
     return Rounded.exact(x, arithmetic)
 
 
-def _underflow(size, arithmetic, roundings=1):
+def _spread(x: Rounded, dimensions: int) -> Rounded:
+    """Keep the ports' axis in front when an array meets one of more dimensions."""
+    shape = (x.value.shape[0],) + (1,) * (dimensions - len(x.shape)) + x.shape
+    return x._like(x.value.reshape(shape), x.error if x.is_exact else x.error.reshape(shape))
+
+
+def _stacked(*operands: Rounded) -> int:
+    return max(x.stacked for x in operands)
+
+
+def _underflow(size: Any, arithmetic: Arithmetic, roundings: int = 1) -> Error:
     """What flushing results below the smallest normal number adds; exact zeros stay exact.
 
     `size` bounds the results' magnitudes. Where all sizes are large, the term is negligible
@@ -206,65 +271,72 @@ def _underflow(size, arithmetic, roundings=1):
     flushed = roundings * arithmetic.smallest_normal
     if size.size == 0 or size.min() > flushed * 2.0**73:
         return 0.0
-    return np.where(size > 0, flushed, 0.0)
+    return (size > 0) * flushed
 
 
-def _refuse_overflow(what, size, arithmetic):
+def _refuse_overflow(what: str, size: Any, arithmetic: Arithmetic) -> None:
     """`size` bounds the magnitudes of results."""
     if size.size and size.max() > arithmetic.largest:
         raise Unbounded(f"{what} overflows {arithmetic.name}: {ADVICE}")
 
 
-def _rounding(value, propagated, relative, arithmetic):
+def _rounding(value: Any, propagated: Error, relative: float, arithmetic: Arithmetic) -> Error:
     """The error of one operation: propagated, plus rounding of a result as far off as that."""
-    size = np.abs(value) + propagated
+    size = np.abs(value)
+    if type(propagated) is not float:
+        size = size + propagated
     _refuse_overflow("a result", size, arithmetic)
     return propagated + relative * size + _underflow(size, arithmetic)
 
 
-def _add(x, y):
+def _add(x: Rounded, y: Rounded) -> Rounded:
     return _sum_of_two(x, y, operator.add)
 
 
-def _subtract(x, y):
+def _subtract(x: Rounded, y: Rounded) -> Rounded:
     return _sum_of_two(x, y, operator.sub)
 
 
-def _sum_of_two(x, y, op):
+def _sum_of_two(x: Rounded, y: Rounded, op: Callable[[Any, Any], Any]) -> Rounded:
     """fl(x + y): Higham (2.4). A product inside may be contracted, which rounds less.
 
     A dot product inside may be contracted too: its sum may start from the other operand.
     """
     value = op(x.value, y.value)
     propagated = x.error + y.error + _added_early(x, y) + _added_early(y, x)
-    return Rounded(value, _rounding(value, propagated, x.arithmetic.unit, x.arithmetic), x.arithmetic)
+    error = _rounding(value, propagated, x.arithmetic.unit, x.arithmetic)
+    return Rounded(value, error, x.arithmetic, stacked=_stacked(x, y))
 
 
-def _added_early(dot, bias):
-    """Of the k additions in dot + bias, all but the last may round a partial sum that has the bias in."""
+def _added_early(dot: Rounded, bias: Rounded) -> Error:
+    """Of the k additions in dot + bias, all but one may round a partial sum that holds the bias."""
     if dot.product < 2:
         return 0.0
     return dot.arithmetic.gamma(dot.product - 1) * (np.abs(bias.value) + bias.error)
 
 
-def _multiply(x, y):
+def _multiply(x: Rounded, y: Rounded) -> Rounded:
     """fl(x * y), |x' y' - x y| <= |x| Ey + Ex |y| + Ex Ey."""
     value = x.value * y.value
-    propagated = np.abs(x.value) * y.error + x.error * (np.abs(y.value) + y.error)
+    propagated: Error = 0.0
+    if not (x.is_exact and y.is_exact):
+        propagated = np.abs(x.value) * y.error + x.error * (np.abs(y.value) + y.error)
     error = _rounding(value, propagated, x.arithmetic.unit, x.arithmetic)
-    return Rounded(value, error, x.arithmetic, product=1)
+    return Rounded(value, error, x.arithmetic, product=1, stacked=_stacked(x, y))
 
 
-def _divide(x, y):
+def _divide(x: Rounded, y: Rounded) -> Rounded:
     """fl(x / y), possibly as x * fl(1 / y), whose reciprocal may be flushed to zero."""
     if y.summand is x and x.value.min() >= 0:
         return _divide_by_own_sum(x, y)
     value, smallest = _quotient(x, y)
-    propagated = (x.error + np.abs(value) * y.error) / smallest
+    propagated: Error = 0.0
+    if not (x.is_exact and y.is_exact):
+        propagated = (x.error + np.abs(value) * y.error) / smallest
     return _rounded_quotient(x, y, value, propagated)
 
 
-def _divide_by_own_sum(x, total):
+def _divide_by_own_sum(x: Rounded, total: Rounded) -> Rounded:
     """p = x / sum(x), where an error in x moves numerator and denominator together.
 
     x'_j / s' - x_j / s = (d_j (s - x_j) - x_j sum_{k != j} d_k) / (s s'), so the errors d of the
@@ -273,7 +345,7 @@ def _divide_by_own_sum(x, total):
     """
     value, smallest = _quotient(x, total)
     summand_error = x.errors()
-    all_errors = np.sum(summand_error, axis=1, keepdims=True)
+    all_errors = np.sum(summand_error, axis=-1, keepdims=True)
     others = all_errors - summand_error
     n, arithmetic = x.shape[1], x.arithmetic
     rounding = arithmetic.gamma(n - 1) * (total.value + all_errors) + n * arithmetic.smallest_normal
@@ -285,7 +357,7 @@ def _divide_by_own_sum(x, total):
     return _rounded_quotient(x, total, value, propagated)
 
 
-def _quotient(x, y):
+def _quotient(x: Rounded, y: Rounded) -> tuple[Any, Any]:
     """The quotient's value and the smallest magnitude its divisor may have."""
     smallest = np.abs(y.value) - y.error
     if not np.all(smallest > 0):
@@ -293,25 +365,25 @@ def _quotient(x, y):
     return x.value / y.value, smallest
 
 
-def _rounded_quotient(x, y, value, propagated):
+def _rounded_quotient(x: Rounded, y: Rounded, value: Any, propagated: Error) -> Rounded:
     arithmetic = x.arithmetic
     error = _rounding(value, propagated, arithmetic.division, arithmetic)
     largest_divisor = np.max(np.abs(y.value) + y.error)
     if largest_divisor * arithmetic.smallest_normal > 2.0**-73:  # its reciprocal nears underflow
         error = error + (np.abs(x.value) + x.error) * arithmetic.smallest_normal
-    return Rounded(value, error, arithmetic, product=1)
+    return Rounded(value, error, arithmetic, product=1, stacked=_stacked(x, y))
 
 
-def _exp(x):
+def _exp(x: Rounded) -> Rounded:
     """|exp(x') - exp(x)| <= exp(x) (exp(Ex) - 1). No exp is exactly 0, so all may underflow."""
     value = np.exp(x.value)
-    propagated = 0.0 if x.is_exact else value * np.expm1(x.error)
+    propagated: Error = 0.0 if x.is_exact else value * np.expm1(x.error)
     error = propagated + x.arithmetic.exp * (value + propagated) + x.arithmetic.smallest_normal
     _refuse_overflow(f"exp({np.max(x.value):.6g})", value + error, x.arithmetic)
-    return Rounded(value, error, x.arithmetic)
+    return Rounded(value, error, x.arithmetic, stacked=x.stacked)
 
 
-def _log(x):
+def _log(x: Rounded) -> Rounded:
     """|log(x') - log(x)| <= log(x / (x - Ex)), the steep side."""
     if not np.all(x.value - x.error > 0):
         raise Unbounded(
@@ -319,35 +391,32 @@ def _log(x):
             f"infinite: {ADVICE}"
         )
     value = np.log(x.value)
-    propagated = 0.0 if x.is_exact else -np.log1p(-x.error / x.value)
+    propagated: Error = 0.0 if x.is_exact else -np.log1p(-x.error / x.value)
     error = _rounding(value, propagated, x.arithmetic.function, x.arithmetic)
-    return Rounded(value, error, x.arithmetic)
+    return Rounded(value, error, x.arithmetic, stacked=x.stacked)
 
 
-def _sine(function):
-    def rule(x):
+def _sine(function: Callable[[Any], Any]) -> Callable[[Rounded], Rounded]:
+    def rule(x: Rounded) -> Rounded:
         """|sin(x') - sin(x)| <= Ex, and the same for cos."""
         value = function(x.value)
         error = _rounding(value, x.error, x.arithmetic.function, x.arithmetic)
-        return Rounded(value, error, x.arithmetic)
+        return Rounded(value, error, x.arithmetic, stacked=x.stacked)
 
     return rule
 
 
-def _maximum(x, y):
+def _maximum(x: Rounded, y: Rounded) -> Rounded:
     """Exact in itself; the smaller operand's error does not count where it is out of reach."""
     value = np.maximum(x.value, y.value)
     if x.is_exact and y.is_exact:
-        return Rounded(value, 0.0, x.arithmetic)
+        return Rounded(value, 0.0, x.arithmetic, stacked=_stacked(x, y))
     gap, reach = x.value - y.value, (x.error + y.error) * SLACK
-    x_wins = gap > reach
-    y_wins = gap <= -reach
-    open_error = np.maximum(x.error, y.error)
-    error = np.where(x_wins, x.error, np.where(y_wins, y.error, open_error))
-    return Rounded(value, error, x.arithmetic)
+    error = np.maximum(x.error * (gap > -reach), y.error * (gap <= reach))
+    return Rounded(value, error, x.arithmetic, stacked=_stacked(x, y))
 
 
-def _less_equal(x, y):
+def _less_equal(x: Rounded, y: Rounded) -> Comparison:
     if x.is_exact and y.is_exact:
         return Comparison(x.value <= y.value, None)
     gap, error = y.value - x.value, x.error + y.error
@@ -355,7 +424,7 @@ def _less_equal(x, y):
     return Comparison(gap >= 0, undecided if np.any(undecided) else None)
 
 
-def _dot(a, b):
+def _dot(a: Any, b: Any) -> Rounded:
     """Matrix product in any order of summation, fused or not: Higham (3.13).
 
     |fl(AB) - AB| <= c |A||B| with c = gamma_k, plus what rounding of the inputs adds (TF32);
@@ -364,42 +433,54 @@ def _dot(a, b):
     a, b = _lift(a, b)
     k, arithmetic = a.shape[1], a.arithmetic
     c = arithmetic.dot(k)
-    abs_a, abs_b = np.abs(a.value), np.abs(b.value)
+    left, right = np.abs(a.value), np.abs(b.value)
     propagate = (1 + c) / c
-    size = np.dot(abs_a, abs_b if b.is_exact else abs_b + propagate * b.error)
+    if not a.is_exact:  # one product for both terms: [|A|, Ea] [|B| + ..., ...]
+        left = np.concatenate([left, a.error], axis=-1)
+        below = propagate * (right + b.error)
+    if not b.is_exact:
+        right = right + propagate * b.error
     if not a.is_exact:
-        size += np.dot(a.error, propagate * (abs_b + b.error))
-    if size.max() > arithmetic.largest:  # the partial sums, then, may be too large
-        _refuse_overflow("a dot product", np.dot(abs_a + a.error, abs_b + b.error), arithmetic)
+        right = np.concatenate([right, below], axis=-2)
+    size = np.matmul(left, right)
+    if size.size and size.max() > arithmetic.largest:  # the partial sums, then, may be too large
+        reach = np.matmul(np.abs(a.value) + a.error, np.abs(b.value) + b.error)
+        _refuse_overflow("a dot product", reach, arithmetic)
     error = c * size + _underflow(size, arithmetic, roundings=2 * k)
-    return Rounded(np.dot(a.value, b.value), error, arithmetic, product=k)
+    value = np.matmul(a.value, b.value)
+    return Rounded(value, error, arithmetic, product=k, stacked=_stacked(a, b))
 
 
-def _sum(x, axis=None, keepdims=False):
+def _sum(x: Rounded, axis: int | None = None, keepdims: bool = False) -> Rounded:
     """Sum of n terms in any order: gamma_{n-1} sum |x| plus the terms' own errors (Higham (4.4))."""
-    value = np.sum(x.value, axis=axis, keepdims=keepdims)
+    behind = tuple(range(x.stacked, x.value.ndim)) if axis is None else axis + x.stacked
+    value = np.sum(x.value, axis=behind, keepdims=keepdims)
     n = x.value.size // max(value.size, 1)
     c = x.arithmetic.gamma(n - 1)
-    size = np.sum(np.abs(x.value) + x.error, axis=axis, keepdims=keepdims)
+    size = np.sum(np.abs(x.value), axis=behind, keepdims=keepdims)
+    propagated: Error = 0.0
+    if not x.is_exact:
+        propagated = np.sum(x.error, axis=behind, keepdims=keepdims)
+        size = size + propagated
     _refuse_overflow("a sum", size, x.arithmetic)
-    error = c * size + np.sum(x.errors(), axis=axis, keepdims=keepdims)
+    error = c * size + propagated
     error = error + _underflow(size, x.arithmetic, roundings=n - 1)
-    result = Rounded(value, error, x.arithmetic, product=x.product if n == 1 else 0)
-    if axis == 1 and keepdims:
+    result = Rounded(value, error, x.arithmetic, product=x.product if n == 1 else 0, stacked=x.stacked)
+    if axis == 1 and keepdims and len(x.shape) == 2:
         result.summand = x
     return result
 
 
-def _joined(join):
-    def rule(arrays, axis=0):
-        arrays = _lift(*arrays)
-        value = join([x.value for x in arrays], axis=axis)
-        return Rounded(value, join([x.errors() for x in arrays], axis=axis), arrays[0].arithmetic)
+def _joined(join: Callable[..., Any]) -> Callable[..., Rounded]:
+    def rule(arrays: Sequence[Any], axis: int = 0) -> Rounded:
+        lifted = _lift(*arrays)
+        value = join([x.value for x in lifted], axis=axis)
+        return Rounded(value, join([x.errors() for x in lifted], axis=axis), lifted[0].arithmetic)
 
     return rule
 
 
-_UFUNCS = {
+_UFUNCS: dict[Any, Callable[..., Any]] = {
     np.add: _add,
     np.subtract: _subtract,
     np.multiply: _multiply,
@@ -413,7 +494,7 @@ _UFUNCS = {
     np.less_equal: _less_equal,
 }
 
-_FUNCTIONS = {
+_FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.dot: _dot,
     np.sum: _sum,
     np.stack: _joined(np.stack),
@@ -421,14 +502,14 @@ _FUNCTIONS = {
 }
 
 
-def linspace(arithmetic):
+def linspace(arithmetic: Arithmetic) -> Callable[[float, float, int], Rounded]:
     """np.linspace as the frameworks compute it, in the manner of `np.linspace(start, stop, num)`.
 
     start + i * ((stop - start) / (num - 1)), or the mirror image from stop: one division, one
     product and two additions, each on numbers no larger than |start| + |stop|.
     """
 
-    def rounded_linspace(start, stop, num):
+    def rounded_linspace(start: float, stop: float, num: int) -> Rounded:
         value = np.linspace(start, stop, num)
         relative = arithmetic.division + 3 * arithmetic.unit
         error = np.full(num, relative * (abs(start) + abs(stop)) * (1 + relative))

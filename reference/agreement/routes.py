@@ -9,80 +9,144 @@ A route takes the quantity as the document computes it and `q`, the step's input
 and the quantities before it, by name.
 """
 
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
 import numpy as np
 
 from reference.agreement.rounded import Rounded
 
+Quantities: TypeAlias = dict[str, Any]
+Route: TypeAlias = Callable[[Rounded, Quantities], Rounded]
 
-def shifted_scores(q):
+
+def shared(compute: Callable[[Quantities], Rounded]) -> Callable[[Quantities], Rounded]:
+    """Compute once a step what several routes go through; it is kept among the quantities."""
+    name = compute.__name__.replace("_", " ")  # no quantity has a space in its name
+
+    def once(q: Quantities) -> Rounded:
+        if name not in q:
+            q[name] = compute(q)
+        found: Rounded = q[name]
+        return found
+
+    return once
+
+
+@shared
+def row_maximum(q: Quantities) -> Rounded:
+    """The largest score of each row (N, 1), as an exact number (see `shifted_scores`)."""
+    scores = q["scores"]
+    top = np.max(scores.value, axis=-1, keepdims=True)
+    return Rounded(top, 0.0, scores.arithmetic, stacked=scores.stacked)
+
+
+@shared
+def shifted_scores(q: Quantities) -> Rounded:
     """scores - row maximum.
 
     Softmax does not depend on the shift, so the maximum counts as an exact number; where
     the port's own maximum differs from it, only the rounding of the subtraction feels that.
     """
     scores = q["scores"]
-    top = np.max(scores.value, axis=1, keepdims=True)
-    shifted = scores - Rounded(top, 0.0, scores.arithmetic)
+    shifted: Rounded = scores - row_maximum(q)
     if not scores.is_exact:
-        shifted.error = shifted.error + scores.arithmetic.unit * np.max(
-            scores.error, axis=1, keepdims=True
-        )
+        uncertain_top = np.max(scores.error, axis=-1, keepdims=True)
+        shifted.error = shifted.error + scores.arithmetic.unit * uncertain_top
     return shifted
 
 
-def shifted_softmax(q):
-    exp_scores = np.exp(shifted_scores(q))
-    return exp_scores / np.sum(exp_scores, axis=1, keepdims=True)
+@shared
+def shifted_exp(q: Quantities) -> Rounded:
+    """exp(scores - row maximum)."""
+    result: Rounded = np.exp(shifted_scores(q))
+    return result
 
 
-def log_softmax(q):
-    shifted = shifted_scores(q)
-    return shifted - np.log(np.sum(np.exp(shifted), axis=1, keepdims=True))
+@shared
+def shifted_sum(q: Quantities) -> Rounded:
+    """The row sums (N, 1) of exp(scores - row maximum)."""
+    result: Rounded = np.sum(shifted_exp(q), axis=1, keepdims=True)
+    return result
 
 
-def probs_shifted(computed, q):
+@shared
+def log_shifted_sum(q: Quantities) -> Rounded:
+    """Their logarithms (N, 1)."""
+    result: Rounded = np.log(shifted_sum(q))
+    return result
+
+
+@shared
+def shifted_softmax(q: Quantities) -> Rounded:
+    """Softmax shifted by the row maximum."""
+    return shifted_exp(q) / shifted_sum(q)
+
+
+@shared
+def log_softmax(q: Quantities) -> Rounded:
+    """log-softmax shifted by the row maximum."""
+    return shifted_scores(q) - log_shifted_sum(q)
+
+
+@shared
+def exp_log_softmax(q: Quantities) -> Rounded:
+    """Softmax as exp of log-softmax."""
+    result: Rounded = np.exp(log_softmax(q))
+    return result
+
+
+def right_class(q: Quantities) -> tuple[range, Any]:
+    """The index of each example's right class."""
+    return range(q["X"].shape[0]), q["y"]
+
+
+def probs_shifted(computed: Rounded, q: Quantities) -> Rounded:
+    """Shifted by the row maximum."""
     return shifted_softmax(q)
 
 
-def probs_from_log_softmax(computed, q):
-    return np.exp(log_softmax(q))
+def probs_from_log_softmax(computed: Rounded, q: Quantities) -> Rounded:
+    """Through log-softmax."""
+    return exp_log_softmax(q)
 
 
-def correct_logprobs_from_scores(computed, q):
-    return -log_softmax(q)[range(q["X"].shape[0]), q["y"]]
+def correct_logprobs_from_scores(computed: Rounded, q: Quantities) -> Rounded:
+    """Through log-softmax, without the probabilities."""
+    return -log_softmax(q)[right_class(q)]
 
 
-def correct_logprobs_from_logsumexp(computed, q):
+def correct_logprobs_from_logsumexp(computed: Rounded, q: Quantities) -> Rounded:
     """logsumexp(scores) - score of the right class, as optax has it: rounded at the scores' size."""
-    right_class = (range(q["X"].shape[0]), q["y"])
-    scores = q["scores"]
-    top = Rounded(np.max(scores.value, axis=1, keepdims=True), 0.0, scores.arithmetic)
-    logsumexp = top + np.log(np.sum(np.exp(shifted_scores(q)), axis=1, keepdims=True))
-    return (logsumexp - scores)[right_class]
+    logsumexp = row_maximum(q) + log_shifted_sum(q)
+    return logsumexp[:, 0] - q["scores"][right_class(q)]
 
 
-def split_dscores(probs, q):
+def split_dscores(probs: Rounded, q: Quantities) -> Rounded:
     """p/N - 1/N at the right class, p/N elsewhere: what the chain rule through log-softmax gives."""
     num_examples = q["X"].shape[0]
-    right_class = (range(num_examples), q["y"])
+    one = Rounded(np.float64(1), 0.0, probs.arithmetic)  # type: ignore[arg-type]
     dscores = probs / num_examples
-    dscores[right_class] = dscores[right_class] - _one(probs) / num_examples
+    dscores[right_class(q)] = dscores[right_class(q)] - one / num_examples
     return dscores
 
 
-def dscores_split(computed, q):
+def dscores_split(computed: Rounded, q: Quantities) -> Rounded:
+    """From the recorded probabilities."""
     return split_dscores(q["probs"], q)
 
 
-def dscores_from_scores(computed, q):
+def dscores_from_scores(computed: Rounded, q: Quantities) -> Rounded:
+    """From a softmax of the gradient's own."""
     return split_dscores(shifted_softmax(q), q)
 
 
-def dscores_from_log_softmax(computed, q):
-    return split_dscores(np.exp(log_softmax(q)), q)
+def dscores_from_log_softmax(computed: Rounded, q: Quantities) -> Rounded:
+    """From log-softmax's own exponential, as PyTorch's backward has it."""
+    return split_dscores(exp_log_softmax(q), q)
 
 
-def dscores_through_quotient(computed, q):
+def dscores_through_quotient(computed: Rounded, q: Quantities) -> Rounded:
     """The chain rule through -log(e_y / s), s = sum(e), as autograd applies it.
 
     With g = -1/(N p_y): dscores_k = e_k (g/s [k is y] - g e_y/s^2). Let d be the roundings of a
@@ -91,32 +155,33 @@ def dscores_through_quotient(computed, q):
     (as (e/s)/s * g, or as (g e) * (1/(s s))).
     """
     probs, arithmetic = shifted_softmax(q), computed.arithmetic
-    num_examples, d = q["X"].shape[0], arithmetic.division_roundings
+    num_examples, y, d = q["X"].shape[0], q["y"], arithmetic.division_roundings
     error = probs.error - arithmetic.division * probs.value  # its division is counted in 2d + 1
     error += arithmetic.gamma(2 * d + 1) * (probs.value + probs.error)
-    error[range(num_examples), q["y"]] += arithmetic.gamma(d)
-    difference = np.abs(computed.value) + error / num_examples
-    error = error / num_examples + arithmetic.gamma(3 * d + 2) * difference
-    return Rounded(computed.value, error + arithmetic.smallest_normal, arithmetic)
+    error[..., np.arange(num_examples), y] += arithmetic.gamma(d)
+    error /= num_examples
+    difference = np.abs(computed.value) + error
+    error += arithmetic.gamma(3 * d + 2) * difference + arithmetic.smallest_normal
+    return Rounded(computed.value, error, arithmetic, stacked=computed.stacked)
 
 
-def with_two_halves(weights):
+def with_two_halves(weights: str) -> Route:
     """The regularization gradient added as two halves, as autograd does for W*W.
 
     (x + h) + h instead of x + r, with h = r/2: one partial sum more is rounded, and it is
     no larger than |x + r| + |h|.
     """
 
-    def route(computed, q):
+    def route(computed: Rounded, q: Quantities) -> Rounded:
         half = 0.5 * q["reg"] * np.abs(q[weights].value)
         partial_sum = np.abs(computed.value) + computed.error + half
-        extra = 2 * computed.arithmetic.unit * (partial_sum + half)
-        return Rounded(computed.value, computed.error + extra, computed.arithmetic)
+        error = computed.error + 2 * computed.arithmetic.unit * (partial_sum + half)
+        return Rounded(computed.value, error, computed.arithmetic, stacked=computed.stacked)
 
     return route
 
 
-ROUTES = {
+ROUTES: dict[str, tuple[Route, ...]] = {
     "probs": (probs_shifted, probs_from_log_softmax),
     "correct_logprobs": (correct_logprobs_from_scores, correct_logprobs_from_logsumexp),
     "dscores": (
@@ -130,14 +195,10 @@ ROUTES = {
 }
 
 
-def cover(name, computed, q):
+def cover(name: str, computed: Rounded, q: Quantities) -> Rounded:
     """Widen the bound of a computed quantity so that it holds for every route to it."""
     error = computed.error
     for route in ROUTES.get(name, ()):
         other = route(computed, q)
         error = np.maximum(error, np.abs(other.value - computed.value) + other.error)
-    return Rounded(computed.value, error, computed.arithmetic, computed.product)
-
-
-def _one(like):
-    return Rounded(np.float64(1), 0.0, like.arithmetic)
+    return Rounded(computed.value, error, computed.arithmetic, computed.product, computed.stacked)
