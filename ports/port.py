@@ -11,6 +11,8 @@ run with the mode's `compile`, so that it can keep state and choose what to comp
 `hidden_quantities` names what the port's library does not show, with the reason.
 """
 
+from __future__ import annotations
+
 import importlib
 import importlib.util
 import inspect
@@ -18,10 +20,11 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
-from reference.agreement.arithmetic import Arithmetic
-from reference.arrays import Plain
+if TYPE_CHECKING:  # NumPy is imported when a port runs, not for `lockstep --help`
+    from reference.agreement.arithmetic import Arithmetic
+    from reference.arrays import Plain
 
 #: A framework's own array.
 Tensor: TypeAlias = Any

@@ -97,7 +97,8 @@ def plan(selection: Selection) -> tuple[list[Planned], list[Skipped]]:
         cells, reasons = _cells(port, selection)
         planned += [Planned(cell, port, selection.step_count(port, cell)) for cell in cells]
         skipped += reasons
-    _refuse_unknown_devices(selection.devices, found)
+    if found:
+        _refuse_unknown_devices(selection.devices, found)
     _refuse_absent(selection.require, planned, skipped)
     return planned, skipped
 
@@ -106,6 +107,10 @@ def _cells(port: Port, selection: Selection) -> tuple[list[Cell], list[Skipped]]
     """One port's rows of the matrix."""
     host, cells, skipped = port.host, [], []
     modes = [m for m in selection.modes or host.MODES if m in host.MODES]
+    if not modes:
+        skipped.append(
+            Skipped(f"{port.name} {selection.modes[0]}", f"its mode is {', '.join(host.MODES)}")
+        )
     uncompiled = host.compiler_absence() if "compiled" in modes else None
     if uncompiled:
         skipped.append(Skipped(f"{port.name} compiled", uncompiled))
@@ -136,9 +141,8 @@ def one_cell(model: str, port_name: str, mode: str | None, device: str, dtype: s
     planned, skipped = plan(select([model], [port_name], modes, [device], [dtype]))
     natural = [p for p in planned if mode or p.cell.mode == p.port.host.NATURAL_MODE]
     if not natural:
-        raise Absent(
-            "; ".join(s.reason for s in skipped) or f"{port_name} has no {model}_step in that mode"
-        )
+        reasons = "; ".join(s.reason for s in skipped) or f"it has no {model}_step"
+        raise Absent(f"{port_name} cannot run here: {reasons}")
     return natural[0].port, natural[0].cell
 
 

@@ -27,13 +27,14 @@ def rounded_to(x, roundoff, smallest_normal, largest):
 
 @dataclass
 class Machine:
-    """A port's arithmetic: each feature, where on, is used in about half of the operations.
+    """A port's arithmetic: each feature, where on, is used in half of the operations, or in all.
 
     Attributes:
         orders: which orders of summation are drawn from.
         fused: multiply-adds may be contracted, a bias may be the first term of a dot product.
         reciprocal: x / y may be x * fl(1 / y).
         flushing: subnormals may be read or written as zero.
+        always: the features above are used in every operation.
         sloppy: exp, log, sin, cos are off by up to the promised ulps.
         roundoff_factor, ulps: negative controls break the promise with these.
     """
@@ -44,6 +45,7 @@ class Machine:
     fused: bool = False
     reciprocal: bool = False
     flushing: bool = False
+    always: bool = False
     sloppy: bool = False
     roundoff_factor: float = 1.0
     ulps: float | None = None
@@ -54,7 +56,7 @@ class Machine:
 
     def chance(self):
         """Whether to use a feature this time."""
-        return self.rng.random() < 0.5
+        return self.always or self.rng.random() < 0.5
 
     def round(self, x):
         """The machine's nearest number."""
@@ -134,7 +136,7 @@ class Simulated(np.lib.mixins.NDArrayOperatorsMixin):
 
     def copy(self):
         """A copy, as of any array."""
-        return Simulated(self.value.copy(), self.machine)
+        return Simulated(self.value.copy(), self.machine, self.terms)
 
     def __getitem__(self, index):
         terms = None
@@ -241,6 +243,7 @@ KINDS = {
     "any_order": {"orders": ORDERS},
     "fused": {"fused": True},
     "reciprocal": {"reciprocal": True},
+    "always_contracted": {"fused": True, "reciprocal": True, "always": True},
     "flushing": {"flushing": True},
     "sloppy_functions": {"sloppy": True},
     "anything": {

@@ -10,7 +10,7 @@ import pytest
 from simulated import KINDS, Machine, Simulated, machine, rounded_to
 
 from reference.agreement.arithmetic import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, Unbounded
-from reference.agreement.certify import end_to_end, largest_share, local
+from reference.agreement.certify import LOCAL, compare, end_to_end, local
 from reference.agreement.rounded import Rounded, linspace
 from reference.spiral import spiral
 from reference.trace import STEPS
@@ -40,8 +40,7 @@ def kind(request):
 
 def share(got, bound):
     """The largest share of the bound used."""
-    with np.errstate(all="ignore"):
-        return largest_share(got.value if isinstance(got, Simulated) else got, bound)[0]
+    return compare("", LOCAL, got.value if isinstance(got, Simulated) else got, bound).share
 
 
 # What the machines work on
@@ -65,11 +64,11 @@ def uncertain(rng, m, x):
     got = m.array(x)
     if rng.random() < 0.3:
         return got, Rounded.exact(got.value, m.arithmetic)
-    factor = 2.0 ** rng.uniform(-20, 1)
-    value = (
-        got.value + np.abs(got.value) * rng.uniform(-1, 1, got.shape) * m.arithmetic.roundoff * factor
-    )
-    error = np.abs(got.value - value) * rng.uniform(1, 2, got.shape)
+    relative = m.arithmetic.roundoff * 2.0 ** rng.uniform(-20, 1) if rng.random() < 0.7 else 0.2
+    somewhere, anyhow = rng.uniform(-1, 1, got.shape), rng.choice([-1.0, 1.0], got.shape)
+    direction = [somewhere, anyhow, anyhow.flat[0]][rng.integers(3)]
+    value = got.value * (1 - direction * relative)
+    error = np.abs(got.value - value) * rng.choice([1, 1.5])
     subnormal = np.abs(got.value) < m.arithmetic.smallest_normal
     return got, Rounded(value, np.where(subnormal, error + np.abs(value), error), m.arithmetic)
 
@@ -90,10 +89,14 @@ def with_rows_set(x, y):
     return x
 
 
+def arithmetic_of(x):
+    """The arithmetic that an array of either kind stands for."""
+    return x.arithmetic if isinstance(x, Rounded) else x.machine.arithmetic
+
+
 def bias_beside_small_products(x, y):
     """A dot product that all but vanishes beside its bias: each partial sum of bias + ... rounds."""
-    arithmetic = x.arithmetic if isinstance(x, Rounded) else x.machine.arithmetic
-    return np.dot(x * arithmetic.roundoff, y.T) + y[:, :3]
+    return np.dot(x * arithmetic_of(x).roundoff, y.T) + y[:, :3]
 
 
 OPERATIONS = {
@@ -102,6 +105,7 @@ OPERATIONS = {
     "multiply": operator.mul,
     "divide": lambda x, y: x / (y * y + 1),
     "divide_by_tiny": operator.truediv,
+    "divide_by_huge": lambda x, y: x * 500 / (arithmetic_of(x).largest / 2),
     "divide_by_row_sum": lambda x, y: (x * x) / np.sum(x * x, axis=1, keepdims=True),
     "divide_by_signed_row_sum": lambda x, y: x / np.sum(x, axis=1, keepdims=True),
     "softmax": lambda x, y: np.exp(x) / np.sum(np.exp(x), axis=1, keepdims=True),
@@ -287,7 +291,12 @@ def simulated_step(model, params, X, y, reg, m, routes):
 def drawn_problem(model, m):
     """A small problem of any scale: ties at 0, equal rows, zero biases, one example, one hidden unit."""
     rng, a = m.rng, m.arithmetic
-    N, D, H, K = rng.integers(1, 9), rng.integers(1, 4), rng.integers(1, 6), rng.integers(2, 5)
+    N, D, H, K = (
+        rng.choice([1, rng.integers(2, 9)]),
+        rng.integers(1, 4),
+        rng.integers(1, 6),
+        rng.integers(2, 5),
+    )
     shapes = {"softmax": {"W": (D, K), "b": (1, K)}}
     shapes["two_layer"] = {"W": (D, H), "b": (1, H), "W2": (H, K), "b2": (1, K)}
     spread = rng.choice([0, 1, 3])
@@ -299,13 +308,15 @@ def drawn_problem(model, m):
         X[0] = 0
     if rng.random() < 0.1:
         X *= a.smallest_normal
+    elif rng.random() < 0.3:  # scores far apart, probabilities near 1
+        params["b2" if model == "two_layer" else "b"][:] = m.round(15 * rng.standard_normal((1, K)))
     return params, X, rng.integers(0, K, N)
 
 
 def worst_shares(model, m, routes, certificate):
     """The largest share of its bound that each quantity of one drawn step uses; None if unbounded."""
     params, X, y = drawn_problem(model, m)
-    step = (model, params, X, y, 1e-3)
+    step = (model, params, X, y, m.rng.choice([1e-3, 0.3]))
     with np.errstate(all="ignore"):
         got = simulated_step(*step, m, routes)
     try:
@@ -632,3 +643,16 @@ def test_spiral_stays_in_its_bound(kind, arithmetic):
     got, _ = spiral(noise, simulated_linspace(m))
     expected, _ = spiral(Rounded.exact(noise.value, arithmetic), linspace(arithmetic))
     assert share(got, expected) <= 1
+
+
+def test_recorded_subnormal_may_be_read_as_zero():
+    """A hidden value below the smallest normal number is recorded; the mask may read it as 0."""
+    params = {"W": [[1.0]], "b": [[0.0]], "W2": [[1.0, -1.0]], "b2": [[0.0, 0.0]]}
+    params = {name: np.array(value) for name, value in params.items()}
+    step = ("two_layer", params, np.array([[1e-39]]), np.array([0]), 1e-3)
+    got = simulated_step(*step, Machine(FLOAT32, np.random.default_rng(0)), {})
+    assert got["hidden_layer"] > 0
+    assert got["dhidden"] != 0
+    for dhidden in (got["dhidden"], np.zeros((1, 1))):
+        expected = local(*step, 0.7, got | {"dhidden": dhidden}, FLOAT32)
+        assert share(dhidden, expected["dhidden"]) <= 1

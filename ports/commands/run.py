@@ -1,8 +1,14 @@
 """`lockstep run`: the document's own printout, from any framework."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 from ports.commands.compare import add_run
+
+if TYPE_CHECKING:
+    from ports.lockstep import Cell
+    from ports.port import Port
+    from reference.runs import Problem
 
 HELP = """train like the document, in any framework, and print what the document prints
 
@@ -34,17 +40,17 @@ def run(args: argparse.Namespace) -> int:
     from reference.runs import draw
 
     models = args.model or list(EVERY)
+    cells = [one_cell(model, args.port, args.mode, args.device, args.dtype) for model in models]
     draws = draw(np.random.RandomState(seed_number(args.seed)), positive("points", args.points))
     print(draws.X)
     print(draws.y)
-    for model in models:
-        port, cell = one_cell(model, args.port, args.mode, args.device, args.dtype)
+    for port, cell in cells:
         with port.host.exact_settings():
-            _train(port, cell, draws.problem(model))
+            _train(port, cell, draws.problem(cell.model))
     return 0
 
 
-def _train(port, cell, problem) -> None:  # type: ignore[no-untyped-def]
+def _train(port: "Port", cell: "Cell", problem: "Problem") -> None:
     import numpy as np
 
     from reference.runs import ITERATIONS

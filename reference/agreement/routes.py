@@ -14,7 +14,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from reference.agreement.rounded import Rounded
+from reference.agreement.arithmetic import Unbounded
+from reference.agreement.rounded import ADVICE, Rounded
 
 Quantities: TypeAlias = dict[str, Any]
 Route: TypeAlias = Callable[[Rounded, Quantities], Rounded]
@@ -152,17 +153,24 @@ def dscores_through_quotient(computed: Rounded, q: Quantities) -> Rounded:
     With g = -1/(N p_y): dscores_k = e_k (g/s [k is y] - g e_y/s^2). Let d be the roundings of a
     division. The errors of g, of the subtraction and of the product with e_k are common to both
     terms (3d + 2 roundings of the difference); g/s costs d more, g e_y/s^2 at most 2d + 1 more
-    (as (e/s)/s * g, or as (g e) * (1/(s s))).
+    (as (e/s)/s * g, or as (g e) * (1/(s s))). Where (e/s)/s is flushed to 0, g magnifies that.
     """
     probs, arithmetic = shifted_softmax(q), computed.arithmetic
     num_examples, y, d = q["X"].shape[0], q["y"], arithmetic.division_roundings
+    right_probs = probs[right_class(q)]
+    least = right_probs.value - right_probs.error
+    if not np.all(least > 0):
+        raise Unbounded(f"the probability of a right class may be 0 in {arithmetic.name}: {ADVICE}")
+    flushed = arithmetic.smallest_normal * (1 + 2 / (num_examples * least[..., None]))
+    value = probs.value.copy()
+    value[..., np.arange(num_examples), y] -= 1
+    value /= num_examples
     error = probs.error - arithmetic.division * probs.value  # its division is counted in 2d + 1
     error += arithmetic.gamma(2 * d + 1) * (probs.value + probs.error)
     error[..., np.arange(num_examples), y] += arithmetic.gamma(d)
     error /= num_examples
-    difference = np.abs(computed.value) + error
-    error += arithmetic.gamma(3 * d + 2) * difference + arithmetic.smallest_normal
-    return Rounded(computed.value, error, arithmetic, stacked=computed.stacked)
+    error += arithmetic.gamma(3 * d + 2) * (np.abs(value) + error) + flushed
+    return Rounded(value, error, arithmetic, stacked=probs.stacked)
 
 
 def with_two_halves(weights: str) -> Route:

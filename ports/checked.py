@@ -1,0 +1,218 @@
+"""What `lockstep check` runs, and what it found: plain data, and the questions asked of it."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from ports.lockstep import SPIRAL, CellResult, chosen_steps, quantities_of
+from ports.user_worker import Message
+from reference.agreement.arithmetic import Arithmetic
+from reference.agreement.certify import LOCAL, Finding
+from reference.arrays import Plain
+from reference.runs import ITERATIONS, Problem, draw
+
+#: Judged by default: the first steps, where state goes wrong, and some of the whole run.
+FIRST_STEPS, SPREAD_STEPS = 20, 10
+
+
+@dataclass(frozen=True)
+class Run:
+    """Steps that a model's port is judged at, and what the run is for."""
+
+    name: str
+    shows: str
+    problem: Problem
+    iterations: int
+    steps: Collection[int]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for. `steps` is a number of first steps, "all", or None for the default."""
+
+    points: int = 100
+    seed: int = 0
+    steps: int | str | None = None
+    dtypes: tuple[str, ...] = ("float64",)
+    timeout: float = 60.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """All there is to say about one judged step: what explains a wrong quantity."""
+
+    model: str
+    step: int
+    params: Mapping[str, Plain]
+    X: Plain
+    y: Plain
+    reg: float
+    step_size: float
+    trace: Mapping[str, Plain]
+    previous_trace: Mapping[str, Plain] | None
+    arithmetic: Arithmetic
+    facts: Message
+
+
+@dataclass
+class RunResult:
+    """One run's verdicts; `case` is the first step that disagreed."""
+
+    run: Run
+    result: CellResult
+    returned: set[str] = field(default_factory=set)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    case: Case | None = None
+
+
+@dataclass
+class ModelResult:
+    """What a file's step (or spiral) came to in one dtype, over its runs."""
+
+    model: str
+    dtype: str
+    hidden: Mapping[str, str]
+    runs: list[RunResult] = field(default_factory=list)
+
+    @property
+    def error(self) -> str:
+        """Why it could not go on, or nothing."""
+        return next((r.result.error for r in self.runs if r.result.error), "")
+
+    @property
+    def returned(self) -> set[str]:
+        """Every name that came back as a tensor at some step."""
+        return {name for r in self.runs for name in r.returned}
+
+    @property
+    def unreadable(self) -> dict[str, str]:
+        """Names that came back as something else, and why that is no tensor."""
+        return {name: why for r in reversed(self.runs) for name, why in r.unreadable.items()}
+
+    @property
+    def missing(self) -> list[str]:
+        """Quantities that never came back and are not declared hidden."""
+        if not any(r.result.steps for r in self.runs):
+            return []
+        absent = set(quantities_of(self.model)) - self.returned - set(self.unreadable)
+        return [n for n in quantities_of(self.model) if n in absent and n not in self.hidden]
+
+    def failures(self) -> list[tuple[RunResult, int, Finding]]:
+        """Every disagreement: run by run, then as `CellResult.first_failures` has it."""
+        absent = {*self.missing, *self.unreadable}
+        return [
+            (r, step, finding)
+            for r in self.runs
+            for step, finding in r.result.first_failures()
+            if finding.quantity not in absent
+        ]
+
+    def wrong(self) -> list[str]:
+        """Quantities whose own operation is wrong, in the document's order; unknown names last."""
+        return self._ordered({f.quantity for _, _, f in self.failures() if self._blames(f)})
+
+    def follows(self) -> list[str]:
+        """Quantities that are computed rightly from wrong ones."""
+        return self._ordered({f.quantity for _, _, f in self.failures()} - set(self.wrong()))
+
+    def right(self) -> list[str]:
+        """Quantities that agree under both certificates at every judged step."""
+        bad = {f.quantity for _, _, f in self.failures()}
+        seen = {name for r in self.runs for name, _ in r.result.verdicts}
+        return [n for n in quantities_of(self.model) if n in seen & self.returned and n not in bad]
+
+    @property
+    def comparisons(self) -> int:
+        """How many tensors were held against a bound."""
+        return sum(
+            v.steps
+            for r in self.runs
+            for (name, _), v in r.result.verdicts.items()
+            if name in self.returned and v.elements
+        )
+
+    def _blames(self, finding: Finding) -> bool:
+        return finding.certificate == LOCAL or self.model == SPIRAL
+
+    def _ordered(self, names: set[str]) -> list[str]:
+        known = [n for n in quantities_of(self.model) if n in names]
+        return known + sorted(names.difference(known))
+
+
+@dataclass
+class Check:
+    """Everything that `lockstep check` found out about one file."""
+
+    path: Path
+    framework: str
+    models: list[str]
+    results: list[ModelResult] = field(default_factory=list)
+    printed: list[str] = field(default_factory=list)
+
+    @property
+    def disagrees(self) -> bool:
+        """Something that was compared disagreed."""
+        return any(r.failures() for r in self.results)
+
+    @property
+    def broken(self) -> bool:
+        """Something could not be compared: it raised, hung, crashed or returned no tensor."""
+        return any(r.error or r.unreadable for r in self.results)
+
+    @property
+    def missing(self) -> bool:
+        """A step leaves out quantities that it does not declare hidden."""
+        return any(r.missing for r in self.results)
+
+    @property
+    def empty(self) -> bool:
+        """Nothing was compared, of some step or at all."""
+        return not self.results or not all(r.comparisons for r in self.results)
+
+    def status(self, partial: bool) -> int:
+        """0 all right; 1 something disagrees or is missing; 2 the file could not be judged."""
+        if self.disagrees:
+            return 1
+        if self.broken:
+            return 2
+        return int(self.empty or (self.missing and not partial))
+
+
+def runs_of(model: str, options: Options) -> list[Run]:
+    """The document's run, ties of the ReLU, and sizes that no line may count on."""
+    problem = draw(np.random.RandomState(options.seed), options.points).problem(model)
+    iterations = ITERATIONS[model]
+    runs = [Run("the document's run", "", problem, iterations, steps_of(iterations, options.steps))]
+    if model == "two_layer":
+        runs.append(Run("ReLU ties", "pre-activations of exactly 0", ties(options.seed), 1, range(1)))
+    runs.append(Run("other sizes", "7 examples, 3 dimensions, 4 classes", odd_sizes(model), 2, range(2)))
+    return runs
+
+
+def steps_of(iterations: int, steps: int | str | None) -> Collection[int]:
+    """The steps to judge: the first so many, all, or by default the first and some of the rest."""
+    if steps == "all":
+        return range(iterations)
+    if steps is not None:
+        return range(min(int(steps), iterations))
+    return sorted({*range(FIRST_STEPS), *chosen_steps(iterations, SPREAD_STEPS)})
+
+
+def ties(seed: int) -> Problem:
+    """The document's points with b2 set: the three at radius 0 have exact ties, which then reach db."""
+    problem = draw(np.random.RandomState(seed), 5).problem("two_layer")
+    return replace(problem, params=problem.params | {"b2": np.array([[0.3, -0.2, 0.1]])})
+
+
+def odd_sizes(model: str) -> Problem:
+    """No two sizes alike, none of them the document's, biases not 0, step size not 1."""
+    normal = np.random.RandomState(1).standard_normal
+    N, D, H, K = 7, 3, 5, 4
+    shapes = {"W": (D, K), "b": (1, K)}
+    if model == "two_layer":
+        shapes = {"W": (D, H), "b": (1, H), "W2": (H, K), "b2": (1, K)}
+    params = {name: normal(shape) for name, shape in shapes.items()}
+    labels = np.array([0, 1, 2, 3, 3, 0, 2], dtype="uint8")
+    return Problem(model, normal((N, D)), labels, params, reg=1e-2, step_size=0.1)

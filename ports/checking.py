@@ -1,0 +1,235 @@
+"""The engine of `lockstep check`: a user's file, in a process of its own, certified at every step.
+
+The file's steps run in a child process; the reference, the bounds and the judgement are here.
+A crash of one model's step keeps the other model's results.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import cast
+
+import numpy as np
+
+from ports.checked import Case, Check, ModelResult, Options, Run, RunResult, runs_of
+from ports.lockstep import (
+    SPIRAL,
+    Cell,
+    CellResult,
+    Contestant,
+    certify_spiral,
+    held_as,
+    judge,
+)
+from ports.port import LoadedPort
+from ports.user_port import UserCodeError
+from ports.user_process import UserProcess
+from ports.user_worker import Message
+from reference.agreement.arithmetic import ARITHMETICS
+from reference.agreement.certify import END_TO_END, Finding
+from reference.arrays import Plain
+from reference.runs import Problem, draw, trajectory
+from reference.trace import QUANTITIES, ScoreOverflow
+
+
+def check_file(
+    path: Path, options: Options, begin: Callable[[int], Callable[[], None]] = lambda total: lambda: None
+) -> Check:
+    """Run a user's file and judge it. `begin(total)` gives what is called after each of that many steps.
+
+    Raises UserCodeError in one sentence where the file cannot be loaded.
+    """
+    with Session(path, options.timeout) as session:
+        facts = session.facts
+        total = sum(len(run.steps) for model in facts["models"] for run in runs_of(model, options))
+        progress = begin(total * len(options.dtypes))
+        check = Check(path, facts["framework"], facts["models"], printed=session.printed)
+        for dtype in options.dtypes:
+            if facts["spiral"]:
+                check.results.append(check_spiral(session, dtype, options))
+            for model in facts["models"]:
+                check.results.append(check_model(session, model, dtype, options, progress))
+    return check
+
+
+class Session:
+    """The file's process; a fresh one after a crash."""
+
+    def __init__(self, path: Path, timeout: float) -> None:
+        self.path, self.timeout = path, timeout
+        self.printed: list[str] = []
+
+    def __enter__(self) -> "Session":
+        self._open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def _open(self) -> None:
+        self.process = UserProcess(self.path, self.timeout)
+        try:
+            self.facts = self.process.loaded()
+        except BaseException:
+            self.process.end()
+            raise
+
+    def _close(self) -> None:
+        self.process.end()
+        self.printed += [text for text in [self.process.printed.text()] if text]
+
+    def live(self) -> UserProcess:
+        """The process, started anew where it has ended."""
+        if not self.process.alive:
+            self._close()
+            self._open()
+        return self.process
+
+
+def check_model(
+    session: Session, model: str, dtype: str, options: Options, progress: Callable[[], None]
+) -> ModelResult:
+    """Every run of one step, until one cannot go on."""
+    hidden = {n: why for n, why in session.facts["hidden"].items() if n in QUANTITIES[model]}
+    found = ModelResult(model, dtype, hidden)
+    for run in runs_of(model, options):
+        found.runs.append(check_run(session, run, dtype, hidden, progress))
+        if found.error:
+            break
+    return found
+
+
+def check_run(
+    session: Session, run: Run, dtype: str, hidden: Mapping[str, str], progress: Callable[[], None]
+) -> RunResult:
+    """Judge one run's steps, keeping the first case that disagrees."""
+    problem, model = run.problem, run.problem.model
+    cell = Cell(model, session.path.name, "eager", "cpu", dtype)
+    found = RunResult(run, CellResult(cell, hidden))
+    try:
+        step = RemoteStep(session.live(), problem, dtype)
+    except UserCodeError as why:
+        found.result.error = str(why)
+        return found
+    port = LoadedPort(cell.port, "", "ports.numpy_host", loaded=ModuleType(model))
+    contestant = Contestant(port, found.result, step, problem.X, problem.y, run.steps)
+    try:
+        for i, params in judged(run):
+            judge_step(found, contestant, step, i, params)
+            progress()
+            if found.result.error:
+                break
+    except ScoreOverflow as why:
+        found.result.error = str(why)
+    return found
+
+
+def judge_step(
+    found: RunResult, contestant: Contestant, step: "RemoteStep", i: int, params: Mapping[str, Plain]
+) -> None:
+    """Make and certify one step; keep the first case that disagrees."""
+    judge([contestant], found.run.problem, params, i)
+    found.returned |= set(step.trace)
+    found.unreadable = step.facts.get("unreadable", {}) | found.unreadable
+    if found.case is None and disagreement(found):
+        found.case = case_of(step, found.run.problem, found.result.cell.dtype, i, params)
+    if step.error:
+        found.result.error = f"{step.error}, at step {i} of {found.run.name}"
+
+
+def judged(run: Run) -> Iterator[tuple[int, Mapping[str, Plain]]]:
+    """The run's chosen steps, with the reference's parameters."""
+    for i, params, _ in trajectory(run.problem, min(run.iterations, max(run.steps) + 1)):
+        if i in run.steps:
+            yield i, params
+
+
+def disagreement(found: RunResult) -> bool:
+    """Whether a quantity that came back has disagreed."""
+    return any(f.quantity in found.returned for _, f in found.result.first_failures())
+
+
+def case_of(
+    step: "RemoteStep", problem: Problem, dtype: str, i: int, params: Mapping[str, Plain]
+) -> Case:
+    """Everything about the step just judged."""
+    return Case(
+        problem.model,
+        i,
+        {name: held_as(dtype, value) for name, value in params.items()},
+        held_as(dtype, problem.X),
+        problem.y,
+        problem.reg,
+        problem.step_size,
+        step.trace,
+        step.previous_trace,
+        ARITHMETICS[dtype],
+        step.facts,
+    )
+
+
+class RemoteStep:
+    """A step in the user's process, called like any other; it remembers its last two traces."""
+
+    def __init__(self, process: UserProcess, problem: Problem, dtype: str) -> None:
+        self.process, self.what = process, f"{problem.model}_step"
+        self.trace: dict[str, Plain] = {}
+        self.previous_trace: dict[str, Plain] | None = None
+        self.facts: Message = {}
+        self.error = ""
+        start = {"do": "start", "model": problem.model, "dtype": dtype}
+        process.ask(self.what, start, {"X": problem.X, "y": problem.y})
+
+    def __call__(
+        self, params: Mapping[str, Plain], X: Plain, y: Plain, reg: float, step_size: float
+    ) -> dict[str, Plain]:
+        """One step; the data went over at the start."""
+        before, self.trace, self.facts = self.trace, {}, {}
+        request = {"do": "step", "reg": reg, "step_size": step_size}
+        try:
+            self.facts, self.trace = self.process.ask(self.what, request, params)
+        except UserCodeError as why:
+            self.error = str(why)
+            raise
+        self.previous_trace = before or None
+        return self.trace
+
+
+def check_spiral(session: Session, dtype: str, options: Options) -> ModelResult:
+    """Certify the file's own spiral, from the document's draws."""
+    draws = draw(np.random.RandomState(options.seed), options.points)
+    cell = Cell(SPIRAL, session.path.name, "eager", "cpu", dtype)
+    run = Run("the document's draws", "", draws.problem("softmax"), 1, range(1))
+    found = RunResult(run, CellResult(cell))
+    noise = {"noise": draws.noise}
+    try:
+        facts, got = session.live().ask(SPIRAL, {"do": SPIRAL, "dtype": dtype}, noise)
+    except UserCodeError as why:
+        found.result.error = str(why)
+    else:
+        found.returned, found.unreadable = set(got), facts["unreadable"]
+        misshapen = misshapen_spiral(got, draws.X, dtype)
+        if misshapen:
+            found.result.add(misshapen, 0)
+        elif len(got) == 2:
+            found.result = certify_spiral(cell, spiral_port(cell.port, got), draws.noise)
+    return ModelResult(SPIRAL, dtype, {}, [found])
+
+
+def spiral_port(name: str, got: Mapping[str, Plain]) -> LoadedPort:
+    """A port whose spiral is what the user's process has returned."""
+    module = cast(ModuleType, SimpleNamespace(spiral=lambda _: (got["X"], got["y"])))
+    return LoadedPort(name, "", "ports.numpy_host", loaded=module)
+
+
+def misshapen_spiral(got: Mapping[str, Plain], X: Plain, dtype: str) -> Sequence[Finding]:
+    """Findings on shapes and dtypes, which come before values."""
+    shapes = {"X": X.shape, "y": X.shape[:1]}
+    problems = {
+        name: f"has shape {array.shape}, expected {shapes[name]}"
+        for name, array in got.items()
+        if array.shape != shapes[name]
+    }
+    if "X" in got and "X" not in problems and got["X"].dtype != dtype:
+        problems["X"] = f"has dtype {got['X'].dtype}, expected {dtype}"
+    return [Finding(n, END_TO_END, float("nan"), problem=problem) for n, problem in problems.items()]

@@ -1,0 +1,197 @@
+"""Why a quantity is wrong: hypotheses tested on the numbers that the port recorded.
+
+A hypothesis says what the port would have computed, from its own recorded inputs, had it made
+one particular mistake. It is believed where it explains every element down to rounding, by the
+same bounds that found the quantity wrong. What is said is hedged all the same: "consistent
+with", for another mistake may give the same numbers.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+
+from ports.hypotheses import LOOSE, SUSPECTS, Case, Hypothesis, Suspicion, not_finite
+from ports.lockstep import Cell, held_as, prepare, run_step
+from ports.port import Port
+from reference.agreement.arithmetic import ARITHMETICS, Arithmetic, Unbounded
+from reference.agreement.rounded import Rounded, linspace
+from reference.arrays import Array, Plain
+from reference.runs import Problem, trajectory
+from reference.spiral import spiral
+from reference.trace import QUANTITIES
+
+UNEXPLAINED = "unexplained"
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What is probably wrong.
+
+    Attributes:
+        cause: a short key, or "unexplained".
+        sentence: the same for a reader.
+        certain: one hypothesis alone explains the difference down to rounding.
+    """
+
+    cause: str
+    sentence: str
+    certain: bool = False
+
+
+def diagnose(
+    model: str,
+    params: Mapping[str, Plain],
+    X: Plain,
+    y: Plain,
+    reg: float,
+    step_size: float,
+    trace: Mapping[str, Plain],
+    arithmetic: Arithmetic,
+    quantity: str,
+    previous_trace: Mapping[str, Plain] | None = None,
+) -> Diagnosis:
+    """Explain one wrong quantity of one step from the port's recorded tensors.
+
+    `previous_trace` is the last step's, with that step's parameters where they are known.
+    """
+    case = Case(model, params, X, y, reg, step_size, trace, arithmetic, quantity, previous_trace or {})
+    structural = case.structural_problem()
+    if structural:
+        return _structure(case, structural)
+    try:
+        return _value(case)
+    except Unbounded as why:
+        return Diagnosis(UNEXPLAINED, f"{quantity}: unexplained ({why})")
+
+
+def explain(
+    problem: Problem,
+    port: Port,
+    cell: Cell,
+    step: int,
+    quantity: str,
+    steps: Collection[int] | None = None,
+) -> Diagnosis:
+    """Run a port again up to a step in which `quantity` was wrong, and diagnose it.
+
+    `steps` are the steps that the port was run at (all, for None): its state depends on them.
+    """
+    chosen = range(step + 1) if steps is None else steps
+    before: Mapping[str, Plain] = {}
+    start, trace = {}, {}
+    with port.host.exact_settings():
+        contestant = prepare(cell, port, problem, chosen)
+        for i, params, _ in trajectory(problem, step + 1):
+            if i in chosen:
+                before = start | trace
+                start = {name: held_as(cell.dtype, value) for name, value in params.items()}
+                trace = {n: np.array(t) for n, t in run_step(contestant, start, problem).items()}
+    data = (held_as(cell.dtype, problem.X), problem.y, problem.reg, problem.step_size)
+    arithmetic = port.host.arithmetic(cell.device, cell.dtype)
+    return diagnose(cell.model, start, *data, trace, arithmetic, quantity, before)
+
+
+def diagnose_spiral(noise: Plain, X: Plain, arithmetic: Arithmetic) -> Diagnosis:
+    """Explain wrong points: other draws of noise move them along a circle."""
+    single = ARITHMETICS["float32"]
+    exact_noise: Array = Rounded.exact(noise, single)
+    in_float32, _ = spiral(exact_noise, linspace(single))
+    if np.all(np.abs(X - in_float32.value) <= in_float32.error):
+        return Diagnosis("float32", "X is consistent with float32 somewhere in its computation.")
+    radius, got = (np.hypot(*points.T) for points in (in_float32.value, X.astype(np.float64)))
+    if np.all(np.abs(radius - got) <= 16 * arithmetic.function):
+        what = "other draws of noise: every radius is right, the angles are not"
+        return Diagnosis("other noise", f"X is consistent with {what}.", certain=True)
+    return Diagnosis(UNEXPLAINED, "X: unexplained.")
+
+
+def _value(case: Case) -> Diagnosis:
+    """A quantity of the right form with wrong numbers."""
+    if case.explained_by(case.expected):
+        why = "this operation is right: the error comes from a quantity before it"
+        return Diagnosis("upstream", f"{case.quantity}: {why}.")
+    if not np.all(np.isfinite(case.got)):
+        cause, phrase = not_finite(case)
+        return Diagnosis(cause, f"{case.quantity} {phrase}.")
+    for suspects, decisive in ((SUSPECTS, True), (LOOSE, False)):
+        fitting = [s for hypothesis in suspects for s in _fitting(case, hypothesis)]
+        if fitting:
+            return _verdict(case, fitting, decisive)
+    return Diagnosis(UNEXPLAINED, f"{case.quantity}: unexplained{_where(case)}.")
+
+
+def _fitting(case: Case, hypothesis: Hypothesis) -> Iterator[Suspicion]:
+    """What a hypothesis has to say, as far as it can be computed, and holds."""
+    with suppress(Unbounded):
+        for suspicion in hypothesis(case):
+            if case.bears_out(suspicion.predicted):
+                yield suspicion
+
+
+def _verdict(case: Case, fitting: list[Suspicion], decisive: bool) -> Diagnosis:
+    phrases = {s.cause: s.phrase for s in reversed(fitting)}
+    alternatives = " or with ".join(phrases[cause] for cause in reversed(phrases))
+    sentence = f"{case.quantity} is consistent with {alternatives}"
+    certain = decisive and len(phrases) == 1
+    if certain and case.got.size > 1:
+        sentence += "; that explains every element down to rounding"
+    return Diagnosis(fitting[0].cause, f"{sentence}.", certain)
+
+
+def _where(case: Case) -> str:
+    """Which rows or columns are wrong, where only some are."""
+    wrong = ~(np.abs(case.got - case.expected.value) <= case.expected.error)
+    said = []
+    for axis, noun in ((0, "row"), (1, "column")):
+        if case.got.ndim == 2 and case.got.shape[axis] > 1:
+            hit = np.flatnonzero(wrong.any(axis=1 - axis))
+            if 0 < hit.size < case.got.shape[axis]:
+                said.append(f"{noun}{'s' * (hit.size > 1)} {_listed(hit)} of {case.got.shape[axis]}")
+    return f"; the error is in {' and '.join(said)} only" if said else ""
+
+
+def _listed(indices: Plain) -> str:
+    shown = ", ".join(str(i) for i in indices[:6])
+    return f"{shown} and {indices.size - 6} more" if indices.size > 6 else shown
+
+
+def _structure(case: Case, problem: str) -> Diagnosis:
+    """A quantity whose form is wrong says so itself; its numbers may say more."""
+    name = case.quantity
+    if name not in QUANTITIES[case.model]:
+        return _renamed(case, problem)
+    if name not in case.trace:
+        return Diagnosis("missing", f"{name} {problem}.", certain=True)
+    if "shape" not in problem:
+        return Diagnosis("dtype", f"{name} {problem}.", certain=True)
+    for cause, phrase, reshaped in _of_another_shape(case):
+        if case.explained_by(case.expected, reshaped):
+            return Diagnosis(cause, f"{name} {problem}: {phrase}.", certain=True)
+    return Diagnosis("shape", f"{name} {problem}.", certain=True)
+
+
+def _of_another_shape(case: Case) -> list[tuple[str, str, Plain]]:
+    got, shape = case.got, case.expected.value.shape
+    ways = []
+    if got.ndim == 2 and (1, got.shape[1]) == shape:
+        ways.append(("not summed", "its sum over the examples is right", got.sum(0, keepdims=True)))
+    if got.shape[::-1] == shape and got.ndim == 2:
+        ways.append(("transpose", "its transpose is right", got.T))
+    if got.size == np.prod(shape):
+        ways.append(("shape", "its numbers are right", got.reshape(shape)))
+    return ways
+
+
+def _renamed(case: Case, problem: str) -> Diagnosis:
+    """An extra name: does it hold a quantity that is missing?"""
+    for name in QUANTITIES[case.model]:
+        if name not in case.trace:
+            missing = case.about(name)
+            if missing.expected.value.shape == case.got.shape and missing.explained_by(
+                missing.expected, case.got
+            ):
+                what = f"{case.quantity} {problem}: it holds {name}, which is missing."
+                return Diagnosis("renamed", what, certain=True)
+    return Diagnosis("renamed", f"{case.quantity} {problem}.")

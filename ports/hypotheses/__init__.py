@@ -1,0 +1,53 @@
+"""The mistakes that a diagnosis considers, each as what the port would have computed.
+
+Most are the reference's own step with one operand exchanged, run on the port's own recorded
+tensors, so that a prediction comes with the bound of its own operation.
+"""
+
+from ports.hypotheses.case import Case, Hypothesis, Suspicion
+from ports.hypotheses.network import detached, dropout, epsilon, labels, masks, softmax_variants
+from ports.hypotheses.operands import exchanged, other_weights, overwritten, permuted, transposed
+from ports.hypotheses.precision import (
+    float32_residue,
+    flushed,
+    lower_precision,
+    not_finite,
+    rounded_products,
+)
+from ports.hypotheses.terms import (
+    constant_factor,
+    fitted_factor,
+    last_step,
+    missing_bias,
+    regularization,
+    regularized_parameters,
+    zero,
+)
+
+__all__ = ["LOOSE", "SUSPECTS", "Case", "Hypothesis", "Suspicion", "not_finite"]
+
+#: Without a free number: one of them alone, fitting, is a certain answer.
+SUSPECTS: tuple[Hypothesis, ...] = (
+    regularization,
+    constant_factor,
+    zero,
+    regularized_parameters,
+    missing_bias,
+    last_step,
+    labels,
+    softmax_variants,
+    detached,
+    masks,
+    overwritten,
+    transposed,
+    permuted,
+    exchanged,
+    epsilon,
+    dropout,
+    flushed,
+    float32_residue,
+    rounded_products,
+)
+
+#: With one: what fits is said, and left open.
+LOOSE: tuple[Hypothesis, ...] = (fitted_factor, other_weights, lower_precision)

@@ -1,0 +1,177 @@
+"""The case: one wrong quantity, and everything that the port recorded in that step and the last."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from reference.agreement.arithmetic import Arithmetic, Unbounded
+from reference.agreement.certify import LOCAL, compare, local, sizes_of, structural_problems
+from reference.agreement.rounded import Rounded
+from reference.arrays import Array, Plain
+from reference.trace import PARAMETERS, QUANTITIES
+
+#: The regularized parameters, and the others.
+WEIGHTS, BIASES = ("W", "W2"), ("b", "b2")
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """A mistake, and the quantity as it would be: `Rounded`, or None where it cannot be computed."""
+
+    cause: str
+    phrase: str
+    predicted: Array
+
+
+Hypothesis = Callable[["Case"], Iterator[Suspicion]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One wrong quantity, with all that the port recorded in that step and the last."""
+
+    model: str
+    params: Mapping[str, Plain]
+    X: Plain
+    y: Plain
+    reg: float
+    step_size: float
+    trace: Mapping[str, Plain]
+    arithmetic: Arithmetic
+    quantity: str
+    before: Mapping[str, Plain]
+
+    def about(self, quantity: str) -> "Case":
+        """The same step, another quantity."""
+        return replace(self, quantity=quantity)
+
+    @cached_property
+    def got(self) -> Plain:
+        """What the port recorded."""
+        return np.asarray(self.trace[self.quantity], dtype=np.float64)
+
+    @cached_property
+    def problems(self) -> dict[str, str]:
+        """What is wrong with the form of each recorded tensor."""
+        sizes = sizes_of(self.model, self.params, self.X)
+        dtype = np.dtype(self.arithmetic.name)
+        return {f.quantity: f.problem for f in structural_problems(self.model, self.trace, sizes, dtype)}
+
+    def structural_problem(self) -> str:
+        """What is wrong with the quantity's form, or nothing."""
+        return self.problems.get(self.quantity, "")
+
+    @cached_property
+    def inputs(self) -> dict[str, Any]:
+        """Everything the quantity may depend on, as the port had it."""
+        names = list(QUANTITIES[self.model])
+        earlier = names[: names.index(self.quantity)]
+        recorded = {n: self.trace[n] for n in earlier if n in self.trace and n not in self.problems}
+        scalars = {"reg": self.reg, "step_size": self.step_size}
+        return {"X": self.X, "y": self.y} | scalars | dict(self.params) | recorded
+
+    def value_of(self, name: str) -> Plain:
+        """An earlier quantity as recorded; as it should be, where the port does not show it."""
+        value = self.inputs.get(name)
+        return self.about(name).expected.value if value is None else np.asarray(value)
+
+    def try_recomputed(
+        self,
+        changes: Mapping[str, Any] = NOTHING,
+        forget: Collection[str] = (),
+        arithmetic: Arithmetic | None = None,
+    ) -> Rounded | None:
+        """The quantity as the reference computes it from the port's inputs, with some exchanged.
+
+        Those to forget are computed anew. None where there is no finite bound.
+        """
+        try:
+            return self.recomputed(changes, forget, arithmetic)
+        except Unbounded:
+            return None
+
+    def recomputed(
+        self,
+        changes: Mapping[str, Any] = NOTHING,
+        forget: Collection[str] = (),
+        arithmetic: Arithmetic | None = None,
+    ) -> Rounded:
+        """Likewise; raises Unbounded."""
+        q = self.inputs | dict(changes)
+        params = {name: q[name] for name in PARAMETERS[self.model]}
+        trace = {n: q[n] for n in QUANTITIES[self.model] if n in q and n not in forget}
+        data = (params, q["X"], q["y"], q["reg"], q["step_size"], trace)
+        return local(self.model, *data, arithmetic or self.arithmetic)[self.quantity]
+
+    @cached_property
+    def expected(self) -> Rounded:
+        """The quantity from the port's own inputs, as it should be."""
+        return self.recomputed()
+
+    def explained_by(self, predicted: Rounded | None, got: Plain | None = None) -> bool:
+        """Whether a prediction holds for every element, within its bound."""
+        got = self.got if got is None else got
+        if predicted is None or predicted.value.shape != got.shape:
+            return False
+        with np.errstate(all="ignore"):
+            return bool(compare(self.quantity, LOCAL, got, predicted).agrees)
+
+    def bears_out(self, predicted: Rounded | None) -> bool:
+        """Whether a prediction explains the error: it holds, and the right value is outside it."""
+        return self.explained_by(predicted) and not self.explained_by(predicted, self.expected.value)
+
+    def exact(self, value: Any) -> Rounded:
+        """A number or array as the port holds it."""
+        return Rounded.exact(np.asarray(value, dtype=np.float64), self.arithmetic)
+
+    def plus(self, c: float, term: Any) -> Rounded:
+        """The expected quantity and c times another tensor."""
+        return self.expected + (term if isinstance(term, Rounded) else self.exact(term)) * c
+
+    @cached_property
+    def parameter(self) -> str:
+        """The parameter whose gradient or next value the quantity is, or nothing."""
+        name = self.quantity.removesuffix("_next")
+        return next((p for p in PARAMETERS[self.model] if name in (p, f"d{p}")), "")
+
+    @cached_property
+    def is_update(self) -> bool:
+        """Whether the quantity is a parameter after the update."""
+        return self.quantity.endswith("_next")
+
+    @property
+    def per_gradient(self) -> float:
+        """How an addition to the parameter's gradient enters the quantity."""
+        return -self.step_size if self.is_update else 1.0
+
+    @cached_property
+    def operands(self) -> list[str]:
+        """The inputs that the quantity's own formula uses, found by disturbing each."""
+        return [name for name in self.inputs if name != "y" and self._matters(name)]
+
+    def _matters(self, name: str) -> bool:
+        value = np.asarray(self.inputs[name], dtype=np.float64)
+        ramp = np.linspace(0.1, 1, value.size).reshape(value.shape)
+        disturbed = self.try_recomputed({name: like(self.inputs[name], value * 1.5 + ramp)})
+        return disturbed is None or not np.array_equal(disturbed.value, self.expected.value)
+
+    def gradient_before(self) -> Rounded | None:
+        """The last step's gradient of the parameter; recomputed where the port's library hides it."""
+        name = f"d{self.parameter}"
+        if name in self.before:
+            return self.exact(self.before[name])
+        if not all(p in self.before for p in self.params):
+            return None
+        params = {p: self.before[p] for p in self.params}
+        return replace(self, params=params, trace=self.before, quantity=name, before={}).try_recomputed()
+
+
+def like(value: Any, changed: Plain) -> Any:
+    """A changed input as the original is held: a number, or an array."""
+    return float(changed) if isinstance(value, float) else changed

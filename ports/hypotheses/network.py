@@ -1,0 +1,114 @@
+"""A mistake of this network: softmax, labels, loss, ReLU, dropout."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ports.hypotheses.case import Case, Suspicion
+from reference.agreement.rounded import Rounded
+from reference.arrays import Plain
+
+
+def labels(case: Case) -> Iterator[Suspicion]:
+    """Another label: off by one, wrapped, clamped or dropped past the ends."""
+    if case.quantity not in ("correct_logprobs", "dscores"):
+        return
+    y, K = case.y.astype(np.int64), case.value_of("probs").shape[1]
+    for shift in (-1, 1):
+        how = f"labels off by {shift:+d}"
+        for ends, other in (
+            ("wrapped", (y + shift) % K),
+            ("clamped", np.clip(y + shift, 0, K - 1)),
+            ("of the next example", np.roll(y, -shift)),
+        ):
+            yield Suspicion("labels", f"{how}, {ends}", case.try_recomputed({"y": other}))
+        if case.quantity == "dscores":
+            inside = (y + shift >= 0) & (y + shift < K)
+            shifted = case.try_recomputed({"y": np.clip(y + shift, 0, K - 1)})
+            if shifted is not None:
+                shifted[~inside] = (case.exact(case.value_of("probs")) / case.y.size)[~inside]
+            yield Suspicion("labels", f"{how}, dropped past the ends", shifted)
+    if case.quantity == "dscores":
+        none = case.exact(case.value_of("probs")) / case.y.size
+        yield Suspicion("labels", "no label at all: 1 is never subtracted", none)
+
+
+def softmax_variants(case: Case) -> Iterator[Suspicion]:
+    """Softmax over the wrong axis, not normalized, or taken twice."""
+    if "scores" not in case.inputs:
+        return
+    if case.quantity == "probs":
+        exp_scores = np.exp(case.exact(case.value_of("scores")))
+        down = exp_scores / np.sum(exp_scores, axis=0, keepdims=True)
+        yield Suspicion("softmax axis", "a softmax over the examples, not the classes", down)
+        yield Suspicion("not normalized", "exponentials that are not normalized", exp_scores)
+    elif case.quantity in ("correct_logprobs", "data_loss") and "probs" in case.inputs:
+        forget = ("probs", "correct_logprobs")
+        twice = case.try_recomputed({"scores": case.value_of("probs")}, forget)
+        yield Suspicion("softmax twice", "a softmax taken twice", twice)
+
+
+def detached(case: Case) -> Iterator[Suspicion]:
+    """The gradient through the normalizer is missing."""
+    if case.quantity == "dscores":
+        probs = case.exact(case.value_of("probs")) / case.y.size
+        yield Suspicion("detached", "a detached normalizer: the -1 without probs", case.plus(-1, probs))
+
+
+def epsilon(case: Case) -> Iterator[Suspicion]:
+    """log(p + epsilon)."""
+    if case.quantity == "correct_logprobs" and "probs" in case.inputs:
+        p = case.value_of("probs")[range(case.y.size), case.y].astype(np.float64)
+        fitted = float(np.median(np.exp(-case.got) - p))
+        if fitted > 0:
+            added = float(f"{fitted:.0e}")
+            predicted = -np.log(case.exact(p) + added)
+            yield Suspicion("epsilon", f"{added:g} added inside the log", predicted)
+
+
+def masks(case: Case) -> Iterator[Suspicion]:
+    """The ReLU's mask: missing, from another tensor, or another gradient at exactly 0."""
+    if case.model != "two_layer" or case.quantity not in ("dhidden", "db"):
+        return
+    at_dhidden = case.about("dhidden")
+    hidden = case.value_of("hidden_layer")
+    unmasked = at_dhidden.recomputed({"hidden_layer": np.ones_like(hidden)})
+    for cause, phrase, weight in mask_weights(at_dhidden, hidden, unmasked):
+        predicted = unmasked * case.exact(weight)
+        if case.quantity == "db":
+            predicted = np.sum(predicted, axis=0, keepdims=True)
+        yield Suspicion(cause, phrase, predicted)
+
+
+def mask_weights(case: Case, hidden: Plain, unmasked: Rounded) -> Iterator[tuple[str, str, Plain]]:
+    """What each mask multiplies the gradient by."""
+    yield "mask missing", "the ReLU's mask missing", np.ones(hidden.shape)
+    ties = exact_ties(case)
+    for at_tie, name in ((0.5, "half"), (1.0, "one")):
+        phrase = f"a gradient of {at_tie:g} where the pre-activation is exactly 0 ({ties.sum()} ties)"
+        yield f"ties {name}", phrase, np.where(ties, at_tie, hidden > 0)
+    others = {"the gradient": unmasked.value, "the ReLU's own, inverted": -hidden}
+    others |= {n: v for n, v in (("the last step's", case.before.get("hidden_layer")),) if v is not None}
+    for name, other in others.items():
+        positive = other >= 0 if "inverted" in name else other > 0
+        yield "wrong mask", f"a mask from another tensor: {name}", positive.astype(np.float64)
+    both = (unmasked.value > 0) & (hidden > 0)
+    yield "wrong mask", "two masks: the gradient's and the ReLU's", both.astype(np.float64)
+
+
+def exact_ties(case: Case) -> Plain:
+    """Where the pre-activation is 0 in every rounding."""
+    pre = np.dot(case.exact(case.X), case.exact(case.params["W"])) + case.exact(case.params["b"])
+    return np.asarray((pre.value == 0) & (pre.errors() == 0))
+
+
+def dropout(case: Case) -> Iterator[Suspicion]:
+    """Some elements 0, the others scaled up by 1/(1-p)."""
+    on = (case.got != 0) & (case.expected.value > 0)
+    if case.quantity != "hidden_layer" or not on.any():
+        return
+    scale = float(np.median(case.got[on] / case.expected.value[on]))
+    p = round(1 - 1 / scale, 2) if scale > 1 else 0.0
+    if p:
+        kept = np.where(case.got != 0, 1 / (1 - p), 0.0)
+        yield Suspicion("dropout", f"dropout of {p:g} left on", case.expected * case.exact(kept))

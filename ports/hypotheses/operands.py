@@ -1,0 +1,111 @@
+"""An operand is another tensor, or in another order; or the result is."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ports.hypotheses.case import WEIGHTS, Case, Suspicion
+from reference.agreement.arithmetic import Unbounded
+from reference.agreement.rounded import Rounded
+from reference.arrays import Plain
+
+
+def transposed(case: Case) -> Iterator[Suspicion]:
+    """An operand, the result or its data part transposed; or reshaped where it should be."""
+    rows, columns = case.got.shape if case.got.ndim == 2 else (0, 1)
+    if rows == columns:
+        yield Suspicion("transpose", "a transposed result", case.expected.T)
+        if case.parameter in WEIGHTS and not case.is_update:
+            swapped = case.recomputed({"reg": 0.0}).T
+            term = case.exact(case.params[case.parameter]) * case.reg
+            yield Suspicion("transpose", "operands swapped", swapped + term)
+    for name in case.operands:
+        value = np.asarray(case.inputs[name])
+        if value.ndim == 2 and value.shape[0] == value.shape[1]:
+            changed = case.try_recomputed({name: value.T})
+            yield Suspicion("transpose", f"{name} transposed", changed)
+        elif value.ndim == 2:
+            mixed = value.reshape(value.shape[::-1]).T
+            changed = case.try_recomputed({name: mixed})
+            yield Suspicion("permutation", f"{name} reshaped where it is to be transposed", changed)
+
+
+def permuted(case: Case) -> Iterator[Suspicion]:
+    """Rows or columns in another order."""
+    if case.got.ndim != 2:
+        return
+    for noun, got, expected in (
+        ("rows", case.got, case.expected),
+        ("columns", case.got.T, case.expected.T),
+    ):
+        order = matching_order(got, expected)
+        if order is not None:
+            predicted = expected[order] if noun == "rows" else expected[order].T
+            yield Suspicion("permutation", f"{noun} in another order", predicted)
+
+
+def matching_order(got: Plain, expected: Rounded) -> Plain | None:
+    """order, with got == expected[order] within the bounds, or None."""
+    allowed = expected.errors() * 1.001 + np.finfo(float).tiny
+    free = np.ones(len(got), dtype=bool)
+    order = []
+    for row in got:
+        fits = np.all(np.abs(row - expected.value) <= allowed, axis=1) & free
+        if not fits.any():
+            return None
+        order.append(int(np.argmax(fits)))
+        free[order[-1]] = False
+    return np.array(order)
+
+
+def exchanged(case: Case) -> Iterator[Suspicion]:
+    """One operand is another tensor of its shape: of this step, of the last, or already updated."""
+    pool = {"X": case.X} | dict(case.params) | {n: v for n, v in case.trace.items() if np.ndim(v)}
+    pool |= {f"the last step's {n}": v for n, v in case.before.items() if np.ndim(v)}
+    pool = {n: v for n, v in pool.items() if np.any(v)}  # zeros are an operand left out
+    for name in case.operands:
+        shape = np.shape(case.inputs[name])
+        for other, value in pool.items():
+            if shape and np.shape(value) == shape and other not in (name, case.quantity):
+                updated = other == f"{name}_next"
+                yield Suspicion(
+                    "after the update" if updated else "wrong tensor",
+                    f"{name} after its update" if updated else f"{other} in the place of {name}",
+                    case.try_recomputed({name: value}),
+                )
+
+
+def overwritten(case: Case) -> Iterator[Suspicion]:
+    """Another quantity's numbers: a shared buffer, or the wrong name."""
+    for name, value in case.trace.items():
+        if name != case.quantity and np.ndim(value) and np.shape(value) == case.got.shape:
+            phrase = f"the numbers of {name}: overwritten in place, or returned under the wrong name"
+            yield Suspicion("overwritten", phrase, case.exact(value))
+    if case.quantity == "scores":
+        with np.errstate(over="ignore"):
+            top = case.exact(np.max(case.expected.value, axis=1, keepdims=True))
+        in_place = "being overwritten in place by"
+        yield Suspicion("overwritten", f"{in_place} the shift", case.expected - top)
+        try:
+            yield Suspicion("overwritten", f"{in_place} their exponentials", np.exp(case.expected))
+        except Unbounded:
+            return
+
+
+def other_weights(case: Case) -> Iterator[Suspicion]:
+    """Some other W and b than the ones given."""
+    first = {"softmax": "scores", "two_layer": "hidden_layer"}[case.model]
+    if case.quantity != first:
+        return
+    A = np.hstack([case.X, np.ones((len(case.X), 1))])
+    theta, free = np.zeros((A.shape[1], case.got.shape[1])), np.full(case.got.shape[1], np.inf)
+    for k, column in enumerate(case.got.T):
+        on = (column != 0) | (first == "scores")  # where the ReLU lets the weights be seen
+        if on.sum() > A.shape[1] + 1:
+            theta[:, k], free[k] = np.linalg.lstsq(A[on], column[on])[0], 0.0
+    if np.mean(free == 0) < 0.5:
+        return
+    other = case.recomputed({"W": theta[:-1], "b": theta[-1:]})
+    spread = np.sqrt(np.sum(other.errors() ** 2, axis=0, keepdims=True))
+    other.error = other.errors() + 4 * spread + free
+    yield Suspicion("other weights", "other weights than those given", other)

@@ -1,0 +1,145 @@
+"""A term or a factor is wrong: constants, the regularization, a bias, the last step's gradient."""
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+
+from ports.hypotheses.case import BIASES, WEIGHTS, Case, Suspicion
+from reference.agreement.rounded import Rounded
+from reference.arrays import Plain
+
+#: c times the regularization term, and what that is called.
+REGULARIZATIONS = {0.0: "missing", 2.0: "doubled", 0.5: "halved", -1.0: "sign"}
+MOMENTA = (0.9, 0.99, 0.95, 0.5)
+
+
+def factors(case: Case) -> dict[str, float]:
+    """Numbers that get lost or doubled, by name."""
+    N, K = case.y.size, case.params[list(case.params)[-1]].shape[1]
+    named = {"N": N, "1/N": 1 / N, "2": 2, "1/2": 0.5, "-1": -1, "K": K, "1/K": 1 / K}
+    named |= {"1/ln 2": 1 / np.log(2), "1/ln 10": 1 / np.log(10)}
+    return {name: float(c) for name, c in named.items()}
+
+
+def constant_factor(case: Case) -> Iterator[Suspicion]:
+    """The quantity, its data part or its update is multiplied by a constant."""
+    for name, c in factors(case).items():
+        said = f"a factor of {name}" if name.lstrip("-").isdigit() else f"a factor of {name} ({c:.4g})"
+        yield Suspicion(f"factor {name}", f"{said}{_scaled_part(case)}", scaled(case, c))
+        if not case.is_update:
+            yield Suspicion(f"factor {name}", said, case.expected * c)
+
+
+def zero(case: Case) -> Iterator[Suspicion]:
+    """Nothing of it arrives: a detached graph, an update left out."""
+    what = "no update" if case.is_update else "no gradient arriving: a detached graph"
+    if (case.quantity.startswith("d") and case.got.ndim) or case.is_update:
+        yield Suspicion("zero", what, scaled(case, 0.0))
+
+
+def scaled(case: Case, c: float) -> Rounded:
+    """c times the quantity; of a gradient with regularization, or of an update, the data part."""
+    if case.is_update:
+        gradient = case.about(f"d{case.parameter}")
+        term = (
+            case.exact(case.inputs[gradient.quantity])
+            if gradient.quantity in case.inputs
+            else gradient.expected
+        )
+        return case.plus((1 - c) * case.step_size, term)
+    if case.parameter in WEIGHTS:
+        regularization = case.exact(case.params[case.parameter]) * case.reg
+        return case.recomputed({"reg": 0.0}) * c + regularization
+    return case.expected * c
+
+
+def _scaled_part(case: Case) -> str:
+    if case.is_update:
+        return " in the update"
+    return " in all but the regularization" if case.parameter in WEIGHTS else ""
+
+
+def fitted_factor(case: Case) -> Iterator[Suspicion]:
+    """Some other constant factor."""
+    if case.got.size < 3:
+        return
+    base, unit = scaled(case, 0.0), scaled(case, 1.0).value
+    direction = unit - base.value
+    along = float(np.sum(direction * direction))
+    c = float(np.sum((case.got - base.value) * direction)) / along if along else 1.0
+    predicted = scaled(case, c)
+    predicted.error = predicted.errors() + fit_error(predicted.errors(), direction)
+    yield Suspicion("factor", f"a constant factor of {c:.6g}{_scaled_part(case)}", predicted)
+
+
+def fit_error(error: Plain, direction: Plain) -> Plain:
+    """How far a least-squares factor may be off, at each element."""
+    size = np.abs(direction)
+    return np.asarray(size * np.sum(error * size) / np.sum(size * size))
+
+
+def regularization(case: Case) -> Iterator[Suspicion]:
+    """reg*W missing, doubled, halved or of the wrong sign; in the loss likewise."""
+    for c, what in REGULARIZATIONS.items():
+        if case.quantity == "loss":
+            predicted = case.recomputed({"reg_loss": c * case.value_of("reg_loss")})
+        elif case.parameter in WEIGHTS:
+            weights = case.params[case.parameter]
+            predicted = case.plus(case.per_gradient * (c - 1) * case.reg, weights)
+        else:
+            return
+        yield Suspicion(f"reg {what}", f"the regularization {_said(what)}", predicted)
+
+
+def _said(what: str) -> str:
+    return "of the wrong sign" if what == "sign" else what
+
+
+def regularized_parameters(case: Case) -> Iterator[Suspicion]:
+    """A layer left out of the regularization, or the biases in it."""
+    if case.quantity == "reg_loss":
+        for name in (w for w in WEIGHTS if w in case.params):
+            without = case.try_recomputed({name: 0 * case.params[name]})
+            yield Suspicion("reg missing", f"{name} missing from the regularization", without)
+        squares = {b: float(np.sum(case.params[b] ** 2)) for b in BIASES if b in case.params}
+        for size in range(1, len(squares) + 1):
+            for chosen in itertools.combinations(squares, size):
+                added = case.plus(0.5 * case.reg, sum(squares[b] for b in chosen))
+                phrase = f"{' and '.join(chosen)} in the regularization"
+                yield Suspicion("reg on biases", phrase, added)
+    elif case.parameter in BIASES:
+        b = case.params[case.parameter]
+        yield Suspicion(
+            "reg on biases",
+            f"regularization of {case.parameter}",
+            case.plus(case.per_gradient * case.reg, b),
+        )
+
+
+def missing_bias(case: Case) -> Iterator[Suspicion]:
+    """+ b forgotten."""
+    for name in case.operands:
+        if name in BIASES and not case.parameter:
+            yield Suspicion(
+                "bias missing",
+                f"{name} left out",
+                case.try_recomputed({name: 0 * case.params[name]}),
+            )
+
+
+def last_step(case: Case) -> Iterator[Suspicion]:
+    """The last step's gradient still in this one's: not zeroed, or momentum."""
+    if case.quantity in case.before:
+        same = case.exact(case.before[case.quantity])
+        yield Suspicion("last step's", "the last step's value", same)
+        if not case.is_update and case.quantity.startswith("d") and case.got.ndim:
+            stale = "a stale gradient: this step's plus the last one's"
+            yield Suspicion("stale gradient", stale, case.plus(1, same))
+    gradient = case.gradient_before() if case.is_update else None
+    if gradient is not None:
+        stale = "a stale gradient: this step's plus the last one's"
+        yield Suspicion("stale gradient", stale, case.plus(-case.step_size, gradient))
+        for mu in MOMENTA:
+            predicted = case.plus(-case.step_size * mu, gradient)
+            yield Suspicion("momentum", f"momentum of {mu:g} in the optimizer", predicted)

@@ -1,0 +1,183 @@
+"""The noise floor of a free run: how far the reference strays from itself, and how far a port may.
+
+The floor is the reference's own code run again in the port's dtype, for reasons nobody would call a
+bug: the examples in another order, the first weights one ulp away. A port may stray `headroom` times
+as far.
+
+**Distance** is the largest difference of a parameter over the largest parameter of its layer, the
+bias counting as one more row of the weights. (On its own, b2 begins with nothing but the
+cancellation of db2: its relative difference of 1e-12 would be the loudest number of the run.)
+
+**Headroom** is derived. Let step s of a port inject an error of at most B(s), the certified
+end-to-end bound of one step, and let a permuted member inject f(s), its observed distance from the
+reference after one step from the same parameters; both as distances. While distances are small, the
+step's derivative carries every injection on, linearly. If it amplifies a port's injections no more
+than a member's of the same size, then after every step t
+
+    drift(t) <= max over s <= t of B(s) / f(s)  *  floor(t),
+
+and that factor is the headroom. B and f are taken at steps 0, 1, 2, 4, 8, ..., and `floor` is the
+largest distance that any member has had so far: what is allowed only grows.
+
+What this does not prove. The "if" is an assumption: some direction is amplified more than a
+member's noise, and many small injections could line up. What pays for both is that B is a worst
+case, all roundings of a sum of 300 terms at their largest and aligned: some hundred times what
+rounding does. Nor is growth linear after the first ReLU flips; there the floor and the port's drift
+have both been amplified by the same flips, at slightly different steps, and the headroom has to
+cover that too. Once headroom * floor reaches 1, nothing can be told from noise.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ports.lockstep import held_as
+from reference.agreement.arithmetic import Arithmetic
+from reference.agreement.certify import end_to_end
+from reference.arrays import Plain
+from reference.runs import Problem
+from reference.trace import next_params, record
+
+#: Weights, and the bias that is one more row of them.
+LAYERS = {"softmax": (("W", "b"),), "two_layer": (("W", "b"), ("W2", "b2"))}
+#: Members of each kind: examples permuted; weights one ulp away.
+MEMBERS = 2
+
+
+class Now(NamedTuple):
+    """The reference at one step.
+
+    Attributes:
+        step: which, counted from 0.
+        params, after: its parameters before and after the update.
+        on: which of its ReLUs are on (N, H); empty where the model has none.
+        loss: its loss.
+    """
+
+    step: int
+    params: Mapping[str, Plain]
+    after: Mapping[str, Plain]
+    on: Plain
+    loss: float
+
+
+class Member:
+    """One run of the floor: the reference's own code in the ports' dtype."""
+
+    def __init__(self, problem: Problem, dtype: str, order: Plain, params: Mapping[str, Plain]) -> None:
+        self.problem, self.order, self.params = problem, order, params
+        self.X, self.y = problem.X[order].astype(dtype), problem.y[order]
+
+    def advance(self, now: Now) -> bool:
+        """Make one update; returns whether a ReLU differs from the reference's."""
+        trace = self.step_from(self.params, now.step)
+        self.params = next_params(self.problem.model, trace)
+        return not np.array_equal(relus_on(trace), now.on[self.order] if now.on.size else now.on)
+
+    def step_from(self, params: Mapping[str, Plain], step: int) -> Mapping[str, Plain]:
+        """The trace of one step from any parameters."""
+        p = self.problem
+        return record(p.model, params, self.X, self.y, p.reg, p.step_size, f"noise floor, step {step}")
+
+
+class NoiseFloor:
+    """What noise does to the runs of one model and dtype.
+
+    Attributes:
+        distances: [n - 1] is how far any member has been from the reference within n updates.
+        losses: the reference's.
+        headroom: by arithmetic, [n - 1] is how many times as far a port may be after n updates.
+        first_flip: the step at which a member's ReLU first differs from the reference's.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        dtype: str,
+        arithmetics: Iterable[Arithmetic],
+        steps: int,
+        members: int = MEMBERS,
+        seed: int = 0,
+    ) -> None:
+        """`problem` holds numbers of `dtype`."""
+        if members < 1:
+            raise ValueError("a noise floor needs at least 1 member of each kind")
+        rng, size = np.random.default_rng(seed), len(problem.y)
+        params = {name: value.astype(dtype) for name, value in problem.params.items()}
+        self.problem, self.dtype = problem, dtype
+        self.permuted = [Member(problem, dtype, rng.permutation(size), params) for _ in range(members)]
+        self.nudged = [
+            Member(problem, dtype, np.arange(size), one_ulp_away(params, rng)) for _ in range(members)
+        ]
+        self.distances, self.losses = np.zeros(steps), np.zeros(steps)
+        self.headroom = {arithmetic: np.zeros(steps) for arithmetic in arithmetics}
+        self.first_flip: int | None = None
+
+    def advance(self, now: Now) -> None:
+        """Advance every member, and carry the farthest distance and the headroom on."""
+        i, members = now.step, [*self.permuted, *self.nudged]
+        flips = [member.advance(now) for member in members]
+        if self.first_flip is None and any(flips):
+            self.first_flip = i
+        farthest = max(distance(self.problem.model, member.params, now.after) for member in members)
+        self.distances[i] = max(self.distances[i - 1], farthest)  # [-1] is 0 until the last step
+        self.losses[i] = now.loss
+        for headroom in self.headroom.values():
+            headroom[i] = headroom[i - 1]
+        if i & (i - 1) == 0:  # 0, 1, 2, 4, 8, ...
+            self.raise_headroom(now)
+
+    def raise_headroom(self, now: Now) -> None:
+        """Hold B, what one step may inject, against f, what it does.
+
+        Members that agree with the reference to the bit inject less than half an ulp, which stands in.
+        """
+        p, i, at = self.problem, now.step, f"step {now.step}"
+        start = {name: held_as(self.dtype, value) for name, value in now.params.items()}
+        after = next_params(p.model, record(p.model, start, p.X, p.y, p.reg, p.step_size, at))
+        observed = self.one_step_from(start, after, i)
+        for arithmetic, headroom in self.headroom.items():
+            bounds = end_to_end(p.model, start, p.X, p.y, p.reg, p.step_size, arithmetic, at)
+            farthest = {
+                name: after[name] + bound.error for name, bound in next_params(p.model, bounds).items()
+            }
+            certified = distance(p.model, farthest, after)
+            headroom[i] = max(headroom[i], certified / (observed or arithmetic.roundoff))
+
+    def one_step_from(self, start: Mapping[str, Plain], after: Mapping[str, Plain], i: int) -> float:
+        """The largest distance of a permuted member after one step from the given parameters."""
+        params = {name: value.astype(self.dtype) for name, value in start.items()}
+        return max(
+            distance(self.problem.model, next_params(self.problem.model, m.step_from(params, i)), after)
+            for m in self.permuted
+        )
+
+
+def one_ulp_away(params: Mapping[str, Plain], rng: np.random.Generator) -> dict[str, Plain]:
+    """Each number moved to the next one, up or down at random; zeros stay."""
+    moved = {}
+    for name, value in params.items():
+        direction = rng.choice([-np.inf, np.inf], value.shape).astype(value.dtype)
+        moved[name] = np.where(value == 0, value, np.nextafter(value, direction))
+    return moved
+
+
+def distance(model: str, params: Mapping[str, Plain], reference: Mapping[str, Plain]) -> float:
+    """The largest difference of a parameter over the largest of its layer; NaN if any is NaN."""
+    apart = [
+        max_abs([params[name] - reference[name] for name in layer])
+        / max_abs([reference[name] for name in layer])
+        for layer in LAYERS[model]
+    ]
+    return float(np.max(apart))
+
+
+def max_abs(arrays: Sequence[Plain]) -> float:
+    """The largest magnitude in any of the arrays."""
+    return float(np.max([np.max(np.abs(array)) for array in arrays]))
+
+
+def relus_on(trace: Mapping[str, Plain]) -> Plain:
+    """Which ReLUs are on (N, H); empty for a model without."""
+    return trace["hidden_layer"] > 0 if "hidden_layer" in trace else np.empty(0, bool)

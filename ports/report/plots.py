@@ -1,0 +1,289 @@
+"""The pictures: data, decision boundaries, loss curves, drift against the noise floor.
+
+matplotlib is imported when something is drawn. Figures are made directly, without pyplot's global
+state, and look the same whatever the reader's matplotlibrc says.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ports.free_run import Drift, Flip
+from ports.port import Absent, missing_packages
+from reference.arrays import Plain
+from reference.runs import accuracy
+from reference.trace import STEPS, Trace
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: Okabe and Ito's palette, which colour-blind readers can tell apart, without its yellow (too light).
+COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7")
+#: One a class, one a port: colour is never the only difference.
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+TITLES = {"softmax": "Softmax classifier", "two_layer": "Two-layer net"}
+GREY, LIGHT_GREY = "#767676", "#D4D4D4"
+#: Grid lines along each side of a decision map.
+GRID = 200
+#: A drift curve is drawn as its largest value in each of this many logarithmic bins.
+BINS = 300
+
+LOOK = {
+    "font.size": 10,
+    "axes.titlesize": 12,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": "#EBEBEB",
+    "legend.frameon": False,
+    "savefig.facecolor": "white",
+}
+
+
+def require_matplotlib() -> None:
+    """Raise Absent, with what to do, where matplotlib is not installed."""
+    absence = missing_packages("lockstep plot", ["matplotlib"])
+    if absence:
+        raise Absent(absence)
+
+
+def refuse_unwritable(folder: str | Path) -> None:
+    """Make the folder. Raises OSError, in one sentence, where pictures cannot be written to it."""
+    with _one_sentence(folder):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(13, "Permission denied")
+
+
+def save(figures: "Mapping[str, Figure]", folder: str | Path, formats: Sequence[str]) -> list[Path]:
+    """Write every figure in every format as folder/name.format, and return the paths.
+
+    The same figure gives the same bytes. Raises OSError, in one sentence, where it cannot be written.
+    """
+    refuse_unwritable(folder)
+    paths = []
+    for name, figure in figures.items():
+        for kind in formats:
+            path = Path(folder) / f"{name}.{kind}"
+            with _one_sentence(path), _look({"svg.hashsalt": name}):
+                figure.savefig(path, format=kind, dpi=160, metadata=_undated(kind))
+            paths.append(path)
+    return paths
+
+
+def _undated(kind: str) -> dict[str, None]:
+    return {"Date": None} if kind == "svg" else {}
+
+
+@contextmanager
+def _one_sentence(path: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"cannot write pictures to {path}: {error.strerror or error}") from None
+
+
+@contextmanager
+def _look(more: Mapping[str, Any]) -> Iterator[None]:
+    require_matplotlib()
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update({**LOOK, **more})
+        yield
+
+
+def _drawn(draw: "Callable[..., Figure]") -> "Callable[..., Figure]":
+    """Draw in the project's look."""
+
+    @wraps(draw)
+    def in_our_look(*args: Any) -> "Figure":
+        with _look({}):
+            return draw(*args)
+
+    return in_our_look
+
+
+def _panels(count: int, width: float, height: float) -> "tuple[Figure, list[Axes]]":
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(count * width, height), layout="constrained")
+    return figure, list(figure.subplots(1, count, squeeze=False)[0])
+
+
+@_drawn
+def data(X: Plain, y: Plain) -> "Figure":
+    """The spiral, in the document's colours."""
+    figure, (axes,) = _panels(1, 6.2, 5.2)
+    _scatter(axes, X, y)
+    axes.set_title(f"Spiral data: {len(y)} points, {y.max() + 1} classes")
+    axes.legend(title="class", loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def _scatter(axes: "Axes", X: Plain, y: Plain) -> None:
+    """The document's scatter (Spectral, s=40), each class with a marker of its own."""
+    for k in range(y.max() + 1):
+        axes.scatter(
+            X[y == k, 0],
+            X[y == k, 1],
+            c=np.full(np.sum(y == k), k),
+            vmin=0,
+            vmax=y.max(),
+            s=40,
+            cmap="Spectral",
+            marker=MARKERS[k % len(MARKERS)],
+            edgecolors="black",
+            linewidths=0.6,
+            label=str(k),
+        )
+    axes.set_aspect("equal")
+    axes.set_xlabel("x₁")
+    axes.set_ylabel("x₂")
+
+
+@_drawn
+def boundaries(X: Plain, y: Plain, trained: Mapping[str, Mapping[str, Plain]]) -> "Figure":
+    """The class that each trained model answers, over the plane."""
+    figure, panels = _panels(len(trained), 5.2, 5.2)
+    for axes, (model, params) in zip(panels, trained.items(), strict=True):
+        _answers(axes, model, params, np.abs(X).max() + 0.15)
+        _scatter(axes, X, y)
+        share = accuracy(_scores(model, params, X), y)
+        axes.set_title(f"{TITLES[model]}: training accuracy {share:.2f}")
+    return figure
+
+
+def _answers(axes: "Axes", model: str, params: Mapping[str, Plain], reach: float) -> None:
+    """Fill the region of each class, where its score is the highest, and draw its edge."""
+    import matplotlib
+
+    xx, yy = np.meshgrid(*[np.linspace(-reach, reach, GRID)] * 2)
+    scores = _scores(model, params, np.column_stack([xx.ravel(), yy.ravel()]))
+    for k in range(scores.shape[1]):
+        others = np.delete(scores, k, axis=1).max(axis=1)
+        lead = (scores[:, k] - others).reshape(xx.shape)
+        colour = matplotlib.colormaps["Spectral"](k / (scores.shape[1] - 1))
+        axes.contourf(xx, yy, lead, levels=[0, np.inf], colors=[colour], alpha=0.55)
+        axes.contour(xx, yy, lead, levels=[0], colors="black", linewidths=0.8)
+
+
+def _scores(model: str, params: Mapping[str, Plain], X: Plain) -> Plain:
+    """A model's scores by its own step; the rest of the step is left unread."""
+    trace = Trace()
+    with np.errstate(all="ignore"):
+        STEPS[model](params, X, np.zeros(len(X), dtype=int), 0.0, 0.0, trace.tap)
+    return np.asarray(trace["scores"])
+
+
+@_drawn
+def losses(drifts: Mapping[str, Sequence[Drift]]) -> "Figure":
+    """The loss of every port's own run. Where curves coincide, their dashes interleave."""
+    figure, panels = _panels(len(drifts), 5.6, 4.6)
+    for axes, (model, runs) in zip(panels, drifts.items(), strict=True):
+        steps = np.arange(len(runs[0].losses))
+        axes.plot(steps, runs[0].floor.losses, color=LIGHT_GREY, linewidth=7, label="reference")
+        for i, run in enumerate(runs):
+            style = {"color": COLOURS[i % len(COLOURS)], "linestyle": _interleaved(i, len(runs))}
+            axes.plot(steps, run.losses, linewidth=2.5, label=run.cell.port, **style)
+        axes.set_yscale("log")
+        axes.grid(which="both")
+        axes.set_xlabel("step")
+        axes.set_ylabel("loss")
+        axes.set_title(f"{TITLES[model]}, {runs[0].cell.dtype}")
+    panels[-1].legend(loc="upper left", bbox_to_anchor=(1, 1), handlelength=3.5)
+    return figure
+
+
+def _interleaved(i: int, count: int, dash: float = 3.0) -> Any:
+    """The i-th of `count` dash patterns that leave no gap together."""
+    return (-i * dash, (dash, (count - 1) * dash)) if count > 1 else "solid"
+
+
+@_drawn
+def drift(runs: Sequence[Drift]) -> "Figure":
+    """Each port's distance from the reference against the noise floor; first ReLU flips are stars."""
+    figure, (axes,) = _panels(1, 8.8, 5.4)
+    steps = np.arange(1, len(runs[0].distances) + 1)
+    _draw_floor(axes, runs, steps)
+    for i, run in enumerate(runs):
+        _draw_port(axes, run, steps, COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], i / len(runs))
+    flips = [(run.first_flip, run.cell.port) for run in runs if run.first_flip]
+    if flips:
+        _draw_first_flip(axes, *min(flips, key=lambda flip: flip[0].step))
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlim(1, max(len(steps), 2))
+    axes.grid()
+    axes.set_xlabel("updates made")
+    axes.set_ylabel("distance from the reference, relative to the layer")
+    model, dtype = runs[0].cell.model, runs[0].cell.dtype
+    axes.set_title(f"{TITLES[model]}, {dtype}: drift of free runs against the noise floor")
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1), title_fontsize="medium")
+    return figure
+
+
+def _draw_floor(axes: "Axes", runs: Sequence[Drift], steps: Plain) -> None:
+    """What noise does, shaded; and what is allowed."""
+    floor, allowed = runs[0].floor.distances, np.max([run.allowed for run in runs], axis=0)
+    bottom = floor.min() / 30
+    axes.fill_between(steps, bottom, floor, color=LIGHT_GREY, linewidth=0, label="noise floor")
+    axes.plot(steps, allowed, color=GREY, linestyle="--", linewidth=1.5, label="allowed")
+    axes.set_ylim(bottom, max(30 * allowed.max(), 10 * bottom))
+
+
+def _draw_port(axes: "Axes", run: Drift, steps: Plain, colour: str, marker: str, phase: float) -> None:
+    """One curve, with a few markers at places of its own, and a star at its first flip."""
+    at, farthest = binned(steps, run.distances)
+    if not farthest.any():
+        axes.plot([], [], color=colour, marker=marker, label=f"{run.cell.port} (equal to the bit)")
+        return
+    every = max(len(at) // 8, 1)
+    axes.plot(
+        at,
+        np.where(farthest > 0, farthest, np.nan),
+        color=colour,
+        linewidth=1.4,
+        marker=marker,
+        markersize=5,
+        markevery=(int(phase * every), every),
+        label=run.cell.port if run.agrees else f"{run.cell.port} DISAGREES",
+    )
+    flip = run.first_flip
+    if flip and 0 < flip.step < len(steps):
+        there = run.distances[flip.step - 1]
+        axes.plot(flip.step, there, "*", color=colour, markersize=15, markeredgecolor="white")
+
+
+def _draw_first_flip(axes: "Axes", flip: Flip, port: str) -> None:
+    """A line at the first flip of all, and its name."""
+    axes.axvline(max(flip.step, 1), color=GREY, linewidth=1, linestyle=":")
+    axes.annotate(
+        f"first ReLU flip (★): step {flip.step}, {port}\nunit {flip.unit}, example {flip.example}\n"
+        f"{flip.reference:.1e} in the reference, {flip.port:.1e} here",
+        (max(flip.step, 1), 0.03),
+        xycoords=("data", "axes fraction"),
+        xytext=(-6, 0),
+        textcoords="offset points",
+        ha="right",
+        fontsize=9,
+        color="black",
+    )
+
+
+def binned(steps: Plain, curve: Plain) -> tuple[Plain, Plain]:
+    """A long curve for a logarithmic axis: in each bin its largest value, and the step it is at."""
+    edges = np.unique(np.geomspace(1, len(steps) + 1, BINS + 1).astype(int)) - 1
+    finite = np.where(np.isfinite(curve), curve, -np.inf)
+    at = [a + int(np.argmax(finite[a:b])) for a, b in pairwise(edges)]
+    return steps[at], curve[at]

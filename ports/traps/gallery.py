@@ -1,0 +1,121 @@
+"""A trap: a port with one line wrong, as people write it, and what must be found.
+
+A trap's module is the port's own source with one snippet replaced, so the correct twin is the
+port itself, and a trap whose snippet is no longer there is an error, not a silent pass.
+"""
+
+import ast
+import inspect
+import linecache
+from dataclasses import dataclass
+from types import ModuleType
+
+import numpy as np
+
+from ports import PORTS
+from ports.lockstep import (
+    SPIRAL,
+    Cell,
+    CellResult,
+    certify_spiral,
+    prepare,
+    run_lockstep,
+)
+from ports.port import LoadedPort, Port
+from ports.traps.fixtures import FIXTURES, POINTS, SEED
+from reference.arrays import Plain
+from reference.runs import Problem, draw
+
+#: Steps each trap runs for; some mistakes show in the second step only.
+STEPS = 10
+
+
+class Stale(ValueError):
+    """A trap no longer fits the port it was made from."""
+
+
+@dataclass(frozen=True)
+class Trap:
+    """One wrong line.
+
+    Attributes:
+        name: what went wrong.
+        port: the port whose source is changed.
+        model: where it is run: softmax, two_layer or spiral.
+        right, wrong: the snippet and its replacement, wherever a definition has it.
+        blames: the first quantity that must be found wrong.
+        cause: what the diagnosis must say (`ports.diagnosis`), or "unexplained".
+        meant: what people meant to write, or believed.
+        source: a public thread on it, where there is one.
+        fixture, dtype: the problem and number format in which it must show.
+        step: the step in which it must show first.
+    """
+
+    name: str
+    port: str
+    model: str
+    right: str
+    wrong: str
+    blames: str
+    cause: str
+    meant: str
+    source: str = ""
+    fixture: str = "document"
+    dtype: str = "float64"
+    step: int = 0
+
+    @property
+    def twin(self) -> Port:
+        """The port as it is."""
+        return PORTS[self.port]
+
+    @property
+    def cell(self) -> Cell:
+        """The row of the matrix it runs in."""
+        return Cell(self.model, self.port, "eager", "cpu", self.dtype)
+
+    @property
+    def problem(self) -> Problem:
+        """What it is run on. A trap in the spiral has the softmax classifier trained on its points."""
+        return FIXTURES[self.fixture]("softmax" if self.model == SPIRAL else self.model)
+
+
+def noise() -> Plain:
+    """The draws that a trap in the spiral is given."""
+    return draw(np.random.RandomState(SEED), POINTS).noise
+
+
+def wrong_source(trap: Trap) -> str:
+    """The port's source with the snippet replaced, in every definition that has it.
+
+    A snippet that occurs nowhere, or twice in one definition, is refused.
+    """
+    source = inspect.getsource(trap.twin.module)
+    segments = [ast.get_source_segment(source, node) or "" for node in ast.parse(source).body]
+    counts = [segment.count(trap.right) for segment in segments]
+    if not any(counts):
+        raise Stale(f"{trap.name}: {trap.port} no longer has {trap.right!r}")
+    if max(counts) > 1:
+        raise Stale(f"{trap.name}: {trap.right!r} occurs {max(counts)} times in one definition")
+    return source.replace(trap.right, trap.wrong)
+
+
+def wrong_port(trap: Trap) -> LoadedPort:
+    """The port with the wrong line, loaded beside the right one."""
+    source, file = wrong_source(trap), f"<trap {trap.name}: {trap.port}>"
+    module = ModuleType(f"ports.traps.{trap.name}")
+    module.__file__ = file
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    exec(compile(source, file, "exec"), module.__dict__)
+    twin = trap.twin
+    return LoadedPort(trap.port, module.__name__, twin.host_name, twin.requires, loaded=module)
+
+
+def run(port: Port, trap: Trap, steps: int = STEPS) -> CellResult:
+    """A port, the wrong one or its twin, through the ordinary machinery."""
+    with port.host.exact_settings():
+        if trap.model == SPIRAL:
+            return certify_spiral(trap.cell, port, noise())
+        problem = trap.problem
+        contestant = prepare(trap.cell, port, problem, range(steps))
+        return run_lockstep(problem, [contestant], steps)[0]

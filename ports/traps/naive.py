@@ -1,0 +1,118 @@
+"""The checks that people write today, run on the same steps of the same ports.
+
+A check that rejects the correct port as well has caught nothing: it cries wolf.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from importlib.util import find_spec
+
+import numpy as np
+
+from ports.lockstep import SPIRAL, Contestant, held_as, prepare, run_step
+from ports.port import Port
+from ports.traps.gallery import Trap, noise
+from reference.arrays import Plain
+from reference.runs import trajectory
+from reference.spiral import spiral
+from reference.trace import next_params, record
+
+#: "The loss curves agree": relative, at every step.
+LOSS_TOLERANCE = 1e-3
+
+Pair = tuple[Plain, Plain]
+
+
+def assert_allclose(got: Plain, expected: Plain) -> None:
+    """NumPy's, at its default rtol of 1e-7."""
+    np.testing.assert_allclose(got, expected)
+
+
+def assert_close(got: Plain, expected: Plain) -> None:
+    """PyTorch's, at its defaults for the dtype."""
+    import torch
+
+    torch.testing.assert_close(*(torch.from_numpy(np.array(a)) for a in (got, expected)))
+
+
+def losses_close(got: Plain, expected: Plain) -> None:
+    """A loss within 1e-3 of the reference's; NaN is not."""
+    if not np.all(np.abs(got - expected) <= LOSS_TOLERANCE * np.abs(expected)):
+        raise AssertionError(f"{got} is not {expected}")
+
+
+def rejections(port: Port, trap: Trap, steps: int) -> dict[str, bool | None]:
+    """Which checks reject a port on a trap's problem; None for a check that is not here."""
+    with port.host.exact_settings(), np.errstate(all="ignore"):
+        tensors = list(
+            _recorded(spiral_pairs if trap.model == SPIRAL else tensor_pairs, port, trap, steps)
+        )
+        losses = list(_recorded(loss_pairs, port, trap, steps))
+        return {
+            "np.testing.assert_allclose": rejects(assert_allclose, tensors),
+            "torch.testing.assert_close": rejects(assert_close, tensors) if find_spec("torch") else None,
+            "loss curves at 1e-3": rejects(losses_close, losses),
+        }
+
+
+def _recorded(
+    pairs: Callable[[Port, Trap, int], Iterator[Pair]], port: Port, trap: Trap, steps: int
+) -> Iterator[Pair | None]:
+    """Pairs to compare, and None where the port has nothing to compare: its run stops there."""
+    try:
+        yield from pairs(port, trap, steps)
+    except KeyError:
+        yield None
+
+
+def rejects(check: Callable[[Plain, Plain], None], pairs: list[Pair | None]) -> bool:
+    """Whether the check fails anywhere."""
+    try:
+        for pair in pairs:
+            if pair is None:
+                return True
+            check(*pair)
+    except AssertionError:
+        return True
+    return False
+
+
+def tensor_pairs(port: Port, trap: Trap, steps: int) -> Iterator[Pair]:
+    """Every quantity of every step, the port's and the reference's in the same dtype."""
+    contestant, problem = contestant_of(port, trap, steps), trap.problem
+    X = held_as(trap.dtype, problem.X)
+    for _, params, _ in trajectory(problem, steps):
+        start = {name: held_as(trap.dtype, value) for name, value in params.items()}
+        trace = run_step(contestant, start, problem)
+        reference = record(trap.model, start, X, problem.y, problem.reg, problem.step_size)
+        for name, expected in reference.items():
+            if name not in port.hidden_quantities:
+                yield np.array(trace[name]), np.asarray(expected, dtype=trap.dtype)
+
+
+def spiral_pairs(port: Port, trap: Trap, steps: int) -> Iterator[Pair]:
+    """The points, from the same draws."""
+    points, _ = port.module.spiral(port.host.put(noise(), "cpu", trap.dtype))
+    yield port.host.get(points), spiral(noise())[0].astype(trap.dtype)
+
+
+def loss_pairs(port: Port, trap: Trap, steps: int) -> Iterator[Pair]:
+    """The loss of each step, each side training by itself from the same weights.
+
+    A port with a spiral of its own trains on that.
+    """
+    problem = trap.problem
+    contestant = contestant_of(port, trap, steps)
+    if trap.model == SPIRAL:
+        contestant.X, _ = port.module.spiral(port.host.put(noise(), "cpu", trap.dtype))
+    params = problem.params
+    for _, _, reference in trajectory(problem, steps):
+        trace = run_step(contestant, params, problem)
+        yield np.array(trace["loss"]), reference["loss"]
+        params = next_params(problem.model, trace)
+
+
+def contestant_of(port: Port, trap: Trap, steps: int) -> Contestant:
+    """A fresh run of a port on a trap's problem."""
+    problem = trap.problem
+    return prepare(replace(trap.cell, model=problem.model), port, problem, range(steps))

@@ -1,0 +1,218 @@
+"""The child process in which `lockstep check` runs a user's file.
+
+It answers requests on private copies of its standard streams. What the user's code prints goes
+to the standard error stream, which the parent reads and bounds; its standard input is empty.
+
+A message is one line of JSON, then the arrays that it lists.
+"""
+
+import faulthandler
+import json
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from reference.arrays import Plain
+
+Message = dict[str, Any]
+
+
+def send(stream: BinaryIO, message: Message, arrays: Mapping[str, Plain]) -> None:
+    """Write one message. The arrays' bytes follow it, in order."""
+    listed = [(name, array.dtype.str, array.shape) for name, array in arrays.items()]
+    stream.write(json.dumps(message | {"arrays": listed}).encode() + b"\n")
+    for array in arrays.values():
+        stream.write(array.tobytes())
+    stream.flush()
+
+
+def receive(stream: BinaryIO) -> tuple[Message, dict[str, Plain]]:
+    """Read one message. Raises EOFError where the other side is gone."""
+    line = stream.readline()
+    if not line.endswith(b"\n"):
+        raise EOFError
+    message: Message = json.loads(line)
+    return message, {name: _array(stream, dtype, shape) for name, dtype, shape in message["arrays"]}
+
+
+def _array(stream: BinaryIO, dtype: str, shape: Sequence[int]) -> Plain:
+    kind = np.dtype(dtype)
+    size = kind.itemsize * int(np.prod(shape, dtype=np.int64))
+    data = stream.read(size)
+    if len(data) < size:
+        raise EOFError
+    return np.frombuffer(data, kind).reshape(shape)
+
+
+def main() -> None:
+    """Serve the port in the file that the command line names, until the parent hangs up."""
+    requests, replies = private_streams()
+    faulthandler.enable()  # a crash prints the user's line, where the parent finds it
+    path, timeout = Path(sys.argv[1]), float(sys.argv[2])
+    reply = Reply(replies, path, timeout)
+    worker = Worker()
+    reply.to(lambda: worker.load(path))
+    while True:
+        try:
+            request, arrays = receive(requests)
+        except EOFError:
+            return
+        reply.to(lambda: worker.answer(request, arrays))  # noqa: B023 (called at once)
+
+
+def private_streams() -> tuple[BinaryIO, BinaryIO]:
+    """Take stdin and stdout for the protocol; the user's code gets an empty one and stderr."""
+    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    empty = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(empty, 0)
+    os.dup2(2, 1)
+    return requests, replies
+
+
+@dataclass
+class Reply:
+    """Sends exactly one reply a request: the answer, what went wrong, or where it hangs."""
+
+    stream: BinaryIO
+    path: Path
+    timeout: float
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    answered: int = 0
+
+    def to(self, answer: Callable[[], tuple[Message, Mapping[str, Plain]]]) -> None:
+        """Answer under the eyes of a watchdog that knows the user's line."""
+        from ports.port import Absent
+        from ports.user_port import UserCodeError
+
+        watchdog = threading.Timer(self.timeout, self.hung, (self.answered,))
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            message, arrays = answer()
+        except (UserCodeError, Absent, OSError) as why:
+            message, arrays = {"failed": str(why)}, {}
+        watchdog.cancel()
+        with self.lock:
+            send(self.stream, message, arrays)
+            self.answered += 1
+
+    def hung(self, answered: int) -> None:
+        """Tell where the main thread is, unless it has just answered. The parent then ends us."""
+        with self.lock:
+            if self.answered > answered:
+                return
+            send(self.stream, {"hung": self.line()}, {})
+            threading.Event().wait()  # keep the lock: nothing is said after this
+
+    def line(self) -> str:
+        """The innermost line of the user's file that the main thread is at."""
+        from ports.user_port import at_line, is_in
+
+        main_thread = threading.main_thread().ident
+        frames = traceback.extract_stack(sys._current_frames().get(main_thread or 0))
+        users = [frame for frame in frames if is_in(frame.filename, self.path)]
+        return at_line(users[-1], self.path) if users else self.path.name
+
+
+class Worker:
+    """The user's port, and the step that is under way."""
+
+    def load(self, path: Path) -> tuple[Message, dict[str, Plain]]:
+        """Import the file and tell what is in it."""
+        from ports.user_port import STEPS, load_port
+
+        self.port = load_port(path)
+        self.host = self.port.host
+        self.settings = self.host.exact_settings()
+        self.settings.__enter__()  # for the life of this process
+        module = self.port.module
+        return {
+            "framework": self.port.framework,
+            "models": [s.removesuffix("_step") for s in STEPS if hasattr(module, s)],
+            "spiral": hasattr(module, "spiral"),
+            "hidden": dict(self.port.hidden_quantities),
+        }, {}
+
+    def answer(self, request: Message, arrays: dict[str, Plain]) -> tuple[Message, Mapping[str, Plain]]:
+        """Do what a request says: start a run, make one step, or the spiral."""
+        if request["do"] == "start":
+            return self.start(request["model"], request["dtype"], arrays["X"], arrays["y"])
+        if request["do"] == "spiral":
+            return self.spiral(request["dtype"], arrays["noise"])
+        return self.make_step(arrays, request["reg"], request["step_size"])
+
+    def start(self, model: str, dtype: str, X: Plain, y: Plain) -> tuple[Message, dict[str, Plain]]:
+        """A fresh step, and the data in the framework's tensors, once a run."""
+        self.model, self.dtype, self.given = model, dtype, {"X": X, "y": y}
+        self.step = self.port.make_step(model, "eager")
+        self.X, self.y = self.host.put(X, "cpu", dtype), self.host.put_labels(y, "cpu")
+        return {}, {}
+
+    def make_step(
+        self, params: Mapping[str, Plain], reg: float, step_size: float
+    ) -> tuple[Message, Mapping[str, Plain]]:
+        """One step of the user's; its quantities, and what can be said of them from here."""
+        on_device = {name: self.host.put(value, "cpu", self.dtype) for name, value in params.items()}
+        trace = self.step(on_device, self.X, self.y, reg, step_size)
+        returned = self.named(trace)
+        got, unreadable = self.read(returned)
+        return {
+            "unreadable": unreadable,
+            "changed": self.changed(),
+            "shared": [
+                pair for pair in combinations(got, 2) if np.may_share_memory(got[pair[0]], got[pair[1]])
+            ],
+        }, got
+
+    def spiral(self, dtype: str, noise: Plain) -> tuple[Message, Mapping[str, Plain]]:
+        """The user's spiral."""
+        from ports.user_port import UserCodeError
+
+        made = self.port.guarded(self.port.module.spiral, "spiral")(self.host.put(noise, "cpu", dtype))
+        if not isinstance(made, tuple | list) or len(made) != 2:
+            raise UserCodeError(f"spiral returned {_a(made)}, expected X, y")
+        got, unreadable = self.read(dict(zip(("X", "y"), made, strict=True)))
+        return {"unreadable": unreadable}, got
+
+    def named(self, trace: Any) -> Mapping[str, Any]:
+        """Refuse a step's answer that is no dict of names. Raises UserCodeError."""
+        from ports.user_port import UserCodeError
+
+        if not isinstance(trace, Mapping):
+            lost = ": is there a return?" if trace is None else ""
+            raise UserCodeError(
+                f"{self.model}_step returned {_a(trace)}, expected a dict {{quantity: tensor}}{lost}"
+            )
+        for name in trace:
+            if not isinstance(name, str):
+                raise UserCodeError(f"{self.model}_step returned the key {name!r}, expected names")
+        return trace
+
+    def read(self, returned: Mapping[str, Any]) -> tuple[dict[str, Plain], dict[str, str]]:
+        """The tensors as NumPy arrays; and why, for values that are none."""
+        got: dict[str, Plain] = {}
+        unreadable: dict[str, str] = {}
+        for name, tensor in returned.items():
+            try:
+                got[name] = np.asarray(self.host.get(tensor))
+            except Exception as why:  # the framework's own: a half-made tensor, a dtype NumPy lacks
+                unreadable[name] = str(why) or type(why).__name__
+        return got, unreadable
+
+    def changed(self) -> list[str]:
+        """Which of X and y the step has changed in place."""
+        now = {"X": self.X, "y": self.y}
+        before = {"X": self.given["X"].astype(self.dtype), "y": self.given["y"]}
+        return [n for n in now if not np.array_equal(self.host.get(now[n]), before[n])]
+
+
+def _a(value: Any) -> str:
+    return "None" if value is None else f"a {type(value).__name__}"

@@ -1,0 +1,348 @@
+"""The checker is checked: what is wrong is caught, and blamed on the quantity that is wrong."""
+
+import math
+
+import numpy as np
+import pytest
+
+from reference.agreement.arithmetic import ARITHMETICS, FLOAT32, FLOAT64
+from reference.agreement.certify import CERTIFICATES, END_TO_END, LOCAL, certify, certify_all, compare
+from reference.agreement.rounded import SLACK, Rounded
+from reference.runs import draw, trajectory
+from reference.trace import QUANTITIES, STEPS
+
+STEPS_CHECKED = (0, 100, 1000)
+#: Size of the planted error beside the numbers that the quantity is made of.
+PLANTED = {"float64": 1e-11, "float32": 1e-2}
+EVERY_QUANTITY = [(model, name) for model, names in QUANTITIES.items() for name in names]
+
+
+def quantities(*models):
+    """One test for each quantity of each model."""
+    return pytest.mark.parametrize(
+        ("model", "name"), [q for q in EVERY_QUANTITY if not models or q[0] in models]
+    )
+
+
+class Step:
+    """One step of the document's run in a dtype: the reference as a port of itself."""
+
+    def __init__(self, problem, params, dtype):
+        self.model, self.dtype, self.arithmetic = problem.model, dtype, ARITHMETICS[dtype]
+        self.y, self.settings = problem.y, (problem.reg, problem.step_size)
+        self.inputs = {n: v.astype(dtype) for n, v in params.items()} | {"X": problem.X.astype(dtype)}
+        self.bounds = None
+
+    def problem(self, dtype):
+        """(model, params, X, y, reg, step_size) in a dtype."""
+        params = {n: v.astype(dtype) for n, v in self.inputs.items()}
+        return self.model, params, params.pop("X"), self.y, *self.settings
+
+    def trace(self, change=lambda name, value, q: value):
+        """The step's quantities as the port computes them, each passed through `change` on the way."""
+        model, params, X, *rest = self.problem(self.dtype)
+        q = params | {"X": X, "y": self.y}
+        trace = {}
+
+        def tap(name, value):
+            trace[name] = q[name] = np.asarray(change(name, value, q), dtype=self.dtype)
+            return q[name]
+
+        STEPS[model](params, X, *rest, tap)
+        return trace
+
+    def judge(self, trace, **options):
+        """All findings on a trace."""
+        return certify(*self.problem("float64"), trace, self.arithmetic, **options)
+
+    def blamed(self, trace, certificate=LOCAL):
+        """Which quantities disagree under a certificate."""
+        return [f.quantity for f in self.judge(trace) if f.certificate == certificate and not f.agrees]
+
+
+@pytest.fixture(scope="module")
+def steps():
+    """{(model, step, dtype): Step} of the document's runs with 300 points."""
+    drawn = draw(np.random.RandomState(0), 100)
+    return {
+        (model, i, dtype): Step(drawn.problem(model), params, dtype)
+        for model in STEPS
+        for i, params, _ in trajectory(drawn.problem(model), max(STEPS_CHECKED) + 1)
+        if i in STEPS_CHECKED
+        for dtype in PLANTED
+    }
+
+
+@pytest.fixture(scope="module", params=["softmax", "two_layer"])
+def step(request, steps):
+    """Each model at step 100, in float64."""
+    return steps[request.param, 100, "float64"]
+
+
+# Planted errors
+
+
+def size(name, value, q):
+    """The size of the numbers that a quantity is made of: of its terms, where they cancel.
+
+    Gradients of the weights are sums that go to 0 as training converges. An error that is
+    small beside such a sum may be smaller than the rounding of its terms, which no certificate sees.
+    """
+    inputs = {"dW2": "hidden_layer", "db2": None, "dW": "X", "db": None}
+    if name not in inputs:
+        return np.abs(value)
+    errors = "dscores" if name.endswith("2") or "dhidden" not in q else "dhidden"
+    terms = np.abs(q[errors])
+    return (
+        np.sum(terms, axis=0, keepdims=True)
+        if inputs[name] is None
+        else np.dot(np.abs(q[inputs[name]]).T, terms)
+    )
+
+
+def planting(name, relative):
+    """A change that adds an error to one quantity."""
+    return lambda n, value, q: value + relative * size(n, value, q) if n == name else value
+
+
+@pytest.mark.parametrize("dtype", PLANTED)
+@pytest.mark.parametrize("i", STEPS_CHECKED)
+@pytest.mark.parametrize("model", STEPS)
+def test_reference_agrees_with_itself(steps, model, i, dtype):
+    """The reference, run as a port in float64 and float32, passes both certificates."""
+    step = steps[model, i, dtype]
+    findings = step.judge(step.trace())
+    assert [f for f in findings if not f.agrees] == []
+    assert {(f.quantity, f.certificate) for f in findings} == {
+        (name, c) for name in QUANTITIES[model] for c in CERTIFICATES
+    }
+
+
+@pytest.mark.parametrize("dtype", PLANTED)
+@pytest.mark.parametrize("i", STEPS_CHECKED)
+@quantities()
+def test_planted_error_is_blamed_on_its_quantity_alone(steps, model, name, i, dtype):
+    """An error planted in one quantity, with which the port goes on, is caught there, nowhere else."""
+    step = steps[model, i, dtype]
+    assert step.blamed(step.trace(planting(name, PLANTED[dtype]))) == [name]
+
+
+@pytest.mark.parametrize("dtype", PLANTED)
+@quantities()
+def test_one_wrong_element_is_found(steps, model, name, dtype):
+    """The finding points to the one element that is wrong."""
+    step = steps[model, 100, dtype]
+    trace = step.trace()
+    index = np.unravel_index(np.argmax(np.abs(trace[name])), trace[name].shape)
+    trace[name] = trace[name].copy()
+    trace[name][index] *= 1.1
+    finding = next(f for f in step.judge(trace) if f.quantity == name and f.certificate == LOCAL)
+    assert not finding.agrees
+    assert finding.index == index
+    assert finding.got == trace[name][index]
+    assert finding.elements == trace[name].size
+
+
+def test_wrong_formula_is_caught_end_to_end_too(step):
+    """Ten percent more loss fails both certificates of the loss; nothing else fails."""
+    trace = step.trace(lambda name, value, q: value * 1.1 if name == "loss" else value)
+    assert step.blamed(trace, LOCAL) == step.blamed(trace, END_TO_END) == ["loss"]
+
+
+# NaN and infinity
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@quantities("two_layer")
+def test_not_finite_never_passes(steps, model, name, bad):
+    """One NaN or infinity fails both certificates of its quantity, wherever the port goes from there."""
+    step = steps[model, 100, "float64"]
+    trace = step.trace()
+    trace[name] = trace[name].copy()
+    trace[name].flat[-1] = bad
+    failed = {(f.quantity, f.certificate) for f in step.judge(trace) if not f.agrees}
+    assert {(name, LOCAL), (name, END_TO_END)} <= failed
+
+
+def test_nan_everywhere_never_passes(step):
+    """A port that has broken down altogether fails everywhere."""
+    trace = {name: np.full_like(value, np.nan) for name, value in step.trace().items()}
+    assert not any(f.agrees for f in step.judge(trace))
+
+
+def test_probability_zero_is_a_finding(step):
+    """A port that loses a probability is told so; its log has no bound, which stops nothing."""
+    trace = step.trace()
+    trace["probs"] = np.zeros_like(trace["probs"])
+    assert "probs" in step.blamed(trace)
+
+
+def held(got, value, error):
+    """A comparison of one pair of arrays."""
+    return compare("loss", LOCAL, np.array(got), Rounded(np.array(value), error, FLOAT64))
+
+
+@pytest.mark.parametrize("nan", [{"got": [1, math.nan]}, {"value": [1, math.nan]}, {"error": math.nan}])
+def test_nan_on_any_side_has_nan_share(nan):
+    """NaN in what was got, in what was expected or in the bound never agrees."""
+    sides = {"got": [1.0, 2.0], "value": [1.0, 2.0], "error": 1.0} | nan
+    finding = held(**sides | {"error": np.full(2, sides["error"])})
+    assert math.isnan(finding.share)
+    assert not finding.agrees
+    assert finding.elements == 2
+
+
+def test_nan_is_pointed_to():
+    """The element reported is the NaN, not the largest number."""
+    finding = held([9.0, 1.0, math.nan], [0.0, 1.0, 5.0], np.ones(3))
+    assert finding.index == (2,)
+    assert math.isnan(finding.got)
+    assert finding.expected == 5
+
+
+# Shares
+
+
+def test_share_is_difference_over_bound():
+    """By hand: differences 1, 2, 3, 0 over bounds 4, 4, 12, 0: the second uses most, one half."""
+    finding = held(
+        [[1.0, 2.0], [3.0, 7.0]], [[0.0, 0.0], [0.0, 7.0]], np.array([[4.0, 4.0], [12.0, 0.0]])
+    )
+    assert finding.share == pytest.approx(0.5, rel=2e-6)
+    assert (finding.index, finding.got, finding.expected, finding.allowed) == ((0, 1), 2, 0, 4)
+    assert finding.elements == 4
+    assert finding.agrees
+
+
+@pytest.mark.parametrize(("difference", "agrees"), [(1.0, True), (SLACK, True), (1.00001, False)])
+def test_bound_is_inclusive_up_to_slack(difference, agrees):
+    """A difference of just the bound agrees; a little more does not."""
+    assert held([difference], [0.0], np.ones(1)).agrees is agrees
+
+
+@pytest.mark.parametrize("error", [0.0, np.zeros(2)], ids=["scalar", "array"])
+def test_exact_bound_passes_equality_alone(error):
+    """Over an exact bound the share is 0 for equal numbers; any normal difference exceeds it."""
+    assert held([1.0, 0.0], [1.0, -0.0], error).share == 0
+    assert held([np.nextafter(1.0, 2), 0.0], [1.0, 0.0], error).share > 1
+    assert held([1.0, 1e-307], [1.0, 0.0], error).share > 1
+
+
+def test_scalar_quantity():
+    """A 0-d tensor has the index ()."""
+    finding = held(3.0, 1.0, np.float64(4.0))
+    assert (finding.share, finding.index, finding.elements) == (pytest.approx(0.5), (), 1)
+
+
+# Structure, before values
+
+
+def test_wrong_shape_is_reported_before_values(step):
+    """A transposed tensor is a structural problem, listed first, and is not compared by value."""
+    trace = step.trace()
+    trace["dscores"] = trace["dscores"].T
+    finding, *others = step.judge(trace)
+    assert (finding.quantity, finding.agrees) == ("dscores", False)
+    assert finding.problem == "has shape (3, 300), expected (300, 3)"
+    assert all(f.agrees and f.quantity != "dscores" for f in others)
+
+
+def test_flat_bias_is_reported(step):
+    """(K,) for (1, K) is a wrong shape, though it would broadcast."""
+    trace = step.trace()
+    name = "db" if step.model == "softmax" else "db2"
+    trace[name] = trace[name][0]
+    assert step.judge(trace)[0].problem == "has shape (3,), expected (1, 3)"
+
+
+def test_wrong_dtype_is_reported(step):
+    """float32 under a float64 promise is a structural problem, not a large share."""
+    trace = step.trace()
+    trace["loss"] = trace["loss"].astype(np.float32)
+    assert step.judge(trace)[0].problem == "has dtype float32, expected float64"
+
+
+def test_missing_quantity_is_reported(step):
+    """An absence that was not declared fails; nothing is compared under that name."""
+    trace = step.trace()
+    del trace["dscores"]
+    finding, *others = step.judge(trace)
+    assert (finding.quantity, finding.problem) == ("dscores", "is missing from the port's trace")
+    assert not finding.agrees
+    assert all(f.agrees and f.quantity != "dscores" for f in others)
+
+
+def test_renamed_quantity_is_reported_twice(step):
+    """A misspelt name is one quantity missing and one unknown, with the name that was meant."""
+    trace = step.trace()
+    trace["dscore"] = trace.pop("dscores")
+    missing, unknown = step.judge(trace)[:2]
+    assert missing.quantity == "dscores"
+    assert unknown.problem == f"is not a quantity of {step.model}; did you mean dscores?"
+
+
+def test_declared_absence_is_accepted(step):
+    """A declared quantity may be absent; what follows is certified from what precedes it."""
+    trace = step.trace()
+    del trace["dW"]
+    findings = step.judge(trace, hidden={"dW": "inside the optimizer"})
+    assert all(f.agrees for f in findings)
+    assert {f.quantity for f in findings} == set(QUANTITIES[step.model]) - {"dW"}
+
+
+def test_error_beyond_a_hidden_quantity_is_caught(step):
+    """Hiding dW hides no error of W_next."""
+    trace = step.trace(planting("W_next", 1e-9))
+    del trace["dW"]
+    failed = {f.quantity for f in step.judge(trace, hidden={"dW": ""}) if not f.agrees}
+    assert failed == {"W_next"}
+
+
+def test_empty_trace_fails_everywhere(step):
+    """No quantity at all: every one is missing, none agrees."""
+    findings = step.judge({})
+    assert [f.quantity for f in findings] == list(QUANTITIES[step.model])
+    assert not any(f.agrees for f in findings)
+
+
+def test_float32_promise_accepts_what_float64_refuses(steps):
+    """The same float32 numbers pass under their own promise and fail under that of float64."""
+    step = steps["two_layer", 100, "float32"]
+    problem, trace = step.problem("float64"), step.trace()
+    as_float64 = {name: value.astype(np.float64) for name, value in trace.items()}
+    assert all(f.agrees for f in certify(*problem, trace, FLOAT32))
+    assert not all(f.agrees for f in certify(*problem, as_float64, FLOAT64))
+
+
+# Several ports in one pass
+
+
+def altered(step):
+    """Traces of six ports: right, wrong in three ways, hiding a quantity, broken down."""
+    right = step.trace()
+    nan = {name: np.full_like(value, np.nan) for name, value in right.items()}
+    hiding = {name: value for name, value in right.items() if name not in ("dscores", "dW")}
+    misshapen = right | {"dscores": right["dscores"].T}
+    wrong = [step.trace(planting(name, 1e-9)) for name in ("scores", "probs")]
+    return [right, *wrong, hiding, misshapen, nan]
+
+
+@pytest.mark.parametrize("dtype", PLANTED)
+@pytest.mark.parametrize("model", STEPS)
+@pytest.mark.parametrize("chosen", [[0, 1, 2], [3, 0], [0, 3, 4], [0, 1, 2, 3, 4, 5]], ids=str)
+def test_ports_certified_together_are_judged_as_alone(steps, model, dtype, chosen):
+    """In one pass or one by one: the same findings, whatever the other ports did wrong."""
+    step = steps[model, 100, dtype]
+    traces, hidden = altered(step), [(), (), (), ("dscores", "dW"), (), ()]
+    together = certify_all(
+        *step.problem("float64"),
+        [traces[i] for i in chosen],
+        step.arithmetic,
+        hidden=[hidden[i] for i in chosen],
+    )
+    for i, (problems, outcomes) in zip(chosen, together, strict=True):
+        findings = [*problems, *(outcome.finding() for outcome in outcomes)]
+        for ours, alone in zip(findings, step.judge(traces[i], hidden=hidden[i]), strict=True):
+            assert ours[:2] == alone[:2]
+            assert ours.agrees == alone.agrees
+            assert ours.share == pytest.approx(alone.share, rel=1e-6, nan_ok=True)

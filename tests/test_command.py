@@ -1,0 +1,142 @@
+"""The `lockstep` command: results, exit status, and one clear sentence for bad input."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from document_listing import verbatim
+
+from ports.__main__ import COMMANDS, main
+
+NUMPY = ["--port", "numpy", "--steps", "2"]
+
+#: Bad input: the arguments, and what the sentence must name.
+BAD_INPUT = {
+    "unknown_port": (["compare", "--port", "torch_manul"], "torch_manual"),
+    "unknown_device": (["compare", "--port", "numpy", "--device", "cuda"], "cuda"),
+    "unknown_dtype": (["compare", *NUMPY, "--dtype", "float16"], "float64, float32"),
+    "unknown_model": (["compare", *NUMPY, "--model", "two_layers"], "two_layer"),
+    "unknown_mode": (["compare", *NUMPY, "--mode", "jit"], "compiled"),
+    "no_steps": (["compare", "--port", "numpy", "--steps", "0"], "at least 1"),
+    "negative_steps": (["compare", "--port", "numpy", "--steps=-3"], "at least 1"),
+    "no_points": (["compare", *NUMPY, "--points", "0"], "at least 1"),
+    "negative_points": (["run", "--points=-5"], "at least 1"),
+    "seed_not_a_number": (["compare", *NUMPY, "--seed", "x"], "whole number"),
+    "no_jobs": (["compare", *NUMPY, "--jobs", "0"], "at least 1"),
+    "unwritable_json": (["compare", *NUMPY, "--json", "no/such/folder/out.json"], "no/such/folder"),
+    "json_is_a_folder": (["compare", *NUMPY, "--json", "."], "cannot write"),
+    "required_port_absent": (["compare", *NUMPY, "--require", "mxnet"], "mxnet"),
+    "required_device_absent": (["compare", *NUMPY, "--require", "cuda"], "cuda"),
+    "show_unknown_quantity": (["show", "dhiden", "--port", "numpy"], "did you mean dhidden"),
+    "show_step_past_the_end": (["show", "loss", "--port", "numpy", "--step", "10000"], "0 to 9999"),
+    "numpy_does_not_compile": (["run", "--port", "numpy", "--mode", "compiled"], "mode"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "named"), BAD_INPUT.values(), ids=BAD_INPUT)
+def test_bad_input_is_one_sentence_and_status_2(arguments, named, capsys):
+    """The sentence goes to stderr, names what was wrong, and nothing else is printed."""
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert err.startswith("lockstep: ")
+    assert err.count("\n") == 1
+    assert named in err
+
+
+def test_missing_framework_is_a_sentence(monkeypatch, capsys):
+    """A port whose framework is not installed says what to install."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert main(["run", "--port", "torch_manual"]) == 2
+    assert "needs torch, not installed here: pip install torch" in capsys.readouterr().err
+
+
+def test_compare_certifies(capsys):
+    """A correct port passes with status 0, a matrix and a manifest that counts what was compared."""
+    assert main(["compare", *NUMPY]) == 0
+    out = capsys.readouterr().out
+    assert "two_layer" in out
+    assert "certified comparisons" in out
+    assert "0 cells disagree" in out
+
+
+def test_compare_names_a_planted_bug(tmp_path, capsys):
+    """A wrong port ends with status 1 and blames the wrong operation at its step."""
+    port = tmp_path / "planted.py"
+    port.write_text(
+        "from ports.numpy_reference import softmax_step as right\n"
+        "def softmax_step(params, X, y, reg, step_size):\n"
+        "    q = right(params, X, y, reg, step_size)\n"
+        "    q['db'] = q['db'] * (1 + 1e-9)\n"
+        "    q['b_next'] = params['b'] - step_size * q['db']\n"
+        "    return q\n"
+    )
+    assert main(["compare", "--port", str(port), "--steps", "2", "--dtype", "float64"]) == 1
+    out = capsys.readouterr().out
+    assert "step 0: db[" in out
+    assert "this operation is wrong" in out
+    assert "b_next[" not in out.split("step 0: db[")[0]
+
+
+def test_json_round_trip(tmp_path, capsys):
+    """--json writes schema, provenance, and each cell's verdicts with numbers that compare shows."""
+    path = tmp_path / "out.json"
+    assert main(["compare", *NUMPY, "--json", str(path)]) == 0
+    report = json.loads(path.read_text())
+    assert report["schema"] == "lockstep/1"
+    assert report["agrees"]
+    assert {"python", "numpy", "BLAS", "CPU features"} <= set(report["provenance"])
+    assert report["run"] == {"points": 100, "seed": 0, "steps": "2"}
+    verdicts = [v for cell in report["cells"] for v in cell["verdicts"]]
+    assert sum(v["steps"] for v in verdicts) == report["comparisons"] > 0
+    assert all(v["agrees"] and v["worst"]["share"] <= 1 for v in verdicts)
+
+
+def test_show_prints_side_by_side(capsys):
+    """Each port's value stands beside the reference's, with the distance and what is allowed."""
+    assert main(["show", "dhidden", "--port", "numpy", "--most", "2"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("allowed") == 2
+    assert "largest share of the bound 0" in out
+
+
+def test_doctor_tells_what_is_here(capsys):
+    """Versions, devices and every registered port appear."""
+    assert main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    for expected in ("numpy:", "BLAS", "torch", "jax", "matplotlib", "torch_library"):
+        assert expected in out
+
+
+def test_help_is_quick_and_imports_no_framework():
+    """`lockstep --help` lists every command without importing NumPy or a framework."""
+    code = (
+        "import sys\nfrom ports.__main__ import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'numpy', 'torch', 'jax', 'matplotlib'} & set(sys.modules)))"
+    )
+    started = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    elapsed = time.monotonic() - started
+    assert done.stdout.endswith("[]\n")
+    assert all(f"    {command} " in done.stdout for command in COMMANDS)
+    assert elapsed < 5  # a guard against imports, not a benchmark: `lockstep bench` measures it
+
+
+def test_quiet_when_not_a_terminal():
+    """Progress stays off a pipe."""
+    command = [sys.executable, "-m", "ports", "compare", *NUMPY, "--model", "softmax"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("points", ["5", "100"])
+def test_run_prints_what_the_document_prints(points, capsys):
+    """The printout of the document's own listing, text for text."""
+    _, printed = verbatim(int(points))
+    assert main(["run", "--port", "numpy", "--points", points]) == 0
+    assert capsys.readouterr().out.splitlines() == "\n".join(printed).splitlines()

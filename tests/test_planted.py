@@ -1,0 +1,83 @@
+"""An error planted in any one quantity of any port is caught there, and nothing else is blamed."""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+from planting import plant
+
+from ports import PORTS
+from ports.lockstep import prepare, reference_at, run_lockstep
+from reference.agreement.certify import LOCAL
+from reference.runs import draw
+from reference.trace import QUANTITIES
+
+#: The relative error that has to be caught in each dtype.
+RELATIVE = {"float64": 1e-11, "float32": 1e-2}
+#: In the middle of the document's runs.
+STEP = {"softmax": 100, "two_layer": 300}
+#: The softmax classifier's biases are moved by this much. Every class has as many examples, so its
+#: db sums to nearly 0, and an error that is small beside it drowns in the rounding of its terms.
+UNBALANCED = np.array([[0.3, -0.2, 0.1]])
+
+
+@cache
+def problem_of(model):
+    """The document's problem from the model's step on."""
+    problem = draw(np.random.RandomState(0), 100).problem(model)
+    params = reference_at(problem, STEP[model])
+    if model == "softmax":
+        params = params | {"b": params["b"] + UNBALANCED}
+    return replace(problem, params=params)
+
+
+def pytest_generate_tests(metafunc):
+    """The eager cells of registered ports, alone or with each quantity that the port shows."""
+    planned = [p for p in metafunc.config.lockstep_planned if p.cell.port in PORTS]
+    eager = [p for p in planned if p.cell.model in STEP and p.cell.mode == "eager"]
+    if "quantity" in metafunc.fixturenames:
+        plants = [case(p, name) for p in eager for name in shown(p.port, p.cell.model)]
+        metafunc.parametrize(("eager", "quantity"), plants)
+    elif "eager" in metafunc.fixturenames:
+        metafunc.parametrize("eager", [case(p) for p in eager])
+
+
+def case(planned, *quantity):
+    """A readable id; ports of one framework stay together, since JAX compiles each operation once."""
+    group = pytest.mark.xdist_group(f"planted-{planned.port.host_name}-{planned.cell.dtype}")
+    return pytest.param(planned, *quantity, id="-".join([str(planned.cell), *quantity]), marks=group)
+
+
+def shown(port, model):
+    """The quantities that the port's library does not hide."""
+    return [name for name in QUANTITIES[model] if name not in port.hidden_quantities]
+
+
+def judged(port, cell):
+    """One step, under both certificates."""
+    problem = problem_of(cell.model)
+    (result,) = run_lockstep(problem, [prepare(cell, port, problem, [0])], iterations=1)
+    assert not result.error
+    return result
+
+
+def blamed(result):
+    """The quantities that the local certificate finds wrong."""
+    return [
+        q for (q, which), verdict in result.verdicts.items() if which == LOCAL and not verdict.agrees
+    ]
+
+
+def test_planted_error_is_blamed_on_its_quantity_alone(eager, quantity):
+    """A small relative error in one quantity, with which the port goes on, fails that quantity alone."""
+    cell = eager.cell
+    port = plant(eager.port, cell.model, quantity, RELATIVE[cell.dtype])
+    assert blamed(judged(port, cell)) == [quantity]
+
+
+def test_unplanted_twin_passes(eager):
+    """Without the error, the same step of the same port is certified, every quantity of it."""
+    result = judged(eager.port, eager.cell)
+    assert result.agrees
+    assert {q for q, _ in result.verdicts} == set(shown(eager.port, eager.cell.model))

@@ -1,0 +1,225 @@
+"""Other problems than the document's: ties of the ReLU, degenerate ones, and drawn ones.
+
+Every registered port runs a few steps of each, eager, in each dtype, under both certificates.
+"""
+
+import importlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from planting import rewritten
+
+from ports import PORTS
+from ports.lockstep import prepare, run_lockstep
+from reference.agreement.certify import END_TO_END, LOCAL
+from reference.runs import Problem, draw
+from reference.trace import PARAMETERS
+
+#: Where a port whose framework differentiates has its ReLU.
+RELU = {
+    "torch_autograd": "torch.relu(",
+    "torch_library": "self.relu(",
+    "jax_grad": "jax.nn.relu(",
+    "jax_library": "jax.nn.relu(",
+}
+#: Which models and ports a test is run for, by the name of its argument.
+CELLS = {
+    "eager": (tuple(PARAMETERS), PORTS),
+    "net": (("two_layer",), PORTS),
+    "differentiated_net": (("two_layer",), RELU),
+}
+
+
+def pytest_generate_tests(metafunc):
+    """The eager cells of registered ports: of every model, or of the two-layer net."""
+    eager = [p for p in metafunc.config.lockstep_planned if p.cell.mode == "eager"]
+    for argument, (models, ports) in CELLS.items():
+        if argument in metafunc.fixturenames:
+            cells = [p for p in eager if p.cell.model in models and p.cell.port in ports]
+            metafunc.parametrize(argument, [case(p) for p in cells])
+
+
+def case(planned):
+    """A readable id; ports of one framework stay together, since JAX compiles each operation once."""
+    group = pytest.mark.xdist_group(f"problems-{planned.port.host_name}-{planned.cell.dtype}")
+    return pytest.param(planned, id=str(planned.cell), marks=group)
+
+
+def run(port, cell, problem, iterations):
+    """A few steps in lockstep, from the problem's own parameters."""
+    contestant = prepare(cell, port, problem, range(iterations))
+    return run_lockstep(problem, [contestant], iterations)[0]
+
+
+def failed(result, certificate):
+    """The quantities that a certificate finds wrong."""
+    return {q for (q, which), v in result.verdicts.items() if which == certificate and not v.agrees}
+
+
+# Ties: pre-activations of exactly 0, where the document's ReLU has the gradient 0
+
+
+def tied(rows=slice(14), **biases):
+    """14 of the document's 15 points, and its weights: points of radius 0 are tied at all hidden units."""
+    drawn = draw(np.random.RandomState(0), 5).problem("two_layer")
+    return replace(drawn, X=drawn.X[rows], y=drawn.y[rows], params=drawn.params | biases)
+
+
+DOCUMENT = tied()
+#: Where the gradients of the tied points do not cancel in db, as they do in the document's data.
+TIED = {
+    "biases": tied(b2=np.array([[0.3, -0.2, 0.1]])),
+    "without_row_0": tied(rows=slice(1, 15)),
+}
+#: The same function with another gradient at 0, in PyTorch's and JAX's words alike.
+WRONG_RELU = {
+    "gradient_1/2": lambda xp: lambda x: xp.maximum(x, xp.zeros_like(x)),
+    "gradient_1": lambda xp: lambda x: xp.where(x >= 0, x, xp.zeros_like(x)),
+}
+NUMPY_LIKE = {"ports.torch_host": "torch", "ports.jax_host": "jax.numpy"}
+
+
+def with_relu(port, relu):
+    """A port with another ReLU."""
+    words = importlib.import_module(NUMPY_LIKE[port.host_name])
+    return rewritten(port, RELU[port.name], "other_relu(", other_relu=WRONG_RELU[relu](words))
+
+
+@pytest.mark.parametrize("ties", TIED)
+def test_ties_are_certified(net, ties):
+    """At pre-activations of exactly 0 every port has the document's gradient, in dhidden and in db."""
+    result = run(net.port, net.cell, TIED[ties], iterations=3)
+    assert result.agrees
+    assert result.steps == 3
+
+
+@pytest.mark.parametrize("relu", WRONG_RELU)
+@pytest.mark.parametrize("ties", TIED)
+def test_another_gradient_at_a_tie_is_caught(differentiated_net, ties, relu):
+    """A ReLU whose gradient at 0 is 1/2 or 1 is blamed on dhidden, and reaches db."""
+    result = run(
+        with_relu(differentiated_net.port, relu), differentiated_net.cell, TIED[ties], iterations=1
+    )
+    assert failed(result, LOCAL) == {"dhidden"}
+    assert failed(result, END_TO_END) == {"dhidden", "db", "b_next"}
+
+
+@pytest.mark.parametrize("relu", WRONG_RELU)
+def test_document_hides_its_ties_from_db(differentiated_net, relu):
+    """In the document's own data the tied gradients cancel: dhidden alone tells."""
+    result = run(
+        with_relu(differentiated_net.port, relu), differentiated_net.cell, DOCUMENT, iterations=1
+    )
+    assert failed(result, LOCAL) == failed(result, END_TO_END) == {"dhidden"}
+
+
+# Degenerate problems, each with three steps
+
+#: Few, since JAX compiles every operation anew for every shape.
+SHAPES = {
+    "usual": {"N": 6, "D": 2, "H": 4, "K": 3},
+    "one_example": {"N": 1, "D": 2, "H": 4, "K": 3},
+    "one_hidden_unit": {"N": 6, "D": 2, "H": 1, "K": 3},
+    "two_classes": {"N": 6, "D": 2, "H": 4, "K": 2},
+    "one_of_everything": {"N": 1, "D": 1, "H": 1, "K": 1},
+}
+#: Apart by twice as much, the probabilities of the lowest are near the smallest normal number.
+LARGEST_SCORE = {"float64": 300.0, "float32": 40.0}
+
+
+def random_problem(model, shape="usual", seed=0, data=1.0, weights=1.0, label=None, reg=1e-3, rate=0.1):
+    """Normal data and weights times these scales; random labels, or one for all.
+
+    `rate` is the step size, for data of scale 1 or less: larger data make larger gradients.
+    """
+    rng, sizes = np.random.default_rng(seed), SHAPES[shape] | {"1": 1}
+    X = data * rng.standard_normal((sizes["N"], sizes["D"]))
+    y = rng.integers(sizes["K"], size=sizes["N"]) if label is None else np.full(sizes["N"], label)
+    params = {
+        name: weights * rng.standard_normal([sizes[letter] for letter in letters])
+        for name, letters in PARAMETERS[model].items()
+    }
+    return Problem(model, X, y, params, reg, rate / max(1.0, data**2))
+
+
+def with_scores(problem, largest):
+    """The same problem with its last layer scaled, so that the largest score has that size."""
+    params, last = problem.params, "2" if "W2" in problem.params else ""
+    inputs = np.maximum(0, problem.X @ params["W"] + params["b"]) if last else problem.X
+    names = f"W{last}", f"b{last}"
+    scale = largest / np.abs(inputs @ params[names[0]] + params[names[1]]).max()
+    return replace(problem, params=params | {name: scale * params[name] for name in names})
+
+
+DEGENERATE = {
+    **{shape: {"shape": shape} for shape in SHAPES},
+    "all_labels_equal": {"label": 2},
+    "zero_weights": {"weights": 0.0},
+    "zero_data": {"data": 0.0},
+    "nothing_but_zeros": {"data": 0.0, "weights": 0.0},
+    "tiny_data": {"data": 1e-25},
+    "tiny_weights": {"weights": 1e-25},
+    "subnormal_weights": {"weights": 1e-39},
+    "large_data": {"data": 1e6, "weights": 1e-6},
+    "large_regularization": {"reg": 10.0},
+    "no_regularization": {"reg": 0.0},
+    "no_step": {"rate": 0.0},
+}
+
+
+@pytest.mark.parametrize("what", DEGENERATE)
+def test_degenerate_problem_is_certified(eager, what):
+    """Small, empty-handed, huge and tiny problems: three steps agree, and all are compared."""
+    result = run(eager.port, eager.cell, random_problem(eager.cell.model, **DEGENERATE[what]), 3)
+    assert result.agrees, result.error
+    assert result.steps == 3
+
+
+def test_scores_in_the_hundreds_are_certified(eager):
+    """Where probabilities come near the smallest numbers of the dtype, every port still agrees."""
+    problem = with_scores(random_problem(eager.cell.model), LARGEST_SCORE[eager.cell.dtype])
+    result = run(eager.port, eager.cell, replace(problem, step_size=1e-3), 3)
+    assert result.agrees, result.error
+    assert result.steps == 3
+
+
+# Drawn problems
+
+#: Draws for each cell, and how many of them at least have to be within the document's softmax.
+DRAWS, CERTIFIED = 15, 12
+
+
+def drawn_problems(model, dtype):
+    """Strategy: shapes, labels and scales of data, weights and scores."""
+    st = pytest.importorskip("hypothesis", reason="Hypothesis draws the problems").strategies
+    powers = st.floats(-4, 2).map(lambda power: 10.0**power)
+    problem = st.builds(
+        random_problem,
+        st.just(model),
+        st.sampled_from(list(SHAPES)),
+        seed=st.integers(0, 2**32 - 1),
+        data=st.just(0.0) | powers,
+        weights=powers,
+        label=st.none() | st.just(0),
+        reg=st.sampled_from([0.0, 1e-3, 1.0]),
+        rate=st.sampled_from([1.0, 0.1, 1e-3]),
+    )
+    return st.builds(with_scores, problem, st.floats(1e-3, LARGEST_SCORE[dtype]))
+
+
+def test_drawn_problems_are_certified(eager):
+    """No problem makes a correct port fail; most are certified, the rest leave the dtype's range."""
+    hypothesis = pytest.importorskip("hypothesis", reason="Hypothesis draws the problems")
+    certified = []
+
+    @hypothesis.settings(max_examples=DRAWS, deadline=None, derandomize=True)
+    @hypothesis.given(drawn_problems(eager.cell.model, eager.cell.dtype))
+    def certify(problem):
+        result = run(eager.port, eager.cell, problem, 2)
+        assert not failed(result, LOCAL) | failed(result, END_TO_END)
+        assert "raised" not in result.error
+        certified.append(result.agrees and result.steps == 2)
+
+    certify()
+    assert sum(certified) >= CERTIFIED

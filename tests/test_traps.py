@@ -1,0 +1,226 @@
+"""Every trap is caught, where and why it is declared; and the correct port passes there."""
+
+import argparse
+import json
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+from ports import PORTS
+from ports.commands import traps as command
+from ports.diagnosis import UNEXPLAINED, diagnose, explain
+from ports.hypotheses.precision import rounded_to
+from ports.traps import GALLERY, Stale, run, wrong_port, wrong_source
+from ports.traps.fixtures import FIXTURES
+from ports.traps.naive import rejects
+from ports.traps.outcome import diagnosis_of
+from reference.agreement.arithmetic import ARITHMETICS
+from reference.trace import QUANTITIES, record
+
+STEPS = 3  # each trap declares step 0 or 1
+NAMED_RIGHTLY = 0.9  # the share of causes that the diagnosis must name
+
+
+@pytest.fixture(params=GALLERY)
+def trap(request):
+    """Each trap whose framework is here."""
+    trap = GALLERY[request.param]
+    if absence := trap.twin.absence():
+        pytest.skip(absence)
+    return trap
+
+
+@cache
+def wrong_run(name):
+    """One run of a wrong port, for all that is asked of it."""
+    wrong = wrong_port(GALLERY[name])
+    return wrong, run(wrong, GALLERY[name], STEPS)
+
+
+@cache
+def diagnosis(name):
+    """Its diagnosis."""
+    return diagnosis_of(wrong_run(name)[0], GALLERY[name], wrong_run(name)[1])
+
+
+@cache
+def twin_run(port, model, fixture, dtype):
+    """One run of the correct port on each problem."""
+    trap = next(
+        t
+        for t in GALLERY.values()
+        if (t.port, t.model, t.fixture, t.dtype) == (port, model, fixture, dtype)
+    )
+    return run(trap.twin, trap, STEPS)
+
+
+def test_caught_where_declared(trap):
+    """The run disagrees, first at the declared step in the declared quantity."""
+    _, result = wrong_run(trap.name)
+    assert not result.agrees
+    assert not result.error
+    step, finding = result.first_failures()[0]
+    assert (step, finding.quantity) == (trap.step, trap.blames)
+
+
+def test_the_correct_twin_passes(trap):
+    """The port without the wrong line agrees on the same problem and steps."""
+    result = twin_run(trap.port, trap.model, trap.fixture, trap.dtype)
+    assert result.agrees, result.first_failures() or result.error
+
+
+def test_cause(trap):
+    """The diagnosis names the declared cause, and never another one with certainty."""
+    found = diagnosis(trap.name)
+    assert found.cause == trap.cause or not found.certain, found.sentence
+    assert trap.blames in found.sentence
+
+
+def test_share_of_causes_named_rightly():
+    """Most causes are named, counting those that nothing is expected to explain as misses."""
+    here = [trap for trap in GALLERY.values() if not trap.twin.absence()]
+    if not here:
+        pytest.skip("no framework of the gallery is here")
+    right = [t.name for t in here if diagnosis(t.name).cause == t.cause != UNEXPLAINED]
+    assert len(right) >= NAMED_RIGHTLY * len(here), sorted({t.name for t in here} - set(right))
+
+
+def test_gallery_covers_both_frameworks():
+    """At least 30 traps, both frameworks, all ports but the reference's own, each model."""
+    assert len(GALLERY) >= 30
+    assert {trap.port for trap in GALLERY.values()} == set(PORTS) - {"numpy"}
+    assert {trap.model for trap in GALLERY.values()} == {"softmax", "two_layer", "spiral"}
+    assert {trap.fixture for trap in GALLERY.values()} == set(FIXTURES)
+
+
+def test_stale_trap_is_refused(trap):
+    """A trap whose snippet is gone, or not unique in a definition, is an error."""
+    with pytest.raises(Stale, match="no longer has"):
+        wrong_source(replace(trap, right="text that no port has"))
+    with pytest.raises(Stale, match="times in one definition"):
+        wrong_source(replace(trap, right="["))
+
+
+def test_wrong_line_is_in_tracebacks(trap):
+    """The made module's source can be read, as a traceback or a compiler does."""
+    import inspect
+
+    module = wrong_run(trap.name)[0].module
+    assert inspect.getsource(module) == wrong_source(trap) != inspect.getsource(trap.twin.module)
+
+
+# The diagnosis on arrays alone: no framework.
+
+
+def recorded(model="two_layer", dtype="float64"):
+    """A correct step of the document's problem in NumPy, as `diagnose` takes it."""
+    p = FIXTURES["kink"]("two_layer") if model == "two_layer" else FIXTURES["document"](model)
+    data = (p.params, p.X, p.y, p.reg, p.step_size)
+    return data, dict(record(model, *data)), ARITHMETICS[dtype]
+
+
+@pytest.mark.parametrize("size", [1e-12, 1e-9, 1e-4, 1.0])
+@pytest.mark.parametrize(("model", "quantity"), [(m, q) for m in QUANTITIES for q in QUANTITIES[m]])
+def test_noise_has_no_certain_cause(model, quantity, size):
+    """Random errors of any size are given no cause with certainty."""
+    data, trace, arithmetic = recorded(model)
+    rng = np.random.RandomState(0)
+    value = trace[quantity]
+    trace[quantity] = value * (1 + size * rng.standard_normal(value.shape))
+    found = diagnose(model, *data, trace, arithmetic, quantity)
+    assert not found.certain, found.sentence
+
+
+@pytest.mark.parametrize(("model", "quantity"), [(m, q) for m in QUANTITIES for q in QUANTITIES[m]])
+def test_right_operation_points_upstream(model, quantity):
+    """A quantity that follows from what was recorded before it is not accused."""
+    data, trace, arithmetic = recorded(model)
+    assert diagnose(model, *data, trace, arithmetic, quantity).cause == "upstream"
+
+
+def test_several_causes_are_not_certain():
+    """Two mistakes that give the same numbers are both named."""
+    data, trace, arithmetic = recorded()
+    problem = dict(zip(("params", "X", "y", "reg", "step_size"), data, strict=True))
+    problem["reg"] = 1 / 15  # then a missing reg*W and one of 1/N differ in nothing: see below
+    data = tuple(problem.values())
+    trace = dict(record("two_layer", *data))
+    before = dict(data[0]) | trace
+    trace["db2"] = 2 * trace["db2"]  # a factor of 2, or this step's and an equal last one's
+    found = diagnose("two_layer", *data, trace, arithmetic, "db2", before)
+    assert not found.certain
+    assert "a factor of 2" in found.sentence
+    assert "stale gradient" in found.sentence
+
+
+def test_wrong_rows_are_named():
+    """What nothing explains is at least located."""
+    data, trace, arithmetic = recorded()
+    trace["dscores"] = trace["dscores"].copy()
+    trace["dscores"][[3, 7], 1] += [0.123, 0.0456]
+    found = diagnose("two_layer", *data, trace, arithmetic, "dscores")
+    assert found.cause == UNEXPLAINED
+    assert "rows 3, 7 of 15 and column 1 of 3 only" in found.sentence
+
+
+def test_rounding_to_significant_bits():
+    """bfloat16 and TF32 roundings, against values known exactly."""
+    third = np.array([1 / 3, -1 / 3])
+    assert rounded_to(third, 8, np.rint).tolist() == [171 / 512, -171 / 512]
+    assert rounded_to(third, 8, np.trunc).tolist() == [170 / 512, -170 / 512]
+    assert rounded_to(np.array([0.0, 1.0]), 11, np.rint).tolist() == [0.0, 1.0]
+
+
+def test_explain_runs_the_port_again_at_the_steps_it_was_judged_at():
+    """A port that is wrong from its third call on is explained at the step of that call."""
+    calls = []
+
+    class Port:
+        host, hidden_quantities = PORTS["numpy"].host, {}
+
+        def make_step(self, model, mode):
+            def step(params, X, y, reg, step_size):
+                trace = dict(record(model, params, X, y, reg, step_size))
+                calls.append(1)
+                return trace | {"db": trace["db"] * (2 if len(calls) == 3 else 1)}
+
+            return step
+
+    problem = FIXTURES["document"]("softmax")
+    cell = replace(GALLERY["own_noise"].cell, model="softmax", port="numpy")
+    assert explain(problem, Port(), cell, 6, "db", steps=(0, 3, 6)).cause == "factor 2"
+
+
+# The naive checks and the command
+
+
+def test_naive_check_without_a_tensor_rejects():
+    """A port that shows nothing to compare is rejected, not passed."""
+
+    def never(got, expected):
+        raise NotImplementedError
+
+    assert rejects(never, [None])
+    assert not rejects(never, [])
+
+
+def test_command(capsys, tmp_path):
+    """The table, the totals and the JSON agree; unknown traps are named."""
+    pytest.importorskip("torch")
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    file = tmp_path / "traps.json"
+    names = ["loss_not_averaged", "log_of_p_plus_epsilon"]
+    args = parser.parse_args([*names, "--steps", "2", "--json", str(file)])
+    assert command.run(args) == 0
+    shown = capsys.readouterr().out
+    assert "+ data_loss = torch.sum(correct_logprobs)" in shown
+    assert "caught: 2/2" in shown
+    document = json.loads(file.read_text())
+    assert document["totals"]["caught"] == 2
+    assert document["totals"]["caught by np.testing.assert_allclose"] == 1
+    assert [t["trap"]["name"] for t in document["traps"]] == names
+    with pytest.raises(ValueError, match="did you mean loss_not_averaged"):
+        command.run(parser.parse_args(["loss_not_average"]))
