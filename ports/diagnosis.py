@@ -79,8 +79,9 @@ def explain(
     `steps` are the steps that the port was run at (all, for None): its state depends on them.
     """
     chosen = range(step + 1) if steps is None else steps
-    before: Mapping[str, Plain] = {}
-    start, trace = {}, {}
+    before: dict[str, Plain] = {}
+    start: dict[str, Plain] = {}
+    trace: dict[str, Plain] = {}
     with port.host.exact_settings():
         contestant = prepare(cell, port, problem, chosen)
         for i, params, _ in trajectory(problem, step + 1):

@@ -47,6 +47,10 @@ class UserPort(LoadedPort):
 
     path: Path = field(kw_only=True)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process loads the file anew."""
+        return load_port, (str(self.path),)
+
     @property
     def framework(self) -> str:
         """Whose tensors it is given."""
@@ -112,7 +116,7 @@ def load_installed(point: EntryPoint) -> Port:
         )
     framework = getattr(found, "framework", "numpy")
     check_contract(found, point.name, framework)
-    return LoadedPort(point.name, point.module, HOSTS[framework], requires(framework), loaded=found)
+    return Port(point.name, found.__name__, HOSTS[framework], requires(framework))
 
 
 def load_port(path: str | os.PathLike[str]) -> UserPort:
@@ -221,7 +225,8 @@ def check_hidden(hidden: Any, name: str) -> None:
     """`hidden_quantities` maps known names to reasons. Raises UserCodeError."""
     if not isinstance(hidden, Mapping):
         raise UserCodeError(
-            f"{name}: hidden_quantities is of type {type(hidden).__name__}, expected a dict {{name: reason}}"
+            f"{name}: hidden_quantities is of type {type(hidden).__name__}, "
+            "expected a dict {name: reason}"
         )
     known = dict.fromkeys(q for quantities in QUANTITIES.values() for q in quantities)
     for quantity, reason in hidden.items():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -513,6 +514,12 @@ def test_loaded_port_tells_the_users_line(write):
         UserCodeError, match=r"my_port.py:8 \(`raise SystemExit\(0\)`\): softmax_step called"
     ):
         step({}, None, None, 0.0, 0.0)
+
+
+def test_loaded_port_goes_to_another_process(write):
+    """Cells run in parallel processes: a port is loaded there from its path."""
+    port = load_port(write())
+    assert pickle.loads(pickle.dumps(port)).path == port.path
 
 
 def test_framework_not_installed(write, monkeypatch):

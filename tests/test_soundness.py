@@ -645,6 +645,40 @@ def test_spiral_stays_in_its_bound(kind, arithmetic):
     assert share(got, expected) <= 1
 
 
+@pytest.mark.parametrize("kind", ["plain", "sloppy_functions"])
+@pytest.mark.parametrize("route", ROUTES)
+def test_large_close_scores_stay_in_their_bounds(route, kind):
+    """Scores of 20 to 40, two apart: where a route rounds at the size of the scores, it shows."""
+    m = machine(kind, FLOAT32, np.random.default_rng(0))
+    X, y = m.round(m.rng.uniform(1, 2, (300, 1))), m.rng.integers(0, 2, 300)
+    step = ("softmax", {"W": np.array([[20.0, 18.0]]), "b": np.zeros((1, 2))}, X, y, 1e-3)
+    got = simulated_step(*step, m, ROUTES[route])
+    for expected in (local(*step, 0.7, got, FLOAT32), end_to_end(*step, 0.7, FLOAT32)):
+        assert max(share(got[name], bound) for name, bound in expected.items()) <= 1
+
+
+def test_product_recorded_rounded_may_be_used_unrounded():
+    """The loss of a compiler that contracts data_loss = sum * fl(1/N) into the addition of reg_loss."""
+    m = Machine(FLOAT16, np.random.default_rng(0), fused=True, reciprocal=True, always=True)
+    for _ in range(60):
+        params = {"W": m.round(m.rng.standard_normal((1, 2))), "b": np.zeros((1, 2))}
+        X, y = m.round(m.rng.standard_normal((7, 1))), m.rng.integers(0, 2, 7)
+        step = ("softmax", params, X, y, 1e-3)
+        got = simulated_step(*step, m, {})
+        assert share(got["loss"], local(*step, 0.7, got, FLOAT16)["loss"]) <= 1
+
+
+def test_flush_magnified_by_the_chain_rule_is_bounded():
+    """1/p magnifies what is flushed to zero behind it: a probability four times the smallest normal."""
+    m = Machine(FLOAT16, np.random.default_rng(0), flushing=True, always=True)
+    W = m.round(np.array([[6.35] * 7 + [0.0]]))
+    step = ("softmax", {"W": W, "b": np.zeros((1, 8))}, np.ones((2, 1)), np.array([7, 7]), 1e-3)
+    got = simulated_step(*step, m, ROUTES["autograd"])
+    dscores = local(*step, 0.7, got, FLOAT16)["dscores"]
+    assert np.max(np.abs(got["dscores"] - dscores.value)) > 0.05
+    assert share(got["dscores"], dscores) <= 1
+
+
 def test_recorded_subnormal_may_be_read_as_zero():
     """A hidden value below the smallest normal number is recorded; the mask may read it as 0."""
     params = {"W": [[1.0]], "b": [[0.0]], "W2": [[1.0, -1.0]], "b2": [[0.0, 0.0]]}

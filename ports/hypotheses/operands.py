@@ -108,4 +108,6 @@ def other_weights(case: Case) -> Iterator[Suspicion]:
     other = case.recomputed({"W": theta[:-1], "b": theta[-1:]})
     spread = np.sqrt(np.sum(other.errors() ** 2, axis=0, keepdims=True))
     other.error = other.errors() + 4 * spread + free
+    if first == "hidden_layer":
+        other.error[case.got == 0] = np.inf  # a 0 says little
     yield Suspicion("other weights", "other weights than those given", other)

@@ -19,7 +19,9 @@ def factors(case: Case) -> dict[str, float]:
     N, K = case.y.size, case.params[list(case.params)[-1]].shape[1]
     named = {"N": N, "1/N": 1 / N, "2": 2, "1/2": 0.5, "-1": -1, "K": K, "1/K": 1 / K}
     named |= {"1/ln 2": 1 / np.log(2), "1/ln 10": 1 / np.log(10)}
-    return {name: float(c) for name, c in named.items()}
+    named |= {"-step_size": -case.step_size, "step_size": case.step_size}
+    names = {float(c): name for name, c in reversed(named.items())}  # of equal numbers, the first name
+    return {name: c for c, name in reversed(names.items()) if c != 1}
 
 
 def constant_factor(case: Case) -> Iterator[Suspicion]:
@@ -90,6 +92,9 @@ def regularization(case: Case) -> Iterator[Suspicion]:
         else:
             return
         yield Suspicion(f"reg {what}", f"the regularization {_said(what)}", predicted)
+    if case.is_update and case.step_size != 1:
+        added = case.plus((1 + case.step_size) * case.reg, case.params[case.parameter])
+        yield Suspicion("reg sign", "the regularization added after the step size, not before", added)
 
 
 def _said(what: str) -> str:

@@ -32,7 +32,7 @@ TITLES = {"softmax": "Softmax classifier", "two_layer": "Two-layer net"}
 GREY, LIGHT_GREY = "#767676", "#D4D4D4"
 #: Grid lines along each side of a decision map.
 GRID = 200
-#: A drift curve is drawn as its largest value in each of this many logarithmic bins.
+#: Logarithmic bins of a drift curve.
 BINS = 300
 
 LOOK = {
@@ -192,16 +192,19 @@ def losses(drifts: Mapping[str, Sequence[Drift]]) -> "Figure":
     figure, panels = _panels(len(drifts), 5.6, 4.6)
     for axes, (model, runs) in zip(panels, drifts.items(), strict=True):
         steps = np.arange(len(runs[0].losses))
-        axes.plot(steps, runs[0].floor.losses, color=LIGHT_GREY, linewidth=7, label="reference")
+        axes.plot(steps, runs[0].floor.losses, color=LIGHT_GREY, linewidth=7)
         for i, run in enumerate(runs):
             style = {"color": COLOURS[i % len(COLOURS)], "linestyle": _interleaved(i, len(runs))}
             axes.plot(steps, run.losses, linewidth=2.5, label=run.cell.port, **style)
+        axes.set_xscale("symlog", linthresh=1, linscale=0.3)  # step 0 has a place
         axes.set_yscale("log")
+        for formatter in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+            formatter("{x:.2g}")
         axes.grid(which="both")
         axes.set_xlabel("step")
         axes.set_ylabel("loss")
         axes.set_title(f"{TITLES[model]}, {runs[0].cell.dtype}")
-    panels[-1].legend(loc="upper left", bbox_to_anchor=(1, 1), handlelength=3.5)
+    _legend_of_losses(panels[-1])
     return figure
 
 
@@ -210,80 +213,107 @@ def _interleaved(i: int, count: int, dash: float = 3.0) -> Any:
     return (-i * dash, (dash, (count - 1) * dash)) if count > 1 else "solid"
 
 
+def _legend_of_losses(axes: "Axes") -> None:
+    """Solid lines: a legend is too short for the dashes."""
+    from matplotlib.lines import Line2D
+
+    entries = [Line2D([], [], color=LIGHT_GREY, linewidth=7, label="reference")]
+    for line in axes.lines[1:]:
+        entries.append(Line2D([], [], color=line.get_color(), linewidth=2.5, label=line.get_label()))
+    axes.legend(handles=entries, loc="upper left", bbox_to_anchor=(1, 1))
+
+
 @_drawn
 def drift(runs: Sequence[Drift]) -> "Figure":
     """Each port's distance from the reference against the noise floor; first ReLU flips are stars."""
-    figure, (axes,) = _panels(1, 8.8, 5.4)
+    figure, (axes,) = _panels(1, 9.4, 5.6)
     steps = np.arange(1, len(runs[0].distances) + 1)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlim(1, max(len(steps), 2))
+    axes.grid()
     _draw_floor(axes, runs, steps)
     for i, run in enumerate(runs):
         _draw_port(axes, run, steps, COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], i / len(runs))
     flips = [(run.first_flip, run.cell.port) for run in runs if run.first_flip]
     if flips:
         _draw_first_flip(axes, *min(flips, key=lambda flip: flip[0].step))
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_xlim(1, max(len(steps), 2))
-    axes.grid()
     axes.set_xlabel("updates made")
-    axes.set_ylabel("distance from the reference, relative to the layer")
-    model, dtype = runs[0].cell.model, runs[0].cell.dtype
-    axes.set_title(f"{TITLES[model]}, {dtype}: drift of free runs against the noise floor")
-    axes.legend(loc="upper left", bbox_to_anchor=(1, 1), title_fontsize="medium")
+    axes.set_ylabel("distance from the reference\n(largest difference / largest parameter of the layer)")
+    axes.set_title(
+        f"{TITLES[runs[0].cell.model]}, {runs[0].cell.dtype}: drift of free runs against the noise floor"
+    )
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
 def _draw_floor(axes: "Axes", runs: Sequence[Drift], steps: Plain) -> None:
-    """What noise does, shaded; and what is allowed."""
-    floor, allowed = runs[0].floor.distances, np.max([run.allowed for run in runs], axis=0)
-    bottom = floor.min() / 30
-    axes.fill_between(steps, bottom, floor, color=LIGHT_GREY, linewidth=0, label="noise floor")
-    axes.plot(steps, allowed, color=GREY, linestyle="--", linewidth=1.5, label="allowed")
-    axes.set_ylim(bottom, max(30 * allowed.max(), 10 * bottom))
+    """What noise does, shaded; what is allowed, dashed as far as that tells a bug from noise."""
+    floor = runs[0].floor.distances
+    widest = max(runs, key=lambda run: float(run.headroom[-1]))
+    allowed, bottom = widest.allowed, floor.min() / 30
+    at = np.union1d(_bins(steps, floor), len(steps) - 1)
+    axes.fill_between(steps[at], bottom, floor[at], color=LIGHT_GREY, linewidth=0, label="noise floor")
+    axes.plot(steps[at], allowed[at], color=GREY, linestyle=":", linewidth=1.2)
+    told = at[allowed[at] < 1]
+    until = "" if widest.horizon == len(steps) else f"\n(noise hides all after {widest.horizon})"
+    axes.plot(
+        steps[told], allowed[told], color=GREY, linestyle="--", linewidth=1.8, label=f"allowed{until}"
+    )
+    room_for_words = 1e4 if any(run.first_flip for run in runs) else 10
+    axes.set_ylim(bottom, room_for_words * allowed.max())
 
 
 def _draw_port(axes: "Axes", run: Drift, steps: Plain, colour: str, marker: str, phase: float) -> None:
     """One curve, with a few markers at places of its own, and a star at its first flip."""
-    at, farthest = binned(steps, run.distances)
-    if not farthest.any():
-        axes.plot([], [], color=colour, marker=marker, label=f"{run.cell.port} (equal to the bit)")
-        return
+    at = _bins(steps, run.distances)
+    curve = np.where(run.distances > 0, run.distances, np.nan)[at]
     every = max(len(at) // 8, 1)
     axes.plot(
-        at,
-        np.where(farthest > 0, farthest, np.nan),
+        steps[at],
+        curve,
         color=colour,
         linewidth=1.4,
         marker=marker,
         markersize=5,
         markevery=(int(phase * every), every),
-        label=run.cell.port if run.agrees else f"{run.cell.port} DISAGREES",
+        label=_verdict(run),
     )
     flip = run.first_flip
-    if flip and 0 < flip.step < len(steps):
+    if flip and 0 < flip.step <= len(steps):
         there = run.distances[flip.step - 1]
-        axes.plot(flip.step, there, "*", color=colour, markersize=15, markeredgecolor="white")
+        star = {"markersize": 15, "markeredgecolor": "black", "markeredgewidth": 0.7, "zorder": 4}
+        axes.plot(flip.step, there, "*", color=colour, **star)
+
+
+def _verdict(run: Drift) -> str:
+    """A port's name for the legend, with what is out of the ordinary."""
+    if not run.agrees:
+        return f"{run.cell.port}: DISAGREES"
+    return run.cell.port if run.distances.any() else f"{run.cell.port} (no drift: 0)"
 
 
 def _draw_first_flip(axes: "Axes", flip: Flip, port: str) -> None:
-    """A line at the first flip of all, and its name."""
-    axes.axvline(max(flip.step, 1), color=GREY, linewidth=1, linestyle=":")
+    """A line at the first flip of all, and its name in the free corner above the curves."""
+    left, right = np.log10(axes.get_xlim())
+    on_the_left = np.log10(max(flip.step, 1)) > (left + right) / 2
+    axes.axvline(max(flip.step, 1), color=GREY, linewidth=1, linestyle=(0, (1, 3)))
     axes.annotate(
-        f"first ReLU flip (★): step {flip.step}, {port}\nunit {flip.unit}, example {flip.example}\n"
-        f"{flip.reference:.1e} in the reference, {flip.port:.1e} here",
-        (max(flip.step, 1), 0.03),
+        f"★ first ReLU flip: {port}, step {flip.step}\nunit {flip.unit}, example {flip.example}: "
+        f"pre-activation\n{flip.reference:.1e} in the reference, {flip.port:.1e} here",
+        (max(flip.step, 1), 0.985),
         xycoords=("data", "axes fraction"),
-        xytext=(-6, 0),
+        xytext=(-8 if on_the_left else 8, 0),
         textcoords="offset points",
-        ha="right",
+        ha="right" if on_the_left else "left",
+        va="top",
         fontsize=9,
-        color="black",
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 2},
     )
 
 
-def binned(steps: Plain, curve: Plain) -> tuple[Plain, Plain]:
-    """A long curve for a logarithmic axis: in each bin its largest value, and the step it is at."""
+def _bins(steps: Plain, curve: Plain) -> Plain:
+    """Where a long curve is drawn on a logarithmic axis: at its largest value in each bin."""
     edges = np.unique(np.geomspace(1, len(steps) + 1, BINS + 1).astype(int)) - 1
     finite = np.where(np.isfinite(curve), curve, -np.inf)
-    at = [a + int(np.argmax(finite[a:b])) for a, b in pairwise(edges)]
-    return steps[at], curve[at]
+    return np.array([a + int(np.argmax(finite[a:b])) for a, b in pairwise(edges)])

@@ -15,7 +15,7 @@ Ports that start from the same numbers, in the same arithmetic, are certified in
 
 import difflib
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -28,8 +28,13 @@ from reference.trace import PARAMETERS, QUANTITIES, STEPS, overflow_message
 END_TO_END, LOCAL = "end to end", "local"
 CERTIFICATES = (LOCAL, END_TO_END)
 
+#: The smallest positive number: keeps an exact bound from dividing 0 by 0.
+SMALLEST = np.finfo(np.float64).smallest_subnormal
+
 #: One port's quantities by name.
-PortTrace = Mapping[str, Plain]
+PortTrace: TypeAlias = Mapping[str, Plain]
+#: model, params, X, y, reg, step_size
+Inputs: TypeAlias = tuple[str, Params, Plain, Plain, float, float]
 
 
 class Finding(NamedTuple):
@@ -43,7 +48,7 @@ class Finding(NamedTuple):
     quantity: str
     certificate: str
     share: float
-    index: tuple[int, ...] = ()
+    index: tuple[int, ...] = ()  # type: ignore[assignment]  # hides tuple.index
     got: float = float("nan")
     expected: float = float("nan")
     allowed: float = float("nan")
@@ -69,6 +74,7 @@ class Outcome(NamedTuple):
     worst: int
     got: Plain
     expected: Rounded
+    port: int
 
     @property
     def elements(self) -> int:
@@ -78,16 +84,24 @@ class Outcome(NamedTuple):
     def finding(self) -> Finding:
         """Look up the worst element."""
         index = tuple(int(i) for i in np.unravel_index(self.worst, self.got.shape))
+        expected = self.expected.of_port(self.port)
         return Finding(
             self.quantity,
             self.certificate,
             self.share,
             index,
             float(self.got[index]),
-            float(self.expected.value[index]),
-            float(self.expected.errors()[index]),
+            float(expected.value[index]),
+            float(expected.errors()[index]),
             self.got.size,
         )
+
+
+class Recorded(NamedTuple):
+    """One quantity as several ports recorded it: which ports, and their tensors, stacked as float64."""
+
+    ports: tuple[int, ...]
+    values: Plain
 
 
 def end_to_end(
@@ -108,8 +122,8 @@ def end_to_end(
     q = _inputs(params, X, y, reg, arithmetic)
 
     def tap(name: str, computed: Rounded) -> Rounded:
-        q[name] = cover(name, computed, q)
-        return q[name]
+        q[name] = covered = cover(name, computed, q)
+        return covered
 
     _run(model, params, q, step_size, tap, at)
     return {name: q[name] for name in QUANTITIES[model]}
@@ -147,16 +161,39 @@ def local_all(
     at: str = "this step",
 ) -> dict[str, Rounded]:
     """`local` for several ports at once, stacked in their order."""
+    inputs = (model, params, X, y, reg, step_size)
+    return _local(inputs, _recorded(traces), len(traces), arithmetic, at)
+
+
+def _local(
+    inputs: Inputs, recorded: Mapping[str, Recorded], ports: int, arithmetic: Arithmetic, at: str
+) -> dict[str, Rounded]:
+    model, params, X, y, reg, step_size = inputs
     q = _inputs(params, X, y, reg, arithmetic)
     expected = {}
 
     def tap(name: str, computed: Rounded) -> Rounded:
-        expected[name] = cover(name, computed, q)
-        q[name] = _as_recorded([trace.get(name) for trace in traces], computed, expected[name])
-        return q[name]
+        seen = expected[name] = cover(name, computed, q)
+        if name in recorded:
+            seen = _as_recorded(recorded[name], ports, computed, seen)
+        q[name] = seen
+        return seen
 
     _run(model, params, q, step_size, tap, at)
     return expected
+
+
+def _recorded(traces: Sequence[PortTrace]) -> dict[str, Recorded]:
+    """Stack what the ports recorded, quantity by quantity."""
+    names = dict.fromkeys(name for trace in traces for name in trace)
+    recorded = {}
+    for name in names:
+        ports = tuple(i for i, trace in enumerate(traces) if name in trace)
+        values = np.empty((len(ports), *traces[ports[0]][name].shape))
+        for row, port in enumerate(ports):
+            values[row] = traces[port][name]
+        recorded[name] = Recorded(ports, values)
+    return recorded
 
 
 def _inputs(params: Params, X: Plain, y: Plain, reg: float, arithmetic: Arithmetic) -> Quantities:
@@ -176,21 +213,21 @@ def _run(model: str, params: Params, q: Quantities, step_size: float, tap: Tap, 
         raise Unbounded(overflow_message(values, at, q["y"])) from None
 
 
-def _as_recorded(recorded: Sequence[Plain | None], computed: Rounded, expected: Rounded) -> Rounded:
+def _as_recorded(recorded: Recorded, ports: int, computed: Rounded, expected: Rounded) -> Rounded:
     """The ports' own tensors, as the operation after them sees them.
 
     That is the recorded number itself (a subnormal one may be read as 0), except for a product:
     a compiler may contract it into the addition that follows (a fused multiply-add), which then
     sees the product unrounded. Where a port shows no tensor, what is expected stands in.
     """
-    absent = [i for i, tensor in enumerate(recorded) if tensor is None]
-    if len(absent) == len(recorded):
-        return expected
-    value = np.empty((len(recorded), *computed.shape))
-    for i, tensor in enumerate(recorded):
-        value[i] = expected.of_port(i).value if tensor is None else tensor
+    value = recorded.values
+    absent = [i for i in range(ports) if i not in recorded.ports]
+    if absent:
+        value = np.empty((ports, *computed.shape))
+        value[...] = expected.value
+        value[list(recorded.ports)] = recorded.values
     if computed.product == 1:
-        flushed = np.where(computed.error > 0, computed.arithmetic.smallest_normal, 0.0)
+        flushed = (np.asarray(computed.error) > 0) * computed.arithmetic.smallest_normal
         error = computed.arithmetic.unit * np.abs(value) + flushed
         seen = Rounded(value, error, computed.arithmetic, product=1)
     else:
@@ -205,32 +242,29 @@ def _as_recorded(recorded: Sequence[Plain | None], computed: Rounded, expected: 
 
 def compare(quantity: str, certificate: str, got: Plain, expected: Rounded) -> Finding:
     """Hold one recorded tensor against its bound."""
-    (outcome,) = compare_all(quantity, certificate, [got], expected)
+    recorded = Recorded((0,), np.asarray(got, dtype=np.float64)[None])
+    (outcome,) = compare_all(quantity, certificate, recorded, expected)
     return outcome.finding()
 
 
-def compare_all(
-    quantity: str, certificate: str, got: Sequence[Plain], expected: Rounded
-) -> list[Outcome]:
+def compare_all(quantity: str, certificate: str, recorded: Recorded, expected: Rounded) -> list[Outcome]:
     """Hold several ports' recordings of a quantity against its bound, stacked or shared.
 
     0/0 (both exact, and equal) uses none of the bound; anything over an exact bound is
     infinite; NaN stays NaN.
     """
-    allowed = np.multiply(expected.error, SLACK)
-    allowed += np.finfo(np.float64).smallest_subnormal
-    share = np.empty((len(got), *expected.shape))
-    for i, tensor in enumerate(got):
-        share[i] = tensor
+    if expected.stacked and len(recorded.ports) < len(expected.value):
+        expected = expected.of_ports(recorded.ports)
+    allowed = expected.error * SLACK + SMALLEST
     with np.errstate(all="ignore"):
-        share -= expected.value
+        share = recorded.values - expected.value
         np.abs(share, out=share)
         share /= allowed
-    rows = share.reshape(len(got), -1)
+    rows = share.reshape(len(share), -1)
     worst = rows.argmax(axis=1)  # the first NaN, where there is one
     return [
-        Outcome(quantity, certificate, float(rows[i, w]), int(w), got[i], expected.of_port(i))
-        for i, w in enumerate(worst)
+        Outcome(quantity, certificate, row.item(w), int(w), got, expected, i)
+        for i, (row, w, got) in enumerate(zip(rows, worst, recorded.values, strict=True))
     ]
 
 
@@ -331,48 +365,51 @@ def certify_all(
         {name: got for name, got in trace.items() if all(f.quantity != name for f in found)}
         for trace, found in zip(traces, problems, strict=True)
     ]
-    outcomes = _compare_traces(END_TO_END, usable, bounds or end_to_end(*inputs, arithmetic, at))
-    for i, found in enumerate(_local_outcomes(inputs, usable, outcomes, arithmetic, at)):
-        outcomes[i] = found + outcomes[i]
-    return list(zip(problems, outcomes, strict=True))
+    recorded = _recorded(usable)
+    end_to_end_bounds = bounds or end_to_end(*inputs, arithmetic, at)
+    outcomes = _compare_recorded(END_TO_END, recorded, len(traces), end_to_end_bounds)
+    try:
+        local_bounds = _local(inputs, recorded, len(traces), arithmetic, at)
+        found = _compare_recorded(LOCAL, recorded, len(traces), local_bounds)
+    except Unbounded:
+        found = [
+            _local_alone(inputs, trace, ends, arithmetic, at)
+            for trace, ends in zip(usable, outcomes, strict=True)
+        ]
+    return [
+        (problem, here + ends) for problem, here, ends in zip(problems, found, outcomes, strict=True)
+    ]
 
 
-def _local_outcomes(
-    inputs: tuple[str, Params, Plain, Plain, float, float],
-    traces: Sequence[PortTrace],
-    end_to_end_outcomes: Sequence[Sequence[Outcome]],
+def _local_alone(
+    inputs: Inputs,
+    trace: PortTrace,
+    end_to_end_outcomes: Sequence[Outcome],
     arithmetic: Arithmetic,
     at: str,
-) -> list[list[Outcome]]:
-    """The local certificates of all ports.
+) -> list[Outcome]:
+    """The local certificates of one port among whose tensors is something that has no bound.
 
-    A recorded NaN, infinity or probability of 0 leaves what follows it without a bound. That
-    port is then judged by itself, from those of its recordings that agree end to end.
+    A recorded NaN, infinity or probability of 0 leaves what follows it without one: then the
+    port is judged from those of its recordings that agree end to end.
     """
+    recorded = _recorded([trace])
     try:
-        return _compare_traces(LOCAL, traces, local_all(*inputs, traces, arithmetic, at))
+        bounds = _local(inputs, recorded, 1, arithmetic, at)
     except Unbounded:
-        if len(traces) > 1:
-            return [
-                _local_outcomes(inputs, [trace], [outcomes], arithmetic, at)[0]
-                for trace, outcomes in zip(traces, end_to_end_outcomes, strict=True)
-            ]
-        sound = {o.quantity: o.got for o in end_to_end_outcomes[0] if o.share <= 1}
-        return _compare_traces(LOCAL, traces, local_all(*inputs, [sound], arithmetic, at))
+        sound = {o.quantity: o.got for o in end_to_end_outcomes if o.share <= 1}
+        bounds = _local(inputs, _recorded([sound]), 1, arithmetic, at)
+    return _compare_recorded(LOCAL, recorded, 1, bounds)[0]
 
 
-def _compare_traces(
-    certificate: str, traces: Sequence[PortTrace], expected: Mapping[str, Rounded]
+def _compare_recorded(
+    certificate: str, recorded: Mapping[str, Recorded], ports: int, expected: Mapping[str, Rounded]
 ) -> list[list[Outcome]]:
     """Hold every quantity that each port shows against its bound."""
-    outcomes: list[list[Outcome]] = [[] for _ in traces]
+    outcomes: list[list[Outcome]] = [[] for _ in range(ports)]
     for name, rounded in expected.items():
-        ports = [i for i, trace in enumerate(traces) if name in trace]
-        if not ports:
-            continue
-        if len(ports) < len(traces):
-            rounded = rounded.of_ports(ports)
-        found = compare_all(name, certificate, [traces[i][name] for i in ports], rounded)
-        for i, outcome in zip(ports, found, strict=True):
-            outcomes[i].append(outcome)
+        if name in recorded:
+            found = compare_all(name, certificate, recorded[name], rounded)
+            for port, outcome in zip(recorded[name].ports, found, strict=True):
+                outcomes[port].append(outcome)
     return outcomes

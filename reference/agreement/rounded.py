@@ -89,8 +89,8 @@ class Rounded:
         """The stack of some of the ports."""
         if not self.stacked:
             return self
-        error = self.error if self.is_exact else self.error[ports]
-        return self._like(self.value[ports], error)
+        error = self.error if self.is_exact else self.error[list(ports)]
+        return self._like(self.value[list(ports)], error)
 
     @property
     def shape(self) -> tuple[int, ...]:

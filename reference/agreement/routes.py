@@ -10,7 +10,7 @@ and the quantities before it, by name.
 """
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
@@ -60,22 +60,19 @@ def shifted_scores(q: Quantities) -> Rounded:
 @shared
 def shifted_exp(q: Quantities) -> Rounded:
     """exp(scores - row maximum)."""
-    result: Rounded = np.exp(shifted_scores(q))
-    return result
+    return cast(Rounded, np.exp(shifted_scores(q)))
 
 
 @shared
 def shifted_sum(q: Quantities) -> Rounded:
     """The row sums (N, 1) of exp(scores - row maximum)."""
-    result: Rounded = np.sum(shifted_exp(q), axis=1, keepdims=True)
-    return result
+    return cast(Rounded, np.sum(shifted_exp(q), axis=1, keepdims=True))
 
 
 @shared
 def log_shifted_sum(q: Quantities) -> Rounded:
     """Their logarithms (N, 1)."""
-    result: Rounded = np.log(shifted_sum(q))
-    return result
+    return cast(Rounded, np.log(shifted_sum(q)))
 
 
 @shared
@@ -93,8 +90,7 @@ def log_softmax(q: Quantities) -> Rounded:
 @shared
 def exp_log_softmax(q: Quantities) -> Rounded:
     """Softmax as exp of log-softmax."""
-    result: Rounded = np.exp(log_softmax(q))
-    return result
+    return cast(Rounded, np.exp(log_softmax(q)))
 
 
 def right_class(q: Quantities) -> tuple[range, Any]:
@@ -120,7 +116,8 @@ def correct_logprobs_from_scores(computed: Rounded, q: Quantities) -> Rounded:
 def correct_logprobs_from_logsumexp(computed: Rounded, q: Quantities) -> Rounded:
     """logsumexp(scores) - score of the right class, as optax has it: rounded at the scores' size."""
     logsumexp = row_maximum(q) + log_shifted_sum(q)
-    return logsumexp[:, 0] - q["scores"][right_class(q)]
+    right_score = cast(Rounded, q["scores"])[right_class(q)]
+    return logsumexp[:, 0] - right_score
 
 
 def split_dscores(probs: Rounded, q: Quantities) -> Rounded:

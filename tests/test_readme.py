@@ -1,0 +1,73 @@
+"""The README keeps its word: its commands run, its code runs, its links lead somewhere."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
+COMMANDS = [
+    line.removeprefix("$ ")
+    for language, text in BLOCKS
+    if language == "console"
+    for line in text.splitlines()
+    if line.startswith("$ ")
+]
+SET_UP = [command for command in COMMANDS if command.startswith("python3 -m venv")]
+#: Commands that take minutes as written run shortened; the README's own words are checked all the same.
+SHORTER = {
+    "lockstep": ["--steps", "2", "--mode", "eager"],
+    "lockstep bounds": ["--step", "10"],
+    "lockstep drift": ["--steps", "20"],
+    "lockstep plot": ["--steps", "50", "--port", "numpy"],
+    "lockstep bench": ["--help"],
+    "lockstep traps": ["--help"],
+}
+#: Commands that show a failure.
+FAILING = {"lockstep check docs/examples/my_port_wrong.py": 1}
+
+
+def test_two_commands_set_everything_up():
+    """One runs lockstep, the other the tests; CI runs the second word for word (pip quietly)."""
+    run, test = SET_UP
+    assert run.endswith("&& .venv/bin/lockstep")
+    assert test.endswith("&& .venv/bin/python -m pytest -n 2")
+    assert test in (ROOT / ".ci" / "run").read_text().replace("install -q", "install")
+
+
+@pytest.mark.parametrize(
+    "command", [c for c in dict.fromkeys(COMMANDS) if c.startswith("lockstep")]
+)
+def test_command_runs(command, tmp_path):
+    """Each command of the README ends with the status that the README shows."""
+    if "jax" in command:
+        pytest.importorskip("jax")
+    if "plot" in command:
+        pytest.importorskip("matplotlib")
+    words = shlex.split(command)[1:] or ["compare"]
+    extra = SHORTER.get(command, [])
+    if "plot" in command:
+        extra = [*extra, "--output", str(tmp_path)]
+    if "--new" in command:
+        words = [str(tmp_path / word) if word.endswith(".py") else word for word in words]
+    done = subprocess.run(
+        [sys.executable, "-m", "ports", *words, *extra], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == FAILING.get(command, 0), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("code", [text for language, text in BLOCKS if language == "python"])
+def test_code_runs(code, tmp_path):
+    """Each Python block of the README runs; its asserts hold."""
+    exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
+
+
+def test_links_lead_somewhere():
+    """Every relative link names a file or folder of the repository."""
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), target
