@@ -75,6 +75,7 @@ def softmax_step(
     probes = {"scores": jnp.zeros((X.shape[0], b.shape[1]), X.dtype)}
 
     gradient = jax.grad(softmax_forward, argnums=(0, 1), has_aux=True)
+    forward: dict[str, Array]
     (d, at), forward = gradient({"W": W, "b": b}, probes, X, y, reg)
 
     return forward | {
@@ -98,6 +99,7 @@ def two_layer_step(
     }
 
     gradient = jax.grad(two_layer_forward, argnums=(0, 1), has_aux=True)
+    forward: dict[str, Array]
     (d, at), forward = gradient({"W": W, "b": b, "W2": W2, "b2": b2}, probes, X, y, reg)
 
     return forward | {

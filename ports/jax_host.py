@@ -66,7 +66,7 @@ def get(tensor: Any) -> Plain:
 
 def compile(function: Callable[..., Any]) -> Callable[..., Any]:
     """jax.jit."""
-    return jax.jit(function)
+    return jax.jit(function)  # type: ignore[no-any-return]
 
 
 def compiler_absence() -> str | None:

@@ -87,6 +87,7 @@ class softmax_step:  # noqa: N801 (a step, like the functions of other ports)
     ) -> dict[str, Array]:
         if self.state is None:
             self.state = sgd(reg, step_size).init(dict(params))
+        trace: dict[str, Array]
         self.state, trace = self.update(self.state, dict(params), X, y, reg, step_size)
         return trace
 
@@ -126,6 +127,7 @@ class two_layer_step:  # noqa: N801 (a step, like the functions of other ports)
     ) -> dict[str, Array]:
         if self.state is None:
             self.state = sgd(reg, step_size).init(dict(params))
+        trace: dict[str, Array]
         self.state, trace = self.update(self.state, dict(params), X, y, reg, step_size)
         return trace
 

@@ -24,7 +24,9 @@ member's noise, and many small injections could line up. What pays for both is t
 case, all roundings of a sum of 300 terms at their largest and aligned: some hundred times what
 rounding does. Nor is growth linear after the first ReLU flips; there the floor and the port's drift
 have both been amplified by the same flips, at slightly different steps, and the headroom has to
-cover that too. Once headroom * floor reaches 1, nothing can be told from noise.
+cover that too. Once headroom * floor reaches 1, nothing can be told from noise. Seen (document's
+runs of 300 points, seeds 0 to 2, seven ports): in float64 at most 1.9 times the floor, where 145 to
+5,200 times is allowed; in float32 39 times, where a port's ReLU flipped 27 steps before a member's.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

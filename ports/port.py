@@ -117,7 +117,8 @@ class LoadedPort(Port):
 def make_step(definition: Any, host: Host, mode: str) -> Step:
     """Turn a port's step, function or class, into a callable in the given mode."""
     compile_ = host.compile if mode == "compiled" else _as_written
-    return cast(Step, definition(compile_) if inspect.isclass(definition) else compile_(definition))
+    made_by: Any = definition if inspect.isclass(definition) else None
+    return cast(Step, made_by(compile_) if made_by else compile_(definition))
 
 
 def missing_packages(who: str, packages: Iterable[str]) -> str | None:

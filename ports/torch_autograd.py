@@ -82,7 +82,7 @@ class softmax_step:  # noqa: N801 (a step, like the functions of other ports)
         W, b = (params[name].detach().requires_grad_() for name in ("W", "b"))
         probe = X.new_zeros(X.shape[0], b.shape[1], requires_grad=True)
 
-        forward = self.forward(W, b, probe, X, y, reg)
+        forward: dict[str, Tensor] = self.forward(W, b, probe, X, y, reg)
         dW, db, dscores = torch.autograd.grad(forward["loss"], (W, b, probe))
 
         with torch.no_grad():
@@ -108,7 +108,7 @@ class two_layer_step:  # noqa: N801 (a step, like the functions of other ports)
         hidden_probe = X.new_zeros(X.shape[0], b.shape[1], requires_grad=True)
         probe = X.new_zeros(X.shape[0], b2.shape[1], requires_grad=True)
 
-        forward = self.forward(W, b, W2, b2, hidden_probe, probe, X, y, reg)
+        forward: dict[str, Tensor] = self.forward(W, b, W2, b2, hidden_probe, probe, X, y, reg)
         dW, db, dW2, db2, dhidden, dscores = torch.autograd.grad(
             forward["loss"], (W, b, W2, b2, hidden_probe, probe)
         )

@@ -22,7 +22,7 @@ hidden_quantities = {
 }
 
 
-class SoftmaxClassifier(nn.Module):
+class SoftmaxClassifier(nn.Module):  # type: ignore[misc]
     """scores = X W + b."""
 
     def __init__(self, W: Tensor) -> None:
@@ -34,7 +34,7 @@ class SoftmaxClassifier(nn.Module):
         return {"scores": self.linear(X) + probe}
 
 
-class TwoLayerNet(nn.Module):
+class TwoLayerNet(nn.Module):  # type: ignore[misc]
     """scores = relu(X W + b) W2 + b2."""
 
     def __init__(self, W: Tensor, W2: Tensor) -> None:
@@ -110,7 +110,7 @@ class softmax_step:  # noqa: N801 (a step, like the functions of other ports)
         load(model.linear, params["W"], params["b"])
         probe = X.new_zeros(X.shape[0], params["b"].shape[1], requires_grad=True)
 
-        trace = self.forward(X, probe)
+        trace: dict[str, Tensor] = self.forward(X, probe)
         trace |= losses(trace["scores"], y, [model.linear.weight], reg)
 
         self.optimizer.zero_grad()
@@ -148,7 +148,7 @@ class two_layer_step:  # noqa: N801 (a step, like the functions of other ports)
         hidden_probe = X.new_zeros(X.shape[0], params["b"].shape[1], requires_grad=True)
         probe = X.new_zeros(X.shape[0], params["b2"].shape[1], requires_grad=True)
 
-        trace = self.forward(X, hidden_probe, probe)
+        trace: dict[str, Tensor] = self.forward(X, hidden_probe, probe)
         trace |= losses(trace["scores"], y, [model.linear.weight, model.linear2.weight], reg)
 
         self.optimizer.zero_grad()

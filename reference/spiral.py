@@ -12,7 +12,7 @@ from reference.arrays import Array, Plain
 
 
 def spiral(
-    noise: Plain, linspace: Callable[[float, float, int], Array] = np.linspace
+    noise: Array, linspace: Callable[[float, float, int], Array] = np.linspace
 ) -> tuple[Array, Plain]:
     """The document's interleaved spirals, one arm a class.
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ports import template
 from ports.__main__ import main
+from ports.check import template
 from ports.port import Absent
 from ports.user_port import UserCodeError, find_port, installed_ports, load_port
 
@@ -268,7 +268,7 @@ def test_step_that_cannot_be_judged(write, check, old, new, said):
     assert status == 2
     assert said in output
     assert "Traceback" not in output + error
-    assert "user_worker" not in output + error
+    assert "check/worker" not in output + error
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are POSIX")

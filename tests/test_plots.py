@@ -88,6 +88,16 @@ def test_region_of_a_class_is_where_its_score_leads():
     assert right[:, 0].max() == 1
 
 
+def test_class_that_never_leads_has_no_region():
+    """A model that always answers the same class fills the plane with it, without an edge."""
+    figure = plots.boundaries(
+        DRAWS.X, DRAWS.y, {"softmax": {"W": np.zeros((2, 3)), "b": np.array([[1.0, 0.0, 0.0]])}}
+    )
+    regions = len(figure.axes[0].collections) - 3  # three classes of points
+    assert regions == 1
+    assert "training accuracy 0.33" in words(figure)
+
+
 def test_losses_show_every_port_and_the_reference(runs):
     """A panel a model, a curve a port, the reference beneath, log scale, names in the legend."""
     figure = plots.losses(runs)

@@ -19,7 +19,7 @@ from ports.traps.outcome import diagnosis_of
 from reference.agreement.arithmetic import ARITHMETICS
 from reference.trace import QUANTITIES, record
 
-STEPS = 3  # each trap declares step 0 or 1
+STEPS = 2  # each trap declares step 0 or 1
 NAMED_RIGHTLY = 0.9  # the share of causes that the diagnosis must name
 
 

@@ -16,8 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the table; always 0."""
-    from ports.report.accuracy import print_accuracy
+    from ports.report.accuracy import accuracy_table, print_accuracy
     from ports.selection import positive
 
-    print_accuracy([positive("step", s) for s in args.step] or [1000, 5000])
+    steps = [positive("step", text, least=0) for text in args.step] or [1000, 5000]
+    print_accuracy(accuracy_table(steps))
     return 0

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ports.checked import Options
+    from ports.check.results import Options
 
 HELP = """judge your own file: which quantities are right, which is the first wrong one, and why
 
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(
             '--framework goes with --new; a file says framework = "torch", "jax" or "numpy" itself'
         )
-    from ports.checking import check_file
+    from ports.check.engine import check_file
     from ports.report import as_json, teacher
     from ports.report.progress import Progress
 
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _write_new(path: Path, framework: str) -> int:
-    from ports.template import write_template
+    from ports.check.template import write_template
 
     write_template(path, framework)
     print(f"wrote {path}: fill it in, and run lockstep check {path} whenever you like")
@@ -89,7 +89,7 @@ def _options(args: argparse.Namespace) -> "Options":
     """The options' words as numbers. Raises ValueError."""
     import math
 
-    from ports.checked import Options
+    from ports.check.results import Options
     from ports.selection import DTYPES, parse_steps, positive, seed_number
 
     for dtype in args.dtype:

@@ -1,6 +1,7 @@
 """`lockstep show`: one quantity of one step, side by side."""
 
 import argparse
+from typing import Any
 
 from ports.commands.compare import add_run
 
@@ -79,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     return 0 if agree and columns else 1
 
 
-def _largest_shares(columns, most):  # type: ignore[no-untyped-def]
+def _largest_shares(columns: dict[str, Any], most: int) -> list[tuple[int, ...]]:
     """Indices of the elements that come nearest to their bound in any port."""
     import numpy as np
 

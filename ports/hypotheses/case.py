@@ -105,7 +105,7 @@ class Case:
         """Likewise; raises Unbounded."""
         q = self.inputs | dict(changes)
         params = {name: q[name] for name in PARAMETERS[self.model]}
-        trace = {n: q[n] for n in QUANTITIES[self.model] if n in q and n not in forget}
+        trace = {n: np.asarray(q[n]) for n in QUANTITIES[self.model] if n in q and n not in forget}
         data = (params, q["X"], q["y"], q["reg"], q["step_size"], trace)
         return local(self.model, *data, arithmetic or self.arithmetic)[self.quantity]
 
@@ -174,4 +174,4 @@ class Case:
 
 def like(value: Any, changed: Plain) -> Any:
     """A changed input as the original is held: a number, or an array."""
-    return float(changed) if isinstance(value, float) else changed
+    return float(changed) if type(value) is float else changed

@@ -174,8 +174,10 @@ def _answers(axes: "Axes", model: str, params: Mapping[str, Plain], reach: float
         others = np.delete(scores, k, axis=1).max(axis=1)
         lead = (scores[:, k] - others).reshape(xx.shape)
         colour = matplotlib.colormaps["Spectral"](k / (scores.shape[1] - 1))
-        axes.contourf(xx, yy, lead, levels=[0, np.inf], colors=[colour], alpha=0.55)
-        axes.contour(xx, yy, lead, levels=[0], colors="black", linewidths=0.8)
+        if lead.max() > 0:
+            axes.contourf(xx, yy, lead, levels=[0, np.inf], colors=[colour], alpha=0.55)
+        if lead.min() < 0 < lead.max():
+            axes.contour(xx, yy, lead, levels=[0], colors="black", linewidths=0.8)
 
 
 def _scores(model: str, params: Mapping[str, Plain], X: Plain) -> Plain:
@@ -194,8 +196,10 @@ def losses(drifts: Mapping[str, Sequence[Drift]]) -> "Figure":
         steps = np.arange(len(runs[0].losses))
         axes.plot(steps, runs[0].floor.losses, color=LIGHT_GREY, linewidth=7)
         for i, run in enumerate(runs):
-            style = {"color": COLOURS[i % len(COLOURS)], "linestyle": _interleaved(i, len(runs))}
-            axes.plot(steps, run.losses, linewidth=2.5, label=run.cell.port, **style)
+            colour, dashes = COLOURS[i % len(COLOURS)], _interleaved(i, len(runs))
+            axes.plot(
+                steps, run.losses, color=colour, linestyle=dashes, linewidth=2.5, label=run.cell.port
+            )
         axes.set_xscale("symlog", linthresh=1, linscale=0.3)  # step 0 has a place
         axes.set_yscale("log")
         for formatter in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
@@ -282,8 +286,8 @@ def _draw_port(axes: "Axes", run: Drift, steps: Plain, colour: str, marker: str,
     flip = run.first_flip
     if flip and 0 < flip.step <= len(steps):
         there = run.distances[flip.step - 1]
-        star = {"markersize": 15, "markeredgecolor": "black", "markeredgewidth": 0.7, "zorder": 4}
-        axes.plot(flip.step, there, "*", color=colour, **star)
+        (star,) = axes.plot(flip.step, there, "*", color=colour, markersize=15, zorder=4)
+        star.set(markeredgecolor="black", markeredgewidth=0.7)
 
 
 def _verdict(run: Drift) -> str:

@@ -4,8 +4,8 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ports.checked import FIRST_STEPS, SPREAD_STEPS, Check, ModelResult, Options, RunResult
-from ports.explaining import Explanation, explain
+from ports.check.explain import Explanation, explain
+from ports.check.results import FIRST_STEPS, SPREAD_STEPS, Check, ModelResult, Options, RunResult
 from ports.lockstep import SPIRAL, quantities_of
 from ports.report import as_json
 from ports.report.formula import formula

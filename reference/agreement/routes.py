@@ -122,7 +122,7 @@ def correct_logprobs_from_logsumexp(computed: Rounded, q: Quantities) -> Rounded
 
 def split_dscores(probs: Rounded, q: Quantities) -> Rounded:
     """p/N - 1/N at the right class, p/N elsewhere: what the chain rule through log-softmax gives."""
-    num_examples = q["X"].shape[0]
+    num_examples: int = q["X"].shape[0]
     one = Rounded(np.float64(1), 0.0, probs.arithmetic)  # type: ignore[arg-type]
     dscores = probs / num_examples
     dscores[right_class(q)] = dscores[right_class(q)] - one / num_examples

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ports.check.worker import Message
 from ports.lockstep import SPIRAL, CellResult, chosen_steps, quantities_of
-from ports.user_worker import Message
 from reference.agreement.arithmetic import Arithmetic
 from reference.agreement.certify import LOCAL, Finding
 from reference.arrays import Plain

@@ -5,7 +5,7 @@ import importlib.util
 import re
 from dataclasses import dataclass
 
-from ports.checked import Case
+from ports.check.results import Case
 from ports.report.formula import formula
 from reference.agreement.certify import sizes_of
 from reference.arrays import Plain

@@ -1,4 +1,4 @@
-"""The parent's side of `ports.user_worker`: a user's file in a process of its own.
+"""The parent's side of `ports.check.worker`: a user's file in a process of its own.
 
 An endless loop, a crash or a flood of prints ends with a sentence, and costs no other result.
 """
@@ -18,8 +18,8 @@ from types import TracebackType
 from typing import IO, BinaryIO, Self, cast
 
 import ports
+from ports.check.worker import Message, receive, send
 from ports.user_port import UserCodeError, at_line
-from ports.user_worker import Message, receive, send
 from reference.arrays import Plain
 
 #: How much of what the user's code prints is shown: bytes, lines.
@@ -27,7 +27,7 @@ KEPT, KEPT_LINES = 1000, 10
 #: How long the child's own watchdog, which knows the user's line, may be late.
 GRACE = 5.0
 _ROOT = str(Path(ports.__file__).parents[1])
-_START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from ports.user_worker import main; main()"
+_START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from ports.check.worker import main; main()"
 
 
 class UserProcess:

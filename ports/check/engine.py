@@ -11,7 +11,9 @@ from typing import cast
 
 import numpy as np
 
-from ports.checked import Case, Check, ModelResult, Options, Run, RunResult, runs_of
+from ports.check.process import UserProcess
+from ports.check.results import Case, Check, ModelResult, Options, Run, RunResult, runs_of
+from ports.check.worker import Message
 from ports.lockstep import (
     SPIRAL,
     Cell,
@@ -23,8 +25,6 @@ from ports.lockstep import (
 )
 from ports.port import LoadedPort
 from ports.user_port import UserCodeError
-from ports.user_process import UserProcess
-from ports.user_worker import Message
 from reference.agreement.arithmetic import ARITHMETICS
 from reference.agreement.certify import END_TO_END, Finding
 from reference.arrays import Plain
