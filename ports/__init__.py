@@ -5,7 +5,6 @@ The registry below is explicit and lazy: a framework is imported when one of its
 
 from ports.port import Port
 
-
 PORTS = {
     port.name: port
     for port in (

@@ -85,6 +85,7 @@ class softmax_step:  # noqa: N801 (a step, like the functions of other ports)
     def __call__(
         self, params: Mapping[str, Array], X: Array, y: Array, reg: float, step_size: float
     ) -> dict[str, Array]:
+        """Make one step; the optimizer's state goes on to the next."""
         if self.state is None:
             self.state = sgd(reg, step_size).init(dict(params))
         trace: dict[str, Array]
@@ -125,6 +126,7 @@ class two_layer_step:  # noqa: N801 (a step, like the functions of other ports)
     def __call__(
         self, params: Mapping[str, Array], X: Array, y: Array, reg: float, step_size: float
     ) -> dict[str, Array]:
+        """Make one step; the optimizer's state goes on to the next."""
         if self.state is None:
             self.state = sgd(reg, step_size).init(dict(params))
         trace: dict[str, Array]

@@ -87,10 +87,12 @@ class Port:
 
     @property
     def module(self) -> ModuleType:
+        """The port's module, imported now."""
         return importlib.import_module(self.module_name)
 
     @property
     def host(self) -> Host:
+        """The framework's host module, imported now."""
         return cast(Host, importlib.import_module(self.host_name))
 
     @property
@@ -111,6 +113,7 @@ class LoadedPort(Port):
 
     @property
     def module(self) -> ModuleType:
+        """The module as loaded."""
         return self.loaded
 
 

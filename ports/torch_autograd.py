@@ -79,6 +79,7 @@ class softmax_step:  # noqa: N801 (a step, like the functions of other ports)
     def __call__(
         self, params: Mapping[str, Tensor], X: Tensor, y: Tensor, reg: float, step_size: float
     ) -> dict[str, Tensor]:
+        """Forward, backward, update."""
         W, b = (params[name].detach().requires_grad_() for name in ("W", "b"))
         probe = X.new_zeros(X.shape[0], b.shape[1], requires_grad=True)
 
@@ -104,6 +105,7 @@ class two_layer_step:  # noqa: N801 (a step, like the functions of other ports)
     def __call__(
         self, params: Mapping[str, Tensor], X: Tensor, y: Tensor, reg: float, step_size: float
     ) -> dict[str, Tensor]:
+        """Forward, backward, update."""
         W, b, W2, b2 = (params[name].detach().requires_grad_() for name in ("W", "b", "W2", "b2"))
         hidden_probe = X.new_zeros(X.shape[0], b.shape[1], requires_grad=True)
         probe = X.new_zeros(X.shape[0], b2.shape[1], requires_grad=True)

@@ -44,7 +44,7 @@ class TwoLayerNet(nn.Module):  # type: ignore[misc]
         self.relu = nn.ReLU()
 
     def forward(self, X: Tensor, hidden_probe: Tensor, probe: Tensor) -> dict[str, Tensor]:
-        """Return hidden layer (N, H) and scores (N, K); the probes sit before the ReLU and at the scores."""
+        """Return hidden layer (N, H) and scores (N, K); probes sit before the ReLU and at the scores."""
         hidden_layer = self.relu(self.linear(X) + hidden_probe)
         return {"hidden_layer": hidden_layer, "scores": self.linear2(hidden_layer) + probe}
 
@@ -106,6 +106,7 @@ class softmax_step:  # noqa: N801 (a step, like the functions of other ports)
     def __call__(
         self, params: Mapping[str, Tensor], X: Tensor, y: Tensor, reg: float, step_size: float
     ) -> dict[str, Tensor]:
+        """Forward, backward, update."""
         model = self.model or self.build(params, reg, step_size)
         load(model.linear, params["W"], params["b"])
         probe = X.new_zeros(X.shape[0], params["b"].shape[1], requires_grad=True)
@@ -142,6 +143,7 @@ class two_layer_step:  # noqa: N801 (a step, like the functions of other ports)
     def __call__(
         self, params: Mapping[str, Tensor], X: Tensor, y: Tensor, reg: float, step_size: float
     ) -> dict[str, Tensor]:
+        """Forward, backward, update."""
         model = self.model or self.build(params, reg, step_size)
         load(model.linear, params["W"], params["b"])
         load(model.linear2, params["W2"], params["b2"])

@@ -91,8 +91,9 @@ def wrong_source(trap: Trap) -> str:
     A snippet that occurs nowhere, or twice in one definition, is refused.
     """
     source = inspect.getsource(trap.twin.module)
-    segments = [ast.get_source_segment(source, node) or "" for node in ast.parse(source).body]
-    counts = [segment.count(trap.right) for segment in segments]
+    lines = source.splitlines(keepends=True)
+    definitions = ["".join(lines[d.lineno - 1 : d.end_lineno]) for d in ast.parse(source).body]
+    counts = [definition.count(trap.right) for definition in definitions]
     if not any(counts):
         raise Stale(f"{trap.name}: {trap.port} no longer has {trap.right!r}")
     if max(counts) > 1:
