@@ -424,6 +424,17 @@ def test_table_names_port_steps_verdict_and_flip():
     assert lines[-1].startswith(f"A bug could be told from noise for {drift.horizon} of the 500 steps")
 
 
+def test_failure_after_a_flip_says_so():
+    """Past its own first flip a port's failure is a question: the verdict names the flip."""
+    honest = everyone("two_layer", "float64")["numpy"]
+    far = np.where(np.arange(STEPS["two_layer"]) < 100, 0.0, 1.0)
+    flip = Flip(step=60, example=1, unit=2, count=1, reference=-1e-9, port=1e-9)
+    late = replace(honest, distances=far, first_flip=flip)
+    assert verdict(late).strip() == "FAILS at step 101, after its first ReLU flip at step 60"
+    early = replace(late, first_flip=replace(flip, step=200))
+    assert verdict(early).strip() == "FAILS at step 101"
+
+
 def test_flip_count_is_told():
     """Where several ReLUs flip at one step, the table says how many more."""
     drift = replace(everyone("two_layer", "float64")["numpy"], first_flip=Flip(3, 4, 5, 6, -1e-9, 2e-9))

@@ -15,7 +15,7 @@ from ports.free_run import Drift, Flip, run_free
 from ports.lockstep import Cell
 from ports.port import Absent
 from ports.report import plots
-from reference.runs import draw
+from reference.runs import ITERATIONS, draw
 
 DRAWS = draw(np.random.RandomState(0), 5)
 
@@ -246,8 +246,9 @@ def options(*words: str) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def test_command_writes_all_pictures(tmp_path, capsys):
+def test_command_writes_all_pictures(tmp_path, capsys, monkeypatch):
     """Data, boundaries, losses and both drifts, in both formats; their names are printed."""
+    monkeypatch.setitem(ITERATIONS, "two_layer", 50)
     few = ("--port", "numpy", "--points", "5", "--steps", "20")
     assert plot.run(options("--output", str(tmp_path), *few)) == 0
     names = {"data", "boundaries", "losses", "drift_softmax", "drift_two_layer"}

@@ -145,7 +145,10 @@ def verdict(drift: "Drift") -> str:
         return f"         FAILS: {drift.error}"
     if drift.first_excess is None:
         return "         FAILS: no step can be told from noise"
-    return f"         FAILS at step {drift.first_excess}"
+    flip = drift.first_flip
+    flipped = flip and flip.step < drift.first_excess
+    after = f", after its first ReLU flip at step {flip.step}" if flip and flipped else ""
+    return f"         FAILS at step {drift.first_excess}{after}"
 
 
 def flips(drifts: "Sequence[Drift]", floor: "NoiseFloor") -> Iterable[str]:

@@ -21,6 +21,9 @@ FLOAT32_EXP_ULPS = 2.52
 DIVISION_ROUNDINGS = 2
 #: CUDA's div.full.f32, which Triton and XLA use: 2 ulps, each at most 2u relative.
 ACCELERATOR_DIVISION_ROUNDINGS = 4
+#: Triton computes a float32 exp as 2**(x * log2(e)) with the hardware's approximation, as CUDA's __expf
+#: does, which promises 2 + floor(|1.173 x|) ulps (CUDA C++ Programming Guide, intrinsic functions).
+ACCELERATOR_EXP_ULPS_PER_UNIT = 1.173
 
 
 class Unbounded(ValueError):
@@ -38,7 +41,7 @@ class Arithmetic:
         largest: the largest finite number.
         product_input_roundoff: relative rounding of the inputs of matrix products
             (TF32 2**-11, bfloat16 2**-8; 0 for none).
-        exp_ulps: worst error of exp.
+        exp_ulps, exp_ulps_per_unit: worst error of exp(x), a + b|x|.
         division_roundings: how many roundings a quotient may cost.
     """
 
@@ -48,6 +51,7 @@ class Arithmetic:
     largest: float
     product_input_roundoff: float = 0.0
     exp_ulps: float = FUNCTION_ULPS
+    exp_ulps_per_unit: float = 0.0
     division_roundings: int = DIVISION_ROUNDINGS
 
     @property
@@ -57,8 +61,13 @@ class Arithmetic:
 
     @property
     def exp(self) -> float:
-        """Relative error of exp: an ulp is at most 2u relative."""
+        """Relative error of exp at 0: an ulp is at most 2u relative."""
         return 2 * self.exp_ulps * self.roundoff + 2 * FUNCTION_ULPS * FLOAT64_ROUNDOFF
+
+    @property
+    def exp_per_unit(self) -> float:
+        """What each unit of |x| adds to it."""
+        return 2 * self.exp_ulps_per_unit * self.roundoff
 
     @property
     def function(self) -> float:
@@ -94,8 +103,11 @@ class Arithmetic:
         return 0.0 if (mantissa / self.roundoff).is_integer() else self.roundoff * abs(c)
 
     def on_accelerator(self) -> "Arithmetic":
-        """The same number format on a GPU, whose division promises less."""
-        return replace(self, division_roundings=ACCELERATOR_DIVISION_ROUNDINGS)
+        """The same number format on a GPU, whose division and float32 exp promise less."""
+        per_unit = ACCELERATOR_EXP_ULPS_PER_UNIT if self.name == "float32" else 0.0
+        return replace(
+            self, division_roundings=ACCELERATOR_DIVISION_ROUNDINGS, exp_ulps_per_unit=per_unit
+        )
 
     def with_product_inputs(self, roundoff: float) -> "Arithmetic":
         """The same machine, with the inputs of matrix products rounded first."""

@@ -378,7 +378,10 @@ def _exp(x: Rounded) -> Rounded:
     """|exp(x') - exp(x)| <= exp(x) (exp(Ex) - 1). No exp is exactly 0, so all may underflow."""
     value = np.exp(x.value)
     propagated: Error = 0.0 if x.is_exact else value * np.expm1(x.error)
-    error = propagated + x.arithmetic.exp * (value + propagated) + x.arithmetic.smallest_normal
+    relative: Error = x.arithmetic.exp
+    if x.arithmetic.exp_per_unit:
+        relative = relative + x.arithmetic.exp_per_unit * (np.abs(x.value) + x.error)
+    error = propagated + relative * (value + propagated) + x.arithmetic.smallest_normal
     _refuse_overflow(f"exp({np.max(x.value):.6g})", value + error, x.arithmetic)
     return Rounded(value, error, x.arithmetic, stacked=x.stacked)
 
