@@ -6,6 +6,7 @@ under both certificates.
 
 import importlib
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -82,8 +83,9 @@ WRONG_RELU = {
 NUMPY_LIKE = {"ports.torch_host": "torch", "ports.jax_host": "jax.numpy"}
 
 
+@cache
 def with_relu(port, relu):
-    """A port with another ReLU."""
+    """A port with another ReLU; the same one each time, so that JAX compiles it once."""
     words = importlib.import_module(NUMPY_LIKE[port.host_name])
     return rewritten(port, RELU[port.name], "other_relu(", other_relu=WRONG_RELU[relu](words))
 
@@ -122,8 +124,7 @@ def test_document_hides_its_ties_from_db(differentiated_net, relu):
 SHAPES = {
     "usual": {"N": 6, "D": 2, "H": 4, "K": 3},
     "one_example": {"N": 1, "D": 2, "H": 4, "K": 3},
-    "one_hidden_unit": {"N": 6, "D": 2, "H": 1, "K": 3},
-    "two_classes": {"N": 6, "D": 2, "H": 4, "K": 2},
+    "one_hidden_unit_two_classes": {"N": 6, "D": 2, "H": 1, "K": 2},
     "one_of_everything": {"N": 1, "D": 1, "H": 1, "K": 1},
 }
 #: Apart by twice as much, the probabilities of the lowest are near the smallest normal number.
