@@ -7,7 +7,7 @@ rounded numbers. Results stream into one `CellResult` a cell: memory does not gr
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,8 +18,9 @@ from reference.agreement.certify import (
     END_TO_END,
     LOCAL,
     Finding,
+    Judgement,
     Outcome,
-    certify_all,
+    certify_steps,
     compare,
     local,
 )
@@ -28,6 +29,10 @@ from reference.arrays import Plain
 from reference.runs import Problem, trajectory
 from reference.spiral import spiral
 from reference.trace import QUANTITIES, ScoreOverflow
+
+#: How many port steps are judged in one pass: enough to share the work on small arrays, few enough
+#: for the large ones to stay in the processor's cache.
+STACK = 12
 
 #: The third part of the document that every port has; its quantities are the data.
 SPIRAL = "spiral"
@@ -169,11 +174,14 @@ def prepare(cell: Cell, port: Port, problem: Problem, steps: Collection[int]) ->
 
 
 def run_step(contestant: Contestant, params: Mapping[str, Plain], problem: Problem) -> dict[str, Any]:
-    """One step of a port from the given parameters; its quantities as NumPy arrays."""
+    """One step of a port from the given parameters; its quantities as NumPy arrays.
+
+    They are copies: a port may use its memory again at the next step.
+    """
     host, cell = contestant.port.host, contestant.result.cell
     on_device = {name: host.put(value, cell.device, cell.dtype) for name, value in params.items()}
     trace = contestant.step(on_device, contestant.X, contestant.y, problem.reg, problem.step_size)
-    return {name: host.get(tensor) for name, tensor in trace.items()}
+    return {name: np.array(host.get(tensor)) for name, tensor in trace.items()}
 
 
 def run_lockstep(
@@ -184,45 +192,104 @@ def run_lockstep(
 ) -> list[CellResult]:
     """Run contestants of one model in lockstep with the reference, certifying each chosen step.
 
-    Contestants with the same arithmetic start each step from the same numbers, so they share the
-    end-to-end bound and are certified in one pass. A contestant that raises, or whose
-    dtype or the reference leaves the number range, keeps what it has and tells in `error`.
-    `progress` is called after each port step.
+    A contestant that raises, or whose dtype or the reference leaves the number range, keeps what it
+    has and tells in `error`. `progress` is called after each port step.
     """
+    heats = _heats(contestants, problem)
     last = max((max(c.steps) for c in contestants), default=-1)
     try:
         for i, params, _ in trajectory(problem, min(iterations, last + 1)):
-            at_this_step: dict[Arithmetic, list[Contestant]] = {}
-            for contestant in contestants:
-                if i in contestant.steps and not contestant.result.error:
-                    at_this_step.setdefault(contestant.arithmetic, []).append(contestant)
-            for together in at_this_step.values():
-                judge(together, problem, params, i)
-                for _ in together:
-                    progress()
+            for heat in heats:
+                if i in heat.steps:
+                    heat.run(i, params, progress)
     except ScoreOverflow as why:
         for contestant in contestants:
             contestant.result.error = contestant.result.error or str(why)
+    for heat in heats:
+        heat.judge()
     return [c.result for c in contestants]
 
 
-def judge(together: Sequence[Contestant], problem: Problem, params: Mapping[str, Plain], i: int) -> None:
-    """Run ports of one arithmetic at one step from the same numbers, and certify them in one pass."""
-    arithmetic, dtype, at = together[0].arithmetic, together[0].result.cell.dtype, f"step {i}"
-    start = {name: held_as(dtype, value) for name, value in params.items()}
-    X = held_as(dtype, problem.X)
-    inputs = (problem.model, start, X, problem.y, problem.reg, problem.step_size)
-    traces = [_trace_or_error(contestant, start, problem, at) for contestant in together]
-    ran = [(c, trace) for c, trace in zip(together, traces, strict=True) if trace is not None]
-    hidden = [contestant.result.hidden for contestant, _ in ran]
-    try:
-        outcomes = certify_all(*inputs, [trace for _, trace in ran], arithmetic, None, hidden, at)
-    except Unbounded as why:
-        for contestant, _ in ran:
-            contestant.result.error = str(why)
-        return
-    for (contestant, _), (problems, found) in zip(ran, outcomes, strict=True):
-        contestant.result.add([*problems, *found], i)
+def _heats(contestants: Sequence[Contestant], problem: Problem) -> list["Heat"]:
+    """Contestants of the same arithmetic and steps start from the same numbers: they run together."""
+    together: dict[Any, list[Contestant]] = {}
+    for contestant in contestants:
+        together.setdefault((contestant.arithmetic, tuple(contestant.steps)), []).append(contestant)
+    return [Heat(problem, group) for group in together.values()]
+
+
+class Waiting(NamedTuple):
+    """One step that has been run and is to be judged."""
+
+    step: int
+    start: dict[str, Plain]
+    traces: list[dict[str, Plain]]
+
+
+class Heat:
+    """Contestants that start from the same numbers at the same steps, judged a few steps at a time."""
+
+    def __init__(self, problem: Problem, contestants: Sequence[Contestant]) -> None:
+        self.problem = problem
+        self.contestants = list(contestants)
+        self.steps = contestants[0].steps
+        self.dtype = contestants[0].result.cell.dtype
+        self.X = held_as(self.dtype, problem.X)
+        self.waiting: list[Waiting] = []
+
+    def run(
+        self, i: int, params: Mapping[str, Plain], progress: Callable[[], None] = lambda: None
+    ) -> None:
+        """Run one step of every contestant; judge when enough are waiting, or when one drops out."""
+        start = {name: held_as(self.dtype, value) for name, value in params.items()}
+        ran = []
+        for contestant in self.contestants:
+            trace = _trace_or_error(contestant, start, self.problem, f"step {i}")
+            if trace is not None:
+                ran.append((contestant, trace))
+            progress()
+        if len(ran) < len(self.contestants):
+            self.judge()
+            self.contestants = [contestant for contestant, _ in ran]
+        self.waiting.append(Waiting(i, start, [trace for _, trace in ran]))
+        if len(self.waiting) * len(self.contestants) >= STACK:
+            self.judge()
+
+    def judge(self) -> None:
+        """Certify the waiting steps, in one pass or, where one of them has no bound, one by one."""
+        waiting, self.waiting = self.waiting, []
+        if not waiting or not self.contestants:
+            return
+        try:
+            judgements = self._certified(waiting)
+        except Unbounded as why:
+            if len(waiting) == 1:
+                for contestant in self.contestants:
+                    contestant.result.error = str(why)
+                self.contestants = []
+            else:
+                for step in waiting:
+                    self.waiting = [step]
+                    self.judge()
+            return
+        for step, of_ports in zip(waiting, judgements, strict=True):
+            for contestant, (problems, outcomes) in zip(self.contestants, of_ports, strict=True):
+                contestant.result.add([*problems, *outcomes], step.step)
+
+    def _certified(self, waiting: Sequence[Waiting]) -> list[list[Judgement]]:
+        problem = self.problem
+        return certify_steps(
+            problem.model,
+            [step.start for step in waiting],
+            self.X,
+            problem.y,
+            problem.reg,
+            problem.step_size,
+            [step.traces for step in waiting],
+            self.contestants[0].arithmetic,
+            [contestant.result.hidden for contestant in self.contestants],
+            f"step {waiting[0].step}",
+        )
 
 
 def _trace_or_error(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reference.agreement.arithmetic import ARITHMETICS, FLOAT32, FLOAT64
-from reference.agreement.certify import CERTIFICATES, END_TO_END, LOCAL, certify, certify_all, compare
+from reference.agreement.certify import CERTIFICATES, END_TO_END, LOCAL, certify, certify_steps, compare
 from reference.agreement.rounded import SLACK, Rounded
 from reference.runs import draw, trajectory
 from reference.trace import QUANTITIES, STEPS
@@ -334,9 +334,12 @@ def test_ports_certified_together_are_judged_as_alone(steps, model, dtype, chose
     """In one pass or one by one: the same findings, whatever the other ports did wrong."""
     step = steps[model, 100, dtype]
     traces, hidden = altered(step), [(), (), (), ("dscores", "dW"), (), ()]
-    together = certify_all(
-        *step.problem("float64"),
-        [traces[i] for i in chosen],
+    model, params, *rest = step.problem("float64")
+    (together,) = certify_steps(
+        model,
+        [params],
+        *rest,
+        [[traces[i] for i in chosen]],
         step.arithmetic,
         hidden=[hidden[i] for i in chosen],
     )

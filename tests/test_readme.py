@@ -40,9 +40,7 @@ def test_two_commands_set_everything_up():
     assert test in (ROOT / ".ci" / "run").read_text().replace("install -q", "install")
 
 
-@pytest.mark.parametrize(
-    "command", [c for c in dict.fromkeys(COMMANDS) if c.startswith("lockstep")]
-)
+@pytest.mark.parametrize("command", [c for c in dict.fromkeys(COMMANDS) if c.startswith("lockstep")])
 def test_command_runs(command, tmp_path):
     """Each command of the README ends with the status that the README shows."""
     if "jax" in command:

@@ -1,1 +1,312 @@
-"""The hosts: precision settings come and go, transfer copies, and an absence is told in a sentence."""
+"""The hosts: precision settings come and go, transfer copies, an absence is told in one sentence."""
+
+import importlib.util
+import sys
+
+import numpy as np
+import pytest
+
+from ports import PORTS, array_host, numpy_host
+from ports.port import Absent, missing_packages
+from ports.selection import plan, select
+
+DTYPES = ("float64", "float32")
+each_dtype = pytest.mark.parametrize("dtype", DTYPES)
+
+
+def pytest_generate_tests(metafunc):
+    """Every host of the ports that are here."""
+    if "host" in metafunc.fixturenames:
+        ports = [p.port for p in metafunc.config.lockstep_planned]
+        hosts = {port.host_name.rpartition(".")[2]: port.host for port in ports}
+        metafunc.parametrize("host", [pytest.param(host, id=name) for name, host in hosts.items()])
+
+
+# Precision settings
+
+
+class Torch:
+    """PyTorch's precision setting: what exact settings are reported as, and what else it may be."""
+
+    exact = (("torch float32 matmul", "highest"),)
+    careless = ("medium", "high")
+
+    def __init__(self):
+        self.torch = pytest.importorskip("torch", reason="torch is not installed")
+        self.host = importlib.import_module("ports.torch_host")
+
+    def read(self):
+        """The user's setting."""
+        return self.torch.get_float32_matmul_precision()
+
+    def write(self, precision):
+        """Set it, as a user does."""
+        self.torch.set_float32_matmul_precision(precision)
+
+
+class Jax:
+    """JAX's two: whether float64 is allowed, and the precision of products."""
+
+    exact = (("jax x64", "True"), ("jax matmul precision", "highest"))
+    careless = ((False, None), (False, "bfloat16"), (True, "tensorfloat32"))
+
+    def __init__(self):
+        self.jax = pytest.importorskip("jax", reason="jax is not installed")
+        self.host = importlib.import_module("ports.jax_host")
+
+    def read(self):
+        """The user's settings."""
+        return self.jax.config.jax_enable_x64, self.jax.config.jax_default_matmul_precision
+
+    def write(self, settings):
+        """Set them, as a user does."""
+        self.jax.config.update("jax_enable_x64", settings[0])
+        self.jax.config.update("jax_default_matmul_precision", settings[1])
+
+
+@pytest.fixture(params=[Torch, Jax], ids=["torch_host", "jax_host"])
+def framework(request):
+    """A framework that has precision settings; they are put back afterwards."""
+    framework = request.param()
+    before = framework.read()
+    yield framework
+    framework.write(before)
+
+
+def test_exact_settings_are_reported(framework):
+    """While exact settings hold, the record of a run says so, whatever was set before."""
+    for settings in framework.careless:
+        framework.write(settings)
+        with framework.host.exact_settings():
+            assert set(framework.exact) <= set(framework.host.settings().items())
+
+
+def test_settings_are_restored(framework):
+    """The user's own settings are there again afterwards, and reported as they are."""
+    for settings in framework.careless:
+        framework.write(settings)
+        reported = framework.host.settings()
+        with framework.host.exact_settings():
+            pass
+        assert framework.read() == settings
+        assert framework.host.settings() == reported
+
+
+def test_settings_are_restored_after_an_exception(framework):
+    """A run that breaks off leaves nothing behind."""
+    settings = framework.careless[0]
+    framework.write(settings)
+    with pytest.raises(ZeroDivisionError), framework.host.exact_settings():
+        raise ZeroDivisionError
+    assert framework.read() == settings
+
+
+def test_exact_settings_nest(framework):
+    """The end of an inner run does not end the outer one's exact settings."""
+    framework.write(framework.careless[0])
+    with framework.host.exact_settings():
+        exact = framework.read()
+        with framework.host.exact_settings():
+            pass
+        assert framework.read() == exact
+
+
+def test_careless_settings_do_not_leak_in(framework):
+    """A float32 product under exact settings has the same bits, whatever was set before."""
+    host = framework.host
+    a = np.random.default_rng(0).standard_normal((200, 200))
+    products = []
+    for settings in (framework.careless[0], *framework.careless):
+        with host.exact_settings():
+            products.append(host.get(host.put(a, "cpu", "float32") @ host.put(a.T, "cpu", "float32")))
+        framework.write(settings)
+    assert all(np.array_equal(product, products[0]) for product in products)
+
+
+def test_every_host_reports_its_version(host):
+    """The record of a run names the framework and its version, in plain strings."""
+    settings = host.settings()
+    assert all(isinstance(text, str) for text in settings.values())
+    assert any(text[:1].isdigit() for text in settings.values())
+
+
+def test_float64_stays_float64(host):
+    """JAX would make it float32 without a word, were x64 not allowed."""
+    assert host.get(host.put(np.array([0.1]), "cpu", "float64"))[0] == 0.1
+
+
+# Transfer
+
+
+def aligned(array, offset):
+    """The array at a number of bytes past a multiple of 64: JAX shares memory that it finds aligned."""
+    memory = np.zeros(array.nbytes + 128, dtype=np.uint8)
+    start = -memory.ctypes.data % 64 + offset
+    copy = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+@pytest.mark.parametrize("offset", [0, 8])
+@each_dtype
+def test_put_copies(host, dtype, offset):
+    """Whoever changes the NumPy array afterwards does not change the tensor."""
+    numbers = np.arange(1000.0).reshape(10, 100).astype(dtype)
+    source = aligned(numbers, offset)
+    tensor = host.put(source, "cpu", dtype)
+    source[:] = -1
+    got = host.get(tensor)
+    assert got.dtype == dtype
+    assert np.array_equal(got, numbers)
+
+
+@pytest.mark.parametrize("offset", [0, 8])
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "int64"])
+def test_put_labels_copies(host, dtype, offset):
+    """Labels are copied too, even those that have the framework's index dtype already."""
+    labels = np.arange(200).astype(dtype)
+    source = aligned(labels, offset)
+    tensor = host.put_labels(source, "cpu")
+    source[:] = 1
+    assert np.array_equal(host.get(tensor), labels)
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("torch_host", "int64"), ("jax_host", "int32")])
+def test_labels_have_the_index_dtype(name, dtype):
+    """The document's uint8 labels would be a mask to PyTorch, and y - 1 would wrap to 255."""
+    pytest.importorskip(name.removesuffix("_host"), reason="its framework is not installed")
+    host = importlib.import_module(f"ports.{name}")
+    assert host.get(host.put_labels(np.array([0, 2, 1], dtype="uint8"), "cpu")).dtype == dtype
+
+
+@pytest.mark.parametrize("number", [0.1, 1 / 3, 1e-30, -0.0])
+@each_dtype
+def test_put_rounds_once(host, number, dtype):
+    """A tensor holds the number of the dtype that is nearest, as the certificate assumes."""
+    got = host.get(host.put(np.array([number]), "cpu", dtype))
+    assert got.tobytes() == np.array([number], dtype=dtype).tobytes()
+
+
+@pytest.mark.parametrize("what", [1.0, [1.0], None, "scores"], ids=["float", "list", "None", "str"])
+def test_get_refuses_what_is_no_tensor(host, what):
+    """A port that returns a plain number or a list is told what it returned, and what to return."""
+    with pytest.raises(
+        TypeError, match=rf"(?i)^is a {type(what).__name__}, expected an? .*(array|tensor)"
+    ):
+        host.get(what)
+
+
+@pytest.mark.parametrize("host_name", ["torch_host", "jax_host"])
+def test_get_refuses_another_frameworks_array(host_name):
+    """A NumPy array from a port of another framework has left that framework on the way."""
+    pytest.importorskip(host_name.removesuffix("_host"), reason="its framework is not installed")
+    with pytest.raises(TypeError, match=r"^is a ndarray, expected a (torch\.Tensor|jax\.Array)$"):
+        importlib.import_module(f"ports.{host_name}").get(np.zeros(3))
+
+
+@pytest.mark.parametrize("scalar", [np.float32(1.5), np.array(1.5)], ids=["scalar", "array"])
+@pytest.mark.parametrize("numpys", [numpy_host, array_host], ids=["numpy_host", "array_host"])
+def test_numpy_scalars_are_arrays(numpys, scalar):
+    """np.sum returns a scalar: it has a dtype, and becomes an array of shape ()."""
+    got = numpys.get(scalar)
+    assert (got.shape, got.dtype) == ((), scalar.dtype)
+
+
+def test_get_takes_what_autograd_tracks():
+    """A tensor that requires gradients is read without them."""
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    tensor = torch.ones(2, dtype=torch.float64, requires_grad=True) * 2
+    assert np.array_equal(importlib.import_module("ports.torch_host").get(tensor), [2, 2])
+
+
+# Absences
+
+
+@pytest.fixture
+def without(monkeypatch):
+    """Make packages look as if they were not installed."""
+    found = importlib.util.find_spec
+
+    def remove(*packages):
+        monkeypatch.setattr(
+            importlib.util, "find_spec", lambda name: None if name in packages else found(name)
+        )
+
+    return remove
+
+
+@pytest.mark.parametrize(
+    ("name", "missing", "sentence"),
+    [
+        ("torch_manual", ["torch"], "torch_manual needs torch, not installed here: pip install torch"),
+        ("jax_grad", ["jax"], "jax_grad needs jax, not installed here: pip install jax"),
+        (
+            "jax_library",
+            ["jax", "optax"],
+            "jax_library needs jax and optax, not installed here: pip install jax optax",
+        ),
+    ],
+)
+def test_missing_package_is_told_in_a_sentence(without, name, missing, sentence):
+    """What is missing, and what to do about it; the matrix skips the port with these words."""
+    without(*missing)
+    assert PORTS[name].absence() == sentence
+    planned, skipped = plan(select(ports=[name, "numpy"]))
+    assert {p.port.name for p in planned} == {"numpy"}
+    assert [(s.what, s.reason) for s in skipped if s.what == name] == [(name, sentence)]
+
+
+def test_required_port_without_its_package_is_refused(without):
+    """`--require` turns the skip into an error, in the same words."""
+    without("torch")
+    with pytest.raises(Absent, match="torch_manual needs torch, not installed here"):
+        plan(select(ports=["torch_manual", "numpy"], require=["torch_manual"]))
+
+
+def test_one_of_two_packages_missing():
+    """Only the missing one is named."""
+    sentence = missing_packages("my_port", ["numpy", "no_such_package"])
+    assert sentence == "my_port needs no_such_package, not installed here: pip install no_such_package"
+
+
+def test_nothing_missing():
+    """NumPy's own port is always here."""
+    assert PORTS["numpy"].absence() is None
+
+
+#: What torch.compile looks for where CXX does not name another.
+DEFAULT_COMPILER = "g++"
+
+
+@pytest.fixture
+def torch_host():
+    """PyTorch's host, where PyTorch is here."""
+    pytest.importorskip("torch", reason="torch is not installed")
+    return importlib.import_module("ports.torch_host")
+
+
+@pytest.mark.parametrize("compiler", [None, "no-such-compiler"])
+def test_no_compiler_is_told_in_a_sentence(torch_host, monkeypatch, compiler):
+    """Without a C++ compiler torch.compile is absent, and the sentence says how to get one."""
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    if compiler:
+        monkeypatch.setenv("CXX", compiler)
+    absence = torch_host.compiler_absence()
+    assert f"needs a C++ compiler, and {compiler or DEFAULT_COMPILER} is not here: install " in absence
+    planned, skipped = plan(select(ports=["torch_manual"], devices=["cpu"]))
+    assert {p.cell.mode for p in planned} == {"eager"}
+    assert [(s.what, s.reason) for s in skipped] == [("torch_manual compiled", absence)]
+
+
+def test_compiler_named_by_cxx_is_found(torch_host, monkeypatch):
+    """CXX may name a compiler that is not on the PATH."""
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("CXX", sys.executable)
+    assert torch_host.compiler_absence() is None
+
+
+def test_jax_brings_its_compiler():
+    """XLA comes with JAX: no compiler has to be here."""
+    pytest.importorskip("jax", reason="jax is not installed")
+    assert importlib.import_module("ports.jax_host").compiler_absence() is None

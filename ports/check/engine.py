@@ -19,9 +19,9 @@ from ports.lockstep import (
     Cell,
     CellResult,
     Contestant,
+    Heat,
     certify_spiral,
     held_as,
-    judge,
 )
 from ports.port import LoadedPort
 from ports.user_port import UserCodeError
@@ -128,7 +128,9 @@ def judge_step(
     found: RunResult, contestant: Contestant, step: "RemoteStep", i: int, params: Mapping[str, Plain]
 ) -> None:
     """Make and certify one step; keep the first case that disagrees."""
-    judge([contestant], found.run.problem, params, i)
+    heat = Heat(found.run.problem, [contestant])
+    heat.run(i, params)
+    heat.judge()
     found.returned |= set(step.trace)
     found.unreadable = step.facts.get("unreadable", {}) | found.unreadable
     if found.case is None and disagreement(found):

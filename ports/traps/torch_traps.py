@@ -302,7 +302,6 @@ TORCH_TRAPS = (
         blames="dhidden",
         cause="ties half",
         meant="torch.relu, whose gradient at 0 is 0; torch.maximum shares it between its arguments.",
-        source="pytorch#195931",
     ),
     Trap(
         "tie_gradient_one",

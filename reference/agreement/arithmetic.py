@@ -7,6 +7,7 @@ Algorithms*, 2nd ed., section 2.2): fl(x op y) = (x op y)(1 + d), |d| <= u.
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 #: The arithmetic that the reference itself is evaluated in.
 FLOAT64_ROUNDOFF = 2.0**-53
@@ -54,27 +55,27 @@ class Arithmetic:
     exp_ulps_per_unit: float = 0.0
     division_roundings: int = DIVISION_ROUNDINGS
 
-    @property
+    @cached_property
     def unit(self) -> float:
         """One rounding in the port and one in the float64 reference, together."""
         return self.roundoff + FLOAT64_ROUNDOFF
 
-    @property
+    @cached_property
     def exp(self) -> float:
         """Relative error of exp at 0: an ulp is at most 2u relative."""
         return 2 * self.exp_ulps * self.roundoff + 2 * FUNCTION_ULPS * FLOAT64_ROUNDOFF
 
-    @property
+    @cached_property
     def exp_per_unit(self) -> float:
         """What each unit of |x| adds to it."""
         return 2 * self.exp_ulps_per_unit * self.roundoff
 
-    @property
+    @cached_property
     def function(self) -> float:
         """Relative error of log, sin or cos, likewise."""
         return 2 * FUNCTION_ULPS * self.unit
 
-    @property
+    @cached_property
     def division(self) -> float:
         """Relative error of one division."""
         return self.gamma(self.division_roundings)

@@ -9,8 +9,8 @@ propagated through the whole step.
 This bound does not accumulate, and it blames exactly the operation that is wrong:
 everything downstream of a bug stays green.
 
-Ports that start from the same numbers, in the same arithmetic, are certified in one pass
-(`certify_all`). Nothing here asserts or prints.
+Several steps of several ports, in the same arithmetic, are certified in one pass
+(`certify_steps`). Nothing here asserts or prints.
 """
 
 import difflib
@@ -28,13 +28,13 @@ from reference.trace import PARAMETERS, QUANTITIES, STEPS, overflow_message
 END_TO_END, LOCAL = "end to end", "local"
 CERTIFICATES = (LOCAL, END_TO_END)
 
-#: The smallest positive number: keeps an exact bound from dividing 0 by 0.
-SMALLEST = np.finfo(np.float64).smallest_subnormal
+#: Keeps an exact bound from dividing 0 by 0. (A subnormal number would make each division slow.)
+SMALLEST = np.finfo(np.float64).smallest_normal
 
 #: One port's quantities by name.
 PortTrace: TypeAlias = Mapping[str, Plain]
-#: model, params, X, y, reg, step_size
-Inputs: TypeAlias = tuple[str, Params, Plain, Plain, float, float]
+#: model, each step's params, X, y, reg, step_size
+Inputs: TypeAlias = tuple[str, Sequence[Params], Plain, Plain, float, float]
 
 
 class Finding(NamedTuple):
@@ -74,7 +74,7 @@ class Outcome(NamedTuple):
     worst: int
     got: Plain
     expected: Rounded
-    port: int
+    place: tuple[int, int]  # port and step
 
     @property
     def elements(self) -> int:
@@ -84,24 +84,29 @@ class Outcome(NamedTuple):
     def finding(self) -> Finding:
         """Look up the worst element."""
         index = tuple(int(i) for i in np.unravel_index(self.worst, self.got.shape))
-        expected = self.expected.of_port(self.port)
+        expected = self.expected.at(self.place)
+        allowed = float(expected.errors()[index])
         return Finding(
             self.quantity,
             self.certificate,
-            self.share,
+            float("inf") if self.share > 1 and not allowed else self.share,
             index,
             float(self.got[index]),
             float(expected.value[index]),
-            float(expected.errors()[index]),
+            allowed,
             self.got.size,
         )
 
 
 class Recorded(NamedTuple):
-    """One quantity as several ports recorded it: which ports, and their tensors, stacked as float64."""
+    """One quantity as recorded: by which ports, and their tensors (ports, steps, ...) as float64."""
 
     ports: tuple[int, ...]
     values: Plain
+
+
+#: Of one step of one port: structural problems, and the outcomes of all comparisons by value.
+Judgement: TypeAlias = tuple[list[Finding], list[Outcome]]
 
 
 def end_to_end(
@@ -119,13 +124,19 @@ def end_to_end(
     All arrays are float64 holding numbers of the port's dtype; they count as exact.
     Raises Unbounded, naming the step, where no bound exists.
     """
-    q = _inputs(params, X, y, reg, arithmetic)
+    bounds = _end_to_end((model, [params], X, y, reg, step_size), arithmetic, at)
+    return {name: rounded.at((0, 0)) for name, rounded in bounds.items()}
+
+
+def _end_to_end(inputs: Inputs, arithmetic: Arithmetic, at: str) -> dict[str, Rounded]:
+    model, step_size = inputs[0], inputs[-1]
+    q = _quantities(inputs, arithmetic)
 
     def tap(name: str, computed: Rounded) -> Rounded:
         q[name] = covered = cover(name, computed, q)
         return covered
 
-    _run(model, params, q, step_size, tap, at)
+    _run(model, q, step_size, tap, at)
     return {name: q[name] for name in QUANTITIES[model]}
 
 
@@ -145,31 +156,15 @@ def local(
     `trace` maps names to arrays; a quantity missing from it is recomputed from those before it.
     Raises Unbounded, naming the step, where no bound exists.
     """
-    expected = local_all(model, params, X, y, reg, step_size, [trace], arithmetic, at)
-    return {name: rounded.of_port(0) for name, rounded in expected.items()}
-
-
-def local_all(
-    model: str,
-    params: Params,
-    X: Plain,
-    y: Plain,
-    reg: float,
-    step_size: float,
-    traces: Sequence[PortTrace],
-    arithmetic: Arithmetic,
-    at: str = "this step",
-) -> dict[str, Rounded]:
-    """`local` for several ports at once, stacked in their order."""
-    inputs = (model, params, X, y, reg, step_size)
-    return _local(inputs, _recorded(traces), len(traces), arithmetic, at)
+    inputs = (model, [params], X, y, reg, step_size)
+    expected = _local(inputs, _recorded([[trace]]), 1, arithmetic, at)
+    return {name: rounded.at((0, 0)) for name, rounded in expected.items()}
 
 
 def _local(
     inputs: Inputs, recorded: Mapping[str, Recorded], ports: int, arithmetic: Arithmetic, at: str
 ) -> dict[str, Rounded]:
-    model, params, X, y, reg, step_size = inputs
-    q = _inputs(params, X, y, reg, arithmetic)
+    q = _quantities(inputs, arithmetic)
     expected = {}
 
     def tap(name: str, computed: Rounded) -> Rounded:
@@ -179,38 +174,44 @@ def _local(
         q[name] = seen
         return seen
 
-    _run(model, params, q, step_size, tap, at)
+    _run(inputs[0], q, inputs[-1], tap, at)
     return expected
 
 
-def _recorded(traces: Sequence[PortTrace]) -> dict[str, Recorded]:
-    """Stack what the ports recorded, quantity by quantity."""
-    names = dict.fromkeys(name for trace in traces for name in trace)
-    recorded = {}
-    for name in names:
-        ports = tuple(i for i, trace in enumerate(traces) if name in trace)
-        values = np.empty((len(ports), *traces[ports[0]][name].shape))
-        for row, port in enumerate(ports):
-            values[row] = traces[port][name]
-        recorded[name] = Recorded(ports, values)
-    return recorded
+def _quantities(inputs: Inputs, arithmetic: Arithmetic) -> Quantities:
+    """The steps' inputs by name: what the routes may use. The parameters are stacked by step."""
+    model, starts, X, y, reg, _ = inputs
+    q: Quantities = {"X": Rounded.exact(X, arithmetic), "y": y, "reg": reg}
+    for name in PARAMETERS[model]:
+        q[name] = Rounded.exact([start[name] for start in starts], arithmetic)
+        q[name].stacked = 1
+    return q
 
 
-def _inputs(params: Params, X: Plain, y: Plain, reg: float, arithmetic: Arithmetic) -> Quantities:
-    inputs = {name: Rounded.exact(value, arithmetic) for name, value in params.items()}
-    return inputs | {"X": Rounded.exact(X, arithmetic), "y": y, "reg": reg}
-
-
-def _run(model: str, params: Params, q: Quantities, step_size: float, tap: Tap, at: str) -> None:
-    weights = {name: q[name] for name in params}
+def _run(model: str, q: Quantities, step_size: float, tap: Tap, at: str) -> None:
+    params = {name: q[name] for name in PARAMETERS[model]}
     try:
         with np.errstate(over="raise", divide="raise", invalid="raise"):
-            STEPS[model](weights, q["X"], q["y"], q["reg"], step_size, tap)
+            STEPS[model](params, q["X"], q["y"], q["reg"], step_size, tap)
     except Unbounded as why:
         raise Unbounded(f"{at}: {why}") from None
     except FloatingPointError:
-        values = {n: q[n].of_port(0).value for n in QUANTITIES[model] if n in q}
+        values = {n: q[n].at((0, 0)).value for n in QUANTITIES[model] if n in q}
         raise Unbounded(overflow_message(values, at, q["y"])) from None
+
+
+def _recorded(traces: Sequence[Sequence[PortTrace]]) -> dict[str, Recorded]:
+    """Stack, by quantity, what traces[step][port] recorded; a port shows the same names at all steps."""
+    first = traces[0]
+    recorded = {}
+    for name in dict.fromkeys(name for trace in first for name in trace):
+        ports = tuple(port for port, trace in enumerate(first) if name in trace)
+        values = np.empty((len(ports), len(traces), *first[ports[0]][name].shape))
+        for row, port in enumerate(ports):
+            for i, step in enumerate(traces):
+                values[row, i] = step[port][name]
+        recorded[name] = Recorded(ports, values)
+    return recorded
 
 
 def _as_recorded(recorded: Recorded, ports: int, computed: Rounded, expected: Rounded) -> Rounded:
@@ -223,7 +224,7 @@ def _as_recorded(recorded: Recorded, ports: int, computed: Rounded, expected: Ro
     value = recorded.values
     absent = [i for i in range(ports) if i not in recorded.ports]
     if absent:
-        value = np.empty((ports, *computed.shape))
+        value = np.empty((ports, *recorded.values.shape[1:]))
         value[...] = expected.value
         value[list(recorded.ports)] = recorded.values
     if computed.product == 1:
@@ -232,39 +233,52 @@ def _as_recorded(recorded: Recorded, ports: int, computed: Rounded, expected: Ro
         seen = Rounded(value, error, computed.arithmetic, product=1)
     else:
         seen = Rounded.exact(value, computed.arithmetic)
-    seen.stacked = 1
+    seen.stacked = 2
     if absent:
         seen.error = np.array(seen.errors())
-        for i in absent:
-            seen.error[i] = expected.of_port(i).error
+        seen.error[absent] = np.broadcast_to(expected.error, value.shape)[absent]
     return seen
 
 
 def compare(quantity: str, certificate: str, got: Plain, expected: Rounded) -> Finding:
     """Hold one recorded tensor against its bound."""
-    recorded = Recorded((0,), np.asarray(got, dtype=np.float64)[None])
-    (outcome,) = compare_all(quantity, certificate, recorded, expected)
-    return outcome.finding()
+    recorded = Recorded((0,), np.asarray(got, dtype=np.float64)[None, None])
+    return compare_all(quantity, certificate, recorded, expected)[0][0].finding()
 
 
-def compare_all(quantity: str, certificate: str, recorded: Recorded, expected: Rounded) -> list[Outcome]:
-    """Hold several ports' recordings of a quantity against its bound, stacked or shared.
+def compare_all(
+    quantity: str, certificate: str, recorded: Recorded, expected: Rounded
+) -> list[list[Outcome]]:
+    """Hold all recordings of a quantity against its bound; returns outcomes[row of the ports][step].
 
     0/0 (both exact, and equal) uses none of the bound; anything over an exact bound is
     infinite; NaN stays NaN.
     """
-    if expected.stacked and len(recorded.ports) < len(expected.value):
+    if expected.stacked == 2 and len(recorded.ports) < len(expected.value):
         expected = expected.of_ports(recorded.ports)
     allowed = expected.error * SLACK + SMALLEST
     with np.errstate(all="ignore"):
         share = recorded.values - expected.value
         np.abs(share, out=share)
         share /= allowed
-    rows = share.reshape(len(share), -1)
-    worst = rows.argmax(axis=1)  # the first NaN, where there is one
+    ports, steps = share.shape[:2]
+    share = share.reshape(ports, steps, -1)
+    worst = share.argmax(axis=2)  # the first NaN, where there is one
+    largest = share.max(axis=2).tolist()
     return [
-        Outcome(quantity, certificate, row.item(w), int(w), got, expected, i)
-        for i, (row, w, got) in enumerate(zip(rows, worst, recorded.values, strict=True))
+        [
+            Outcome(
+                quantity,
+                certificate,
+                largest[i][j],
+                worst[i, j],
+                recorded.values[i, j],
+                expected,
+                (i, j),
+            )
+            for j in range(steps)
+        ]
+        for i in range(ports)
     ]
 
 
@@ -332,53 +346,76 @@ def certify(
 
     `bounds` is the step's `end_to_end` result, shared by all ports that start from the same numbers.
     """
-    inputs = (model, params, X, y, reg, step_size)
-    problems, outcomes = certify_all(*inputs, [trace], arithmetic, bounds, [hidden], at)[0]
+    inputs = (model, [params], X, y, reg, step_size)
+    problems, outcomes = certify_steps(*inputs, [[trace]], arithmetic, [hidden], at, bounds)[0][0]
     return problems + [outcome.finding() for outcome in outcomes]
 
 
-def certify_all(
+def certify_steps(
     model: str,
-    params: Params,
+    starts: Sequence[Params],
     X: Plain,
     y: Plain,
     reg: float,
     step_size: float,
-    traces: Sequence[PortTrace],
+    traces: Sequence[Sequence[PortTrace]],
     arithmetic: Arithmetic,
-    bounds: Mapping[str, Rounded] | None = None,
     hidden: Sequence[Collection[str]] | None = None,
     at: str = "this step",
-) -> list[tuple[list[Finding], list[Outcome]]]:
-    """`certify` for several ports that start from the same numbers, in one pass.
+    bounds: Mapping[str, Rounded] | None = None,
+) -> list[list[Judgement]]:
+    """`certify` for several steps of several ports, in one pass.
 
-    Returns, for each port, its structural problems and the outcomes of all comparisons by value.
+    `starts` holds the parameters of each step; traces[step][port] what each port made of them.
+    Returns judgements[step][port]: structural problems, and the outcomes of all comparisons by value.
     """
-    inputs = (model, params, X, y, reg, step_size)
-    sizes, dtype = sizes_of(model, params, X), np.dtype(arithmetic.name)
-    shown = hidden or [()] * len(traces)
+    inputs = (model, starts, X, y, reg, step_size)
+    sizes, dtype = sizes_of(model, starts[0], X), np.dtype(arithmetic.name)
+    shown = hidden or [()] * len(traces[0])
     problems = [
-        structural_problems(model, trace, sizes, dtype, names)
-        for trace, names in zip(traces, shown, strict=True)
+        [
+            structural_problems(model, trace, sizes, dtype, h)
+            for trace, h in zip(step, shown, strict=True)
+        ]
+        for step in traces
     ]
+    irregular = any(found for step in problems for found in step) or any(
+        trace.keys() != first.keys()
+        for step in traces
+        for trace, first in zip(step, traces[0], strict=True)
+    )
+    if irregular and len(starts) > 1:
+        one_by_one = (
+            certify_steps(model, [start], X, y, reg, step_size, [step], arithmetic, hidden, at)
+            for start, step in zip(starts, traces, strict=True)
+        )
+        return [judged for (judged,) in one_by_one]
     usable = [
-        {name: got for name, got in trace.items() if all(f.quantity != name for f in found)}
-        for trace, found in zip(traces, problems, strict=True)
+        [_without(trace, found) for trace, found in zip(*step, strict=True)]
+        for step in zip(traces, problems, strict=True)
     ]
-    recorded = _recorded(usable)
-    end_to_end_bounds = bounds or end_to_end(*inputs, arithmetic, at)
-    outcomes = _compare_recorded(END_TO_END, recorded, len(traces), end_to_end_bounds)
+    recorded, ports = _recorded(usable), len(shown)
+    ends = _compare_recorded(END_TO_END, recorded, usable, bounds or _end_to_end(inputs, arithmetic, at))
     try:
-        local_bounds = _local(inputs, recorded, len(traces), arithmetic, at)
-        found = _compare_recorded(LOCAL, recorded, len(traces), local_bounds)
+        own = _compare_recorded(LOCAL, recorded, usable, _local(inputs, recorded, ports, arithmetic, at))
     except Unbounded:
-        found = [
-            _local_alone(inputs, trace, ends, arithmetic, at)
-            for trace, ends in zip(usable, outcomes, strict=True)
+        own = [
+            [
+                _local_alone((model, [start], X, y, reg, step_size), trace, found, arithmetic, at)
+                for trace, found in zip(step, outcomes, strict=True)
+            ]
+            for start, step, outcomes in zip(starts, usable, ends, strict=True)
         ]
     return [
-        (problem, here + ends) for problem, here, ends in zip(problems, found, outcomes, strict=True)
+        [(problems[i][port], own[i][port] + ends[i][port]) for port in range(ports)]
+        for i in range(len(starts))
     ]
+
+
+def _without(trace: PortTrace, problems: Sequence[Finding]) -> PortTrace:
+    """What of a trace can be compared by value."""
+    broken = {problem.quantity for problem in problems}
+    return {name: got for name, got in trace.items() if name not in broken} if broken else trace
 
 
 def _local_alone(
@@ -388,28 +425,32 @@ def _local_alone(
     arithmetic: Arithmetic,
     at: str,
 ) -> list[Outcome]:
-    """The local certificates of one port among whose tensors is something that has no bound.
+    """The local certificates of one step of one port, where something recorded has no bound.
 
     A recorded NaN, infinity or probability of 0 leaves what follows it without one: then the
     port is judged from those of its recordings that agree end to end.
     """
-    recorded = _recorded([trace])
+    recorded = _recorded([[trace]])
     try:
         bounds = _local(inputs, recorded, 1, arithmetic, at)
     except Unbounded:
         sound = {o.quantity: o.got for o in end_to_end_outcomes if o.share <= 1}
-        bounds = _local(inputs, _recorded([sound]), 1, arithmetic, at)
-    return _compare_recorded(LOCAL, recorded, 1, bounds)[0]
+        bounds = _local(inputs, _recorded([[sound]]), 1, arithmetic, at)
+    return _compare_recorded(LOCAL, recorded, [[trace]], bounds)[0][0]
 
 
 def _compare_recorded(
-    certificate: str, recorded: Mapping[str, Recorded], ports: int, expected: Mapping[str, Rounded]
-) -> list[list[Outcome]]:
-    """Hold every quantity that each port shows against its bound."""
-    outcomes: list[list[Outcome]] = [[] for _ in range(ports)]
+    certificate: str,
+    recorded: Mapping[str, Recorded],
+    traces: Sequence[Sequence[PortTrace]],
+    expected: Mapping[str, Rounded],
+) -> list[list[list[Outcome]]]:
+    """Hold every quantity that each port shows against its bound: outcomes[step][port]."""
+    outcomes: list[list[list[Outcome]]] = [[[] for _ in step] for step in traces]
     for name, rounded in expected.items():
         if name in recorded:
             found = compare_all(name, certificate, recorded[name], rounded)
-            for port, outcome in zip(recorded[name].ports, found, strict=True):
-                outcomes[port].append(outcome)
+            for port, by_step in zip(recorded[name].ports, found, strict=True):
+                for i, outcome in enumerate(by_step):
+                    outcomes[i][port].append(outcome)
     return outcomes

@@ -13,14 +13,14 @@ anything else is refused, never silently unbounded.
 
 The bounds are themselves computed in float64, whose rounding `SLACK` covers.
 
-Several ports are certified in one pass: a *stacked* `Rounded` has a leading axis of ports that
-the code running on it does not see (shapes, axes and indices are those behind it). What all
-ports share is not stacked, and is computed once.
+Several steps of several ports are certified in one pass: a *stacked* `Rounded` has leading axes,
+of ports and steps, that the code running on it does not see (shapes, axes and indices are those
+behind them). What all ports share is stacked by step alone, and is computed once.
 """
 
+import functools
 import operator
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -49,7 +49,7 @@ class Rounded:
         product: how many products it is the sum of, which a compiler may contract into the
             addition that consumes it: 1 for a product or quotient, k for a dot product, else 0.
         summand: for a row sum, the array that was summed.
-        stacked: 1 if a leading axis counts ports, else 0.
+        stacked: how many leading axes there are: 0, 1 (steps) or 2 (ports, steps).
     """
 
     __slots__ = ("arithmetic", "error", "product", "stacked", "summand", "value")
@@ -78,23 +78,20 @@ class Rounded:
             return cls(value, 0.0, arithmetic)
         return cls(value, np.where(subnormal, np.abs(value), 0.0), arithmetic)
 
-    def of_port(self, i: int) -> "Rounded":
-        """One port's share of a stack; what is not stacked is every port's."""
-        if not self.stacked:
-            return self
-        error = self.error if self.is_exact else self.error[i]
-        return Rounded(self.value[i], error, self.arithmetic, self.product)
+    def at(self, place: tuple[int, ...]) -> "Rounded":
+        """The array of one port and step; what is not stacked by port, or at all, is shared."""
+        place = place[len(place) - self.stacked :]
+        error = self.error if self.is_exact else self.error[place]
+        return Rounded(self.value[place], error, self.arithmetic, self.product)
 
     def of_ports(self, ports: Sequence[int]) -> "Rounded":
         """The stack of some of the ports."""
-        if not self.stacked:
-            return self
         error = self.error if self.is_exact else self.error[list(ports)]
         return self._like(self.value[list(ports)], error)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape behind the ports' axis."""
+        """The shape behind the leading axes."""
         return self.value.shape[self.stacked :]
 
     @property
@@ -120,7 +117,7 @@ class Rounded:
         return Rounded(value, error, self.arithmetic, self.product, self.stacked)
 
     def _place(self, index: Any) -> Any:
-        """An index behind the ports' axis."""
+        """An index behind the leading axes."""
         parts = index if isinstance(index, tuple) else (index,)
         return (slice(None),) * self.stacked + tuple(
             _positions(part) if isinstance(part, range) else part for part in parts
@@ -230,7 +227,7 @@ def _chosen(kept: Plain, array: Plain, constant: float) -> Plain:
     return chosen + constant * ~kept if constant else chosen
 
 
-@lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=64)
 def _positions(index: range) -> Plain:
     return np.arange(index.start, index.stop, index.step)
 
@@ -253,8 +250,8 @@ def _lifted(x: Any, arithmetic: Arithmetic) -> Rounded:
 
 
 def _spread(x: Rounded, dimensions: int) -> Rounded:
-    """Keep the ports' axis in front when an array meets one of more dimensions."""
-    shape = (x.value.shape[0],) + (1,) * (dimensions - len(x.shape)) + x.shape
+    """Keep the leading axes in front when an array meets one of more dimensions."""
+    shape = x.value.shape[: x.stacked] + (1,) * (dimensions - len(x.shape)) + x.shape
     return x._like(x.value.reshape(shape), x.error if x.is_exact else x.error.reshape(shape))
 
 
@@ -265,13 +262,20 @@ def _stacked(*operands: Rounded) -> int:
 def _underflow(size: Any, arithmetic: Arithmetic, roundings: int = 1) -> Error:
     """What flushing results below the smallest normal number adds; exact zeros stay exact.
 
-    `size` bounds the results' magnitudes. Where all sizes are large, the term is negligible
+    `size` bounds the results' magnitudes. Where each is 0 or large, the term is negligible
     (below 2**-73 of them, which SLACK covers) and 0 is returned.
     """
     flushed = roundings * arithmetic.smallest_normal
-    if size.size == 0 or size.min() > flushed * 2.0**73:
+    small = size < flushed * 2.0**73
+    if not small.any() or np.count_nonzero(small) == np.count_nonzero(size == 0):
         return 0.0
     return (size > 0) * flushed
+
+
+def _total(*errors: Error) -> Error:
+    """The sum of error terms, without a pass over an array for one that is exactly 0."""
+    inexact = [error for error in errors if type(error) is not float]
+    return functools.reduce(operator.add, inexact) if inexact else 0.0
 
 
 def _refuse_overflow(what: str, size: Any, arithmetic: Arithmetic) -> None:
@@ -282,11 +286,9 @@ def _refuse_overflow(what: str, size: Any, arithmetic: Arithmetic) -> None:
 
 def _rounding(value: Any, propagated: Error, relative: float, arithmetic: Arithmetic) -> Error:
     """The error of one operation: propagated, plus rounding of a result as far off as that."""
-    size = np.abs(value)
-    if type(propagated) is not float:
-        size = size + propagated
+    size = _total(np.abs(value), propagated)
     _refuse_overflow("a result", size, arithmetic)
-    return propagated + relative * size + _underflow(size, arithmetic)
+    return _total(relative * size, propagated, _underflow(size, arithmetic))
 
 
 def _add(x: Rounded, y: Rounded) -> Rounded:
@@ -303,7 +305,7 @@ def _sum_of_two(x: Rounded, y: Rounded, op: Callable[[Any, Any], Any]) -> Rounde
     A dot product inside may be contracted too: its sum may start from the other operand.
     """
     value = op(x.value, y.value)
-    propagated = x.error + y.error + _added_early(x, y) + _added_early(y, x)
+    propagated = _total(_added_early(x, y), _added_early(y, x), x.error, y.error)
     error = _rounding(value, propagated, x.arithmetic.unit, x.arithmetic)
     return Rounded(value, error, x.arithmetic, stacked=_stacked(x, y))
 
@@ -312,7 +314,7 @@ def _added_early(dot: Rounded, bias: Rounded) -> Error:
     """Of the k additions in dot + bias, all but one may round a partial sum that holds the bias."""
     if dot.product < 2:
         return 0.0
-    return dot.arithmetic.gamma(dot.product - 1) * (np.abs(bias.value) + bias.error)
+    return dot.arithmetic.gamma(dot.product - 1) * _total(np.abs(bias.value), bias.error)
 
 
 def _multiply(x: Rounded, y: Rounded) -> Rounded:
@@ -414,16 +416,20 @@ def _maximum(x: Rounded, y: Rounded) -> Rounded:
     value = np.maximum(x.value, y.value)
     if x.is_exact and y.is_exact:
         return Rounded(value, 0.0, x.arithmetic, stacked=_stacked(x, y))
-    gap, reach = x.value - y.value, (x.error + y.error) * SLACK
-    error = np.maximum(x.error * (gap > -reach), y.error * (gap <= reach))
+    gap, reach = x.value - y.value, _total(x.error, y.error) * SLACK
+    error: Error = 0.0
+    if not x.is_exact:
+        error = x.error * (gap > -reach)
+    if not y.is_exact:
+        error = np.maximum(error, y.error * (gap <= reach))
     return Rounded(value, error, x.arithmetic, stacked=_stacked(x, y))
 
 
 def _less_equal(x: Rounded, y: Rounded) -> Comparison:
     if x.is_exact and y.is_exact:
         return Comparison(x.value <= y.value, None)
-    gap, error = y.value - x.value, x.error + y.error
-    undecided = (np.abs(gap) <= error * SLACK) & (error > 0)
+    gap, reach = y.value - x.value, _total(x.error, y.error) * SLACK
+    undecided = np.abs(gap) < reach  # SLACK takes in the case of equality; an exact 0 is decided
     return Comparison(gap >= 0, undecided if np.any(undecided) else None)
 
 
@@ -438,18 +444,13 @@ def _dot(a: Any, b: Any) -> Rounded:
     c = arithmetic.dot(k)
     left, right = np.abs(a.value), np.abs(b.value)
     propagate = (1 + c) / c
-    if not a.is_exact:  # one product for both terms: [|A|, Ea] [|B| + ..., ...]
-        left = np.concatenate([left, a.error], axis=-1)
-        below = propagate * (right + b.error)
-    if not b.is_exact:
-        right = right + propagate * b.error
+    size = np.matmul(left, right if b.is_exact else right + propagate * b.error)
     if not a.is_exact:
-        right = np.concatenate([right, below], axis=-2)
-    size = np.matmul(left, right)
+        size += np.matmul(a.error, propagate * _total(right, b.error))
     if size.size and size.max() > arithmetic.largest:  # the partial sums, then, may be too large
         reach = np.matmul(np.abs(a.value) + a.error, np.abs(b.value) + b.error)
         _refuse_overflow("a dot product", reach, arithmetic)
-    error = c * size + _underflow(size, arithmetic, roundings=2 * k)
+    error = _total(c * size, _underflow(size, arithmetic, roundings=2 * k))
     value = np.matmul(a.value, b.value)
     return Rounded(value, error, arithmetic, product=k, stacked=_stacked(a, b))
 
@@ -466,8 +467,7 @@ def _sum(x: Rounded, axis: int | None = None, keepdims: bool = False) -> Rounded
         propagated = np.sum(x.error, axis=behind, keepdims=keepdims)
         size = size + propagated
     _refuse_overflow("a sum", size, x.arithmetic)
-    error = c * size + propagated
-    error = error + _underflow(size, x.arithmetic, roundings=n - 1)
+    error = _total(c * size, propagated, _underflow(size, x.arithmetic, roundings=n - 1))
     result = Rounded(value, error, x.arithmetic, product=x.product if n == 1 else 0, stacked=x.stacked)
     if axis == 1 and keepdims and len(x.shape) == 2:
         result.summand = x

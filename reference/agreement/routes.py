@@ -130,18 +130,12 @@ def split_dscores(probs: Rounded, q: Quantities) -> Rounded:
 
 
 def dscores_split(computed: Rounded, q: Quantities) -> Rounded:
-    """From the recorded probabilities."""
-    return split_dscores(q["probs"], q)
+    """From the recorded probabilities, or from a softmax of the gradient's own.
 
-
-def dscores_from_scores(computed: Rounded, q: Quantities) -> Rounded:
-    """From a softmax of the gradient's own."""
-    return split_dscores(shifted_softmax(q), q)
-
-
-def dscores_from_log_softmax(computed: Rounded, q: Quantities) -> Rounded:
-    """From log-softmax's own exponential, as PyTorch's backward has it."""
-    return split_dscores(exp_log_softmax(q), q)
+    Autograd computes that one again from the scores, shifted, or as the exponential of
+    log-softmax, as PyTorch's backward does.
+    """
+    return split_dscores(hull(q["probs"], shifted_softmax(q), exp_log_softmax(q)), q)
 
 
 def dscores_through_quotient(computed: Rounded, q: Quantities) -> Rounded:
@@ -189,12 +183,7 @@ def with_two_halves(weights: str) -> Route:
 ROUTES: dict[str, tuple[Route, ...]] = {
     "probs": (probs_shifted, probs_from_log_softmax),
     "correct_logprobs": (correct_logprobs_from_scores, correct_logprobs_from_logsumexp),
-    "dscores": (
-        dscores_split,
-        dscores_from_scores,
-        dscores_from_log_softmax,
-        dscores_through_quotient,
-    ),
+    "dscores": (dscores_split, dscores_through_quotient),
     "dW": (with_two_halves("W"),),
     "dW2": (with_two_halves("W2"),),
 }
@@ -202,8 +191,12 @@ ROUTES: dict[str, tuple[Route, ...]] = {
 
 def cover(name: str, computed: Rounded, q: Quantities) -> Rounded:
     """Widen the bound of a computed quantity so that it holds for every route to it."""
+    return hull(computed, *(route(computed, q) for route in ROUTES.get(name, ())))
+
+
+def hull(computed: Rounded, *others: Rounded) -> Rounded:
+    """The same values with a bound that takes in the other ways to them."""
     error = computed.error
-    for route in ROUTES.get(name, ()):
-        other = route(computed, q)
+    for other in others:
         error = np.maximum(error, np.abs(other.value - computed.value) + other.error)
     return Rounded(computed.value, error, computed.arithmetic, computed.product, computed.stacked)
