@@ -17,9 +17,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ports.lockstep import Cell, held_as
+from ports.lockstep import held_as
 from ports.noise_floor import MEMBERS, NoiseFloor, Now, distance, relus_on
 from ports.port import Port, Tensor
+from ports.results import Cell
 from reference.arrays import Plain
 from reference.runs import Problem, trajectory
 from reference.trace import next_params

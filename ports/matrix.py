@@ -14,18 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from ports.lockstep import (
-    MODELS,
-    SPIRAL,
-    CellResult,
-    certify_spiral,
-    chosen_steps,
-    prepare,
-    run_lockstep,
-)
+from ports.lockstep import certify_spiral, chosen_steps, prepare, run_lockstep
 from ports.memory import keep_freed_memory
 from ports.port import LoadedPort, Port
 from ports.report.as_json import provenance
+from ports.results import MODELS, SPIRAL, CellResult
 from ports.selection import Planned
 from reference.runs import ITERATIONS, Draws, draw
 

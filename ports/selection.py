@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ports import PORTS
-from ports.lockstep import MODELS, SPIRAL, Cell
 from ports.port import Absent, Port
+from ports.results import MODELS, SPIRAL, Cell
 
 DTYPES = ("float64", "float32")
 MODES = ("eager", "compiled")

@@ -68,7 +68,7 @@ def pytest_generate_tests(metafunc):
     """Parametrize over cells: (cell, quantity), cells alone, one natural cell a port, or skips."""
     planned, skipped = metafunc.config.lockstep_planned, metafunc.config.lockstep_skipped
     if "quantity" in metafunc.fixturenames and "planned" in metafunc.fixturenames:
-        from ports.lockstep import quantities_of
+        from ports.results import quantities_of
 
         metafunc.parametrize(
             ("planned", "quantity"),

@@ -11,9 +11,9 @@ import pytest
 from ports import PORTS, numpy_host, numpy_reference
 from ports.commands.drift import table, verdict
 from ports.free_run import Drift, Flip, run_free
-from ports.lockstep import Cell
 from ports.noise_floor import Member, NoiseFloor, Now, distance, one_ulp_away, relus_on
 from ports.port import LoadedPort
+from ports.results import Cell
 from reference.agreement.arithmetic import ARITHMETICS
 from reference.agreement.certify import end_to_end
 from reference.runs import draw, trajectory

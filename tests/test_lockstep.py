@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from conftest import group_of
 
-from ports.lockstep import SPIRAL, chosen_steps, quantities_of
+from ports.lockstep import chosen_steps
 from ports.matrix import run_cells
 from ports.report.terminal import sentence
+from ports.results import SPIRAL, quantities_of
 from reference.agreement.certify import LOCAL
 from reference.runs import ITERATIONS, POINTS, draw
 

@@ -12,9 +12,9 @@ pytest.importorskip("matplotlib", reason="lockstep plot needs matplotlib: pip in
 from ports import PORTS
 from ports.commands import plot
 from ports.free_run import Drift, Flip, run_free
-from ports.lockstep import Cell
 from ports.port import Absent
 from ports.report import plots
+from ports.results import Cell
 from reference.runs import ITERATIONS, draw
 
 DRAWS = draw(np.random.RandomState(0), 5)

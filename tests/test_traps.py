@@ -11,7 +11,7 @@ import pytest
 from ports import PORTS
 from ports.commands import traps as command
 from ports.diagnosis import UNEXPLAINED, diagnose, explain
-from ports.hypotheses.precision import rounded_to
+from ports.diagnosis.precision import rounded_to
 from ports.traps import GALLERY, Stale, run, wrong_port, wrong_source
 from ports.traps.fixtures import FIXTURES
 from ports.traps.naive import rejects

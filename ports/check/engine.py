@@ -14,16 +14,9 @@ import numpy as np
 from ports.check.process import UserProcess
 from ports.check.results import Case, Check, ModelResult, Options, Run, RunResult, runs_of
 from ports.check.worker import Message
-from ports.lockstep import (
-    SPIRAL,
-    Cell,
-    CellResult,
-    Contestant,
-    Heat,
-    certify_spiral,
-    held_as,
-)
+from ports.lockstep import Contestant, Heat, certify_spiral, held_as
 from ports.port import LoadedPort
+from ports.results import SPIRAL, Cell, CellResult
 from ports.user_port import UserCodeError
 from reference.agreement.arithmetic import ARITHMETICS
 from reference.agreement.certify import END_TO_END, Finding

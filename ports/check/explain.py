@@ -1,11 +1,10 @@
 """Why a quantity is probably wrong: from its shape, its memory, and then from its numbers."""
 
-import importlib
-import importlib.util
 import re
 from dataclasses import dataclass
 
 from ports.check.results import Case
+from ports.diagnosis import diagnose
 from ports.report.formula import formula
 from reference.agreement.certify import sizes_of
 from reference.arrays import Plain
@@ -93,14 +92,11 @@ def _shared_memory(case: Case, quantity: str) -> Explanation | None:
     return None
 
 
-def _numbers(case: Case, quantity: str) -> Explanation | None:
+def _numbers(case: Case, quantity: str) -> Explanation:
     """What `ports.diagnosis` reads from the recorded tensors."""
-    if importlib.util.find_spec("ports.diagnosis") is None:
-        return None
-    diagnosis = importlib.import_module("ports.diagnosis")
     usable = {n: a for n, a in case.trace.items() if _is_usable(case, n, a)}
     previous = case.previous_trace
-    found = diagnosis.diagnose(
+    found = diagnose(
         case.model,
         case.params,
         case.X,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ports.lockstep import CellResult
+    from ports.results import CellResult
 
 HELP = """certify ports against the reference at every step and print the matrix
 

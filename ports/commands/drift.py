@@ -8,9 +8,9 @@ from ports.commands.compare import add_run
 
 if TYPE_CHECKING:
     from ports.free_run import Drift
-    from ports.lockstep import Cell
     from ports.noise_floor import NoiseFloor
     from ports.port import Port
+    from ports.results import Cell
     from reference.runs import Draws
 
 HELP = """let every port train by itself and hold its drift against the noise floor

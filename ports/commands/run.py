@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from ports.commands.compare import add_run
 
 if TYPE_CHECKING:
-    from ports.lockstep import Cell
     from ports.port import Port
+    from ports.results import Cell
     from reference.runs import Problem
 
 HELP = """train like the document, in any framework, and print what the document prints

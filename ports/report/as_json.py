@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ports import numpy_host
-from ports.lockstep import CellResult, Verdict
 from ports.port import Port
+from ports.results import CellResult, Verdict
 from ports.selection import Skipped
 from reference.agreement.certify import Finding
 

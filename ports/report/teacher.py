@@ -6,9 +6,9 @@ from typing import Any
 
 from ports.check.explain import Explanation, explain
 from ports.check.results import FIRST_STEPS, SPREAD_STEPS, Check, ModelResult, Options, RunResult
-from ports.lockstep import SPIRAL, quantities_of
 from ports.report import as_json
 from ports.report.formula import formula
+from ports.results import SPIRAL, quantities_of
 from ports.user_port import undeclared_framework
 from reference.agreement.certify import LOCAL, Finding
 from reference.runs import K

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from ports.lockstep import MODELS, CellResult, quantities_of
+from ports.results import MODELS, CellResult, quantities_of
 from ports.selection import Skipped
 from reference.agreement.certify import LOCAL, Finding
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ports.hypotheses.case import WEIGHTS, Case, Suspicion
+from ports.diagnosis.case import WEIGHTS, Case, Suspicion
 from reference.agreement.arithmetic import Unbounded
 from reference.agreement.rounded import Rounded
 from reference.arrays import Plain

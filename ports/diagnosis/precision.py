@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ports.hypotheses.case import Case, Suspicion, like
+from ports.diagnosis.case import Case, Suspicion, like
 from reference.agreement.arithmetic import ARITHMETICS, Arithmetic
 from reference.agreement.rounded import Rounded
 from reference.arrays import Plain

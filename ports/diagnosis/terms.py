@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ports.hypotheses.case import BIASES, WEIGHTS, Case, Suspicion
+from ports.diagnosis.case import BIASES, WEIGHTS, Case, Suspicion
 from reference.agreement.rounded import Rounded
 from reference.arrays import Plain
 

@@ -4,17 +4,17 @@ Most are the reference's own step with one operand exchanged, run on the port's 
 tensors, so that a prediction comes with the bound of its own operation.
 """
 
-from ports.hypotheses.case import Case, Hypothesis, Suspicion
-from ports.hypotheses.network import detached, dropout, epsilon, labels, masks, softmax_variants
-from ports.hypotheses.operands import exchanged, other_weights, overwritten, permuted, transposed
-from ports.hypotheses.precision import (
+from ports.diagnosis.case import Case, Hypothesis, Suspicion
+from ports.diagnosis.network import detached, dropout, epsilon, labels, masks, softmax_variants
+from ports.diagnosis.operands import exchanged, other_weights, overwritten, permuted, transposed
+from ports.diagnosis.precision import (
     float32_residue,
     flushed,
     lower_precision,
     not_finite,
     rounded_products,
 )
-from ports.hypotheses.terms import (
+from ports.diagnosis.terms import (
     constant_factor,
     fitted_factor,
     last_step,

@@ -1,0 +1,113 @@
+"""What a run comes to: cells of the matrix, and the verdicts on their quantities.
+
+A result streams: it counts each step's comparisons in and keeps only the worst and the first
+failure, so memory does not grow with the number of steps.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from reference.agreement.certify import CERTIFICATES, LOCAL, Finding, Outcome
+from reference.trace import QUANTITIES
+
+#: The third part of the document that every port has; its quantities are the data.
+SPIRAL = "spiral"
+MODELS = (SPIRAL, *QUANTITIES)
+SPIRAL_QUANTITIES = ("X", "y")
+
+
+def quantities_of(model: str) -> tuple[str, ...]:
+    """The named quantities of a model, or of the spiral."""
+    return SPIRAL_QUANTITIES if model == SPIRAL else tuple(QUANTITIES[model])
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row of the matrix."""
+
+    model: str
+    port: str
+    mode: str
+    device: str
+    dtype: str
+
+    def __str__(self) -> str:
+        return f"{self.model}-{self.port}-{self.mode}-{self.device}-{self.dtype}"
+
+
+@dataclass
+class Verdict:
+    """What one quantity of one cell came to under one certificate, over all steps."""
+
+    steps: int = 0
+    elements: int = 0
+    worst: Finding | None = None
+    worst_step: int = -1
+    failures: int = 0
+    first: Finding | None = None
+    first_step: int = -1
+
+    def add(self, found: Finding | Outcome, step: int) -> None:
+        """Count one comparison in; only a first failure or a new worst is looked up in full."""
+        self.steps += 1
+        self.elements += found.elements
+        if self.worst is None or not found.share <= self.worst.share:  # NaN is worse than any number
+            self.worst, self.worst_step = found.finding(), step
+        if not found.share <= 1:
+            self.failures += 1
+            if self.first is None:
+                self.first, self.first_step = found.finding(), step
+
+    @property
+    def agrees(self) -> bool:
+        """Something was compared, and all of it agreed."""
+        return self.elements > 0 and not self.failures
+
+
+@dataclass
+class CellResult:
+    """All verdicts of one cell. `error` tells why the run could not go on, where it could not."""
+
+    cell: Cell
+    hidden: Mapping[str, str] = field(default_factory=dict)
+    verdicts: dict[tuple[str, str], Verdict] = field(default_factory=dict)
+    steps: int = 0
+    error: str = ""
+
+    def add(self, found: Iterable[Finding | Outcome], step: int) -> None:
+        """Count one step's comparisons in."""
+        self.steps += 1
+        for comparison in found:
+            key = comparison.quantity, comparison.certificate
+            if key not in self.verdicts:
+                self.verdicts[key] = Verdict()
+            self.verdicts[key].add(comparison, step)
+
+    @property
+    def comparisons(self) -> int:
+        """How many tensors were held against a bound."""
+        return sum(v.steps for v in self.verdicts.values())
+
+    @property
+    def elements(self) -> int:
+        """How many numbers that were."""
+        return sum(v.elements for v in self.verdicts.values())
+
+    @property
+    def agrees(self) -> bool:
+        """Everything compared agreed, and something was compared."""
+        return bool(self.verdicts) and not self.error and all(v.agrees for v in self.verdicts.values())
+
+    def quantity(self, name: str) -> list[Verdict]:
+        """The verdicts on one quantity, local first."""
+        return [self.verdicts[name, c] for c in CERTIFICATES if (name, c) in self.verdicts]
+
+    def first_failures(self) -> list[tuple[int, Finding]]:
+        """(step, finding) of each failed verdict: by step, then local before end to end, in the
+        document's order. The first one is the operation to look at."""
+        order = {name: i for i, name in enumerate(quantities_of(self.cell.model))}
+        failed = [(v.first_step, v.first) for v in self.verdicts.values() if v.first is not None]
+        return sorted(
+            failed,
+            key=lambda f: (f[0], f[1].certificate != LOCAL, order.get(f[1].quantity, -1)),
+        )
