@@ -4,7 +4,7 @@ import argparse
 import importlib
 import sys
 
-COMMANDS = ("compare", "run", "show", "plot", "drift", "check", "traps", "bounds", "doctor")
+COMMANDS = ("compare", "run", "show", "plot", "drift", "check", "traps", "bounds", "bench", "doctor")
 
 DESCRIPTION = """\
 The softmax classifier and the two-layer net of CS231n's minimal neural network, in NumPy,

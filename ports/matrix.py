@@ -118,7 +118,7 @@ def _in_processes(
     spawn = multiprocessing.get_context("spawn")
     counter = spawn.Value("Q")
     with (
-        _one_thread_each(),
+        one_thread_each(),
         ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_count_in, initargs=(counter,)) as pool,
     ):
         futures = [pool.submit(_counted_group, group, points, seed) for group in groups]
@@ -162,7 +162,7 @@ def _counted_group(cells: Sequence[Planned], points: int, seed: int) -> Results:
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
+def one_thread_each() -> Iterator[None]:
     """The processes are the parallelism: what they import computes with one thread."""
     before = {name: os.environ.get(name) for name in THREAD_SETTINGS}
     os.environ.update({name: value or "1" for name, value in before.items()})

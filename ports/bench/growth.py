@@ -1,0 +1,142 @@
+"""Growth: time and memory of certified steps as the problem gets larger.
+
+One certified step is what the engine does with one port, NumPy's: the reference step, the port's
+step, both certificates. Memory is what tracemalloc sees, to which NumPy reports every array:
+the peak during the run above what was held before it, so the reference's and the port's own
+tensors count too.
+"""
+
+import tracemalloc
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from ports import PORTS
+from ports.bench.measuring import Effort, Row, Seconds, exponent, interleaved, row
+from ports.bench.steps import cell_of
+from ports.lockstep import Contestant, prepare, run_lockstep, run_step
+from reference import two_layer
+from reference.runs import D, H, K, Problem
+
+EXPONENT_GOAL = 1.05
+FLAT_GOAL = 1.05
+MEMORY_GOAL = 6.0
+MEBIBYTE = 2**20
+
+#: By what grows: the sizes measured, and the size from which on the exponent is fitted.
+SIZES = {
+    "examples": ((300, 3_000, 10_000, 30_000, 100_000, 300_000), 3_000),
+    "hidden": ((100, 512, 1_024, 2_048, 4_096), 512),
+    "classes": ((3, 100, 300, 1_000), 100),
+}
+QUICK_SIZES = {
+    "examples": ((300, 3_000, 10_000, 30_000), 3_000),
+    "hidden": ((100, 512, 1_024), 512),
+    "classes": ((3, 100, 300), 100),
+}
+STEPS, QUICK_STEPS = (100, 1_000, 10_000), (50, 500)
+NAMES = {"examples": "examples N", "hidden": "hidden units H", "classes": "classes K"}
+
+
+def sized_problem(examples: int = 300, hidden: int = H, classes: int = K) -> Problem:
+    """A two-layer net of any size on random points."""
+    rng = np.random.RandomState(0)
+    X, y = rng.standard_normal((examples, D)), np.arange(examples) % classes
+    return Problem("two_layer", X, y, two_layer.init(rng, D, hidden, classes))
+
+
+def numpy_contestant(problem: Problem, iterations: int) -> Contestant:
+    """NumPy's port, to be judged at each step."""
+    port = PORTS["numpy"]
+    return prepare(cell_of(problem.model, port), port, problem, range(iterations))
+
+
+def certified(problem: Problem, iterations: int) -> Callable[[], None]:
+    """The call that runs and certifies so many steps. It raises ValueError if they do not agree."""
+
+    def run() -> None:
+        (result,) = run_lockstep(problem, [numpy_contestant(problem, iterations)], iterations)
+        if not result.agrees:
+            raise ValueError(f"{result.cell} is not certified at {problem.X.shape}: {result.error}")
+
+    return run
+
+
+def peak_memory(run: Callable[[], object]) -> int:
+    """The most bytes allocated during a call, beyond those before it."""
+    tracemalloc.start()
+    try:
+        run()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def tensors_bytes(problem: Problem) -> int:
+    """The size of a port's own tensors: all quantities of one step."""
+    trace = run_step(numpy_contestant(problem, 1), problem.params, problem)
+    return sum(tensor.nbytes for tensor in trace.values())
+
+
+def growth(effort: Effort) -> Iterator[Row]:
+    """Exponents of time, and peak memory."""
+    for name, (sizes, beyond) in (QUICK_SIZES if effort.quick else SIZES).items():
+        problems = {size: sized_problem(**{name: size}) for size in sizes}
+        yield time_row(effort, name, problems, beyond)
+        yield memory_row(name, problems)
+    steps = QUICK_STEPS if effort.quick else STEPS
+    yield time_over_steps(effort, steps)
+    yield memory_over_steps(steps)
+
+
+def time_row(effort: Effort, name: str, problems: dict[int, Problem], beyond: int) -> Row:
+    """Time per certified step against a size."""
+    contestants = {str(size): certified(problem, 1) for size, problem in problems.items()}
+    seconds = interleaved(contestants, effort.rounds_of(0.3), effort.sample)
+    fitted = [size for size in problems if size >= beyond]
+    what = f"time per certified step, {NAMES[name]} {fitted[0]:,} to {fitted[-1]:,}"
+    detail = {"median seconds": _medians(seconds)}
+    return row("growth", what, "exponent", EXPONENT_GOAL, _exponents(seconds, fitted), detail)
+
+
+def memory_row(name: str, problems: dict[int, Problem]) -> Row:
+    """Peak memory of three certified steps over the port's own tensors, at the largest size."""
+    share = {}
+    for size in (min(problems), max(problems)):
+        problem = problems[size]
+        share[str(size)] = peak_memory(certified(problem, 3)) / tensors_bytes(problem)
+    size = max(problems)
+    what = f"peak memory / the port's own tensors, {NAMES[name]} {size:,}"
+    goal = MEMORY_GOAL if name == "examples" else None
+    own = tensors_bytes(problems[size]) / MEBIBYTE
+    return row("growth", what, "x", goal, [share[str(size)]], {"share": share, "tensors MiB": own})
+
+
+def time_over_steps(effort: Effort, steps: tuple[int, ...]) -> Row:
+    """Time of the document's run, by its number of steps."""
+    problem = sized_problem()
+    contestants = {str(n): certified(problem, n) for n in steps}
+    seconds = interleaved(contestants, effort.rounds_of(0.2))
+    what = f"time of a certified run, steps {steps[0]:,} to {steps[-1]:,}"
+    detail = {"median seconds": _medians(seconds)}
+    return row("growth", what, "exponent", EXPONENT_GOAL, _exponents(seconds, list(steps)), detail)
+
+
+def memory_over_steps(steps: tuple[int, ...]) -> Row:
+    """Peak memory of a long run over a short one's."""
+    problem = sized_problem()
+    few, many = steps[0], steps[-2] if len(steps) > 2 else steps[-1]
+    peaks = {n: peak_memory(certified(problem, n)) for n in (few, many)}
+    what = f"peak memory, {many:,} steps / {few:,} steps"
+    detail = {"peak MiB": {str(n): peak / MEBIBYTE for n, peak in peaks.items()}}
+    return row("growth", what, "x", FLAT_GOAL, [peaks[many] / peaks[few]], detail)
+
+
+def _exponents(seconds: Seconds, sizes: list[int]) -> list[float]:
+    """The fitted exponent of each round."""
+    by_round = zip(*(seconds[str(size)] for size in sizes), strict=True)
+    return [exponent(sizes, times) for times in by_round]
+
+
+def _medians(seconds: Seconds) -> dict[str, float]:
+    return {name: float(np.median(values)) for name, values in seconds.items()}

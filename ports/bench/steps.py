@@ -1,0 +1,148 @@
+"""One step: the reference with its trace, and the two certificates."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from ports import PORTS
+from ports.bench.listing import LISTINGS
+from ports.bench.measuring import Effort, Row, interleaved, ratio_row
+from ports.lockstep import STACK, prepare, reference_at, run_step
+from ports.port import Port
+from ports.results import Cell
+from reference.agreement.certify import certify_steps
+from reference.arrays import Plain
+from reference.runs import Problem, draw, trajectory
+from reference.trace import QUANTITIES, Trace, next_params, record
+
+REFERENCE_GOAL = 1.1
+CERTIFICATE_GOAL = 1.0
+AT_STEP = 100  #: where in the run: past the first steps, whose probabilities are all alike
+
+#: One step's parameters, and what the reference and the ports computed from them.
+Ran = tuple[Mapping[str, Plain], Trace, list[dict[str, Plain]]]
+
+
+def document_problem(model: str, points: int = 100) -> Problem:
+    """The document's run."""
+    return draw(np.random.RandomState(0), points).problem(model)
+
+
+def ports_here() -> list[Port]:
+    """The registered ports whose framework is installed."""
+    return [port for port in PORTS.values() if not port.absence()]
+
+
+def reference(effort: Effort) -> Iterator[Row]:
+    """The reference's training run, traced, against the listing's, which computes no more than that."""
+    for model in QUANTITIES:
+        problem = document_problem(model)
+        seconds = interleaved(reference_contestants(problem, steps=50), 4 * effort.rounds, effort.sample)
+        what = f"{model}, N={len(problem.y)}: reference step with trace / the document's lines"
+        yield ratio_row("reference", what, REFERENCE_GOAL, seconds, "reference", "listing")
+
+
+def reference_contestants(problem: Problem, steps: int) -> dict[str, Callable[[], object]]:
+    """Both ways to train for a number of steps from the problem's parameters."""
+    X, y, reg, step_size = problem.X, problem.y, problem.reg, problem.step_size
+
+    def traced() -> None:
+        params = problem.params
+        for _ in range(steps):
+            params = next_params(problem.model, record(problem.model, params, X, y, reg, step_size))
+
+    def untraced() -> None:
+        params = {name: value.copy() for name, value in problem.params.items()}
+        for _ in range(steps):
+            LISTINGS[problem.model](params, X, y, reg, step_size)
+
+    return {"reference": traced, "listing": untraced}
+
+
+def certificate(effort: Effort) -> Iterator[Row]:
+    """Both certificates of every quantity against a naive check of the same tensors."""
+    for model in QUANTITIES:
+        problem = document_problem(model)
+        for what, ports, steps in stacks(ports_here()):
+            ran = run_steps(problem, ports, steps)
+            seconds = interleaved(certificate_contestants(problem, ports, ran), effort.rounds, effort.sample)
+            for naive in list(seconds)[1:]:
+                yield ratio_row(
+                    "certificate",
+                    f"{model}, {what}: certify / {naive}",
+                    CERTIFICATE_GOAL if naive == "assert_allclose" else None,
+                    seconds,
+                    "certify",
+                    naive,
+                )
+
+
+def stacks(here: Sequence[Port]) -> Iterator[tuple[str, list[Port], int]]:
+    """How many steps of which ports are certified in one pass: alone, and as the engine does it."""
+    groups: dict[str, list[Port]] = {}
+    for port in here:
+        groups.setdefault(port.host_name, []).append(port)
+    group = max(groups.values(), key=len)
+    steps = math.ceil(STACK / len(group))
+    yield "1 port, 1 step", group[:1], 1
+    yield f"{len(here)} ports, 1 step", list(here), 1
+    yield f"{len(group)} ports, {steps} steps (as lockstep runs)", group, steps
+
+
+def run_steps(problem: Problem, ports: Sequence[Port], steps: int) -> list[Ran]:
+    """Consecutive steps of the reference's run, with the traces of ports that start from the same numbers."""
+    run = trajectory(Problem(**vars(problem) | {"params": reference_at(problem, AT_STEP)}), steps)
+    contestants = [prepare(cell_of(problem.model, port), port, problem, ()) for port in ports]
+    return [(params, trace, [run_step(c, params, problem) for c in contestants]) for _, params, trace in run]
+
+
+def cell_of(model: str, port: Port) -> Cell:
+    """A port's natural cell in float64 on the CPU: the one that runs all the document's steps."""
+    return Cell(model, port.name, port.host.NATURAL_MODE, "cpu", "float64")
+
+
+def certificate_contestants(
+    problem: Problem, ports: Sequence[Port], ran: Sequence[Ran]
+) -> dict[str, Callable[[], object]]:
+    """Certify some steps of some ports; or hold each tensor against the reference's, as people do."""
+    starts, traces = [start for start, _, _ in ran], [of_ports for _, _, of_ports in ran]
+    arithmetic = ports[0].host.arithmetic("cpu", "float64")
+    hidden = [port.hidden_quantities for port in ports]
+    pairs = [
+        (got, trace[name]) for _, trace, of_ports in ran for of in of_ports for name, got in of.items()
+    ]
+
+    def certify() -> None:
+        certify_steps(
+            problem.model,
+            starts,
+            problem.X,
+            problem.y,
+            problem.reg,
+            problem.step_size,
+            traces,
+            arithmetic,
+            hidden,
+        )
+
+    def assert_allclose() -> None:
+        for got, expected in pairs:
+            np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-8)
+
+    contestants: dict[str, Callable[[], object]] = {"certify": certify, "assert_allclose": assert_allclose}
+    if not PORTS["torch_manual"].absence():
+        contestants["torch.testing.assert_close"] = _assert_close(pairs)
+    return contestants
+
+
+def _assert_close(pairs: Sequence[tuple[Plain, Plain]]) -> Callable[[], object]:
+    import torch
+
+    tensors = [(torch.tensor(got), torch.tensor(expected)) for got, expected in pairs]
+
+    def assert_close() -> None:
+        for got, expected in tensors:
+            torch.testing.assert_close(got, expected)
+
+    return assert_close
