@@ -30,6 +30,8 @@ from reference.trace import ScoreOverflow
 #: How many port steps are judged in one pass: enough to share the work on small arrays, few enough
 #: for the large ones to stay in the processor's cache.
 STACK = 12
+#: And how many bytes of their tensors, past which stacking saves nothing and costs memory.
+STACK_BYTES = 8 << 20
 
 
 @dataclass
@@ -147,8 +149,14 @@ class Heat:
             self.judge()
             self.contestants = [contestant for contestant, _ in ran]
         self.waiting.append(Waiting(i, start, [trace for _, trace in ran]))
-        if len(self.waiting) * len(self.contestants) >= STACK:
+        if len(self.waiting) * len(self.contestants) >= STACK or self._waiting_bytes() >= STACK_BYTES:
             self.judge()
+
+    def _waiting_bytes(self) -> int:
+        """The size of the waiting tensors; all traces are about as large as the last one."""
+        last = self.waiting[-1].traces[-1:]
+        each = sum(tensor.nbytes for trace in last for tensor in trace.values())
+        return each * len(self.waiting) * len(self.contestants)
 
     def judge(self) -> None:
         """Certify the waiting steps, in one pass or, where one of them has no bound, one by one."""

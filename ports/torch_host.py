@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -34,13 +35,24 @@ def arithmetic(device: str, dtype: str) -> Arithmetic:
 
 @contextmanager
 def exact_settings() -> Iterator[None]:
-    """float32 products in float32, not TF32 or bfloat16."""
+    """float32 products in float32, not TF32 or bfloat16.
+
+    From PyTorch 2.9 on each backend has a setting of its own. It goes first: where the user has
+    set it, reading the old one raises, until the two agree.
+    """
+    both: list[Any] = [getattr(b, "matmul", None) for b in (torch.backends.cuda, torch.backends.mkldnn)]
+    backends = [backend for backend in both if hasattr(backend, "fp32_precision")]
+    each_before = [backend.fp32_precision for backend in backends]
+    for backend in backends:
+        backend.fp32_precision = "ieee"
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
+        for backend, precision in zip(backends, each_before, strict=True):
+            backend.fp32_precision = precision
 
 
 def put(array: Plain, device: str, dtype: str) -> torch.Tensor:
@@ -67,10 +79,13 @@ def compile(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def compiler_absence() -> str | None:
     """torch.compile on the CPU generates C++."""
-    compiler = os.environ.get("CXX", "g++")
-    if shutil.which(compiler) or shutil.which("clang++"):
+    default = "clang++" if sys.platform == "darwin" else "g++"
+    compiler = os.environ.get("CXX", default)
+    if shutil.which(compiler):
         return None
-    return f"torch.compile needs a C++ compiler, and {compiler} is not here: install g++ or set CXX"
+    return (
+        f"torch.compile needs a C++ compiler, and {compiler} is not here: install {default} or set CXX"
+    )
 
 
 def settings() -> dict[str, str]:

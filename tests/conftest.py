@@ -39,9 +39,7 @@ def pytest_addoption(parser):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config):
-    """Lay out the matrix; under xdist, keep each shared run on one worker."""
-    if getattr(config.option, "numprocesses", None) and config.option.dist == "load":
-        config.option.dist = "loadgroup"
+    """Lay out the matrix."""
     options = {f"{name}s" if name != "require" else name: config.getoption(name) for name in OPTIONS}
     try:
         selection = select(**options, steps=config.getoption("steps"))
@@ -73,7 +71,7 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize(
             ("planned", "quantity"),
             [
-                pytest.param(p, name, id=f"{p.cell}-{name}", marks=pytest.mark.xdist_group(group_of(p)))
+                pytest.param(p, name, id=f"{p.cell}-{name}")
                 for p in planned
                 for name in quantities_of(p.cell.model)
             ],
@@ -81,10 +79,7 @@ def pytest_generate_tests(metafunc):
     elif "planned" in metafunc.fixturenames:
         metafunc.parametrize(
             "planned",
-            [
-                pytest.param(p, id=str(p.cell), marks=pytest.mark.xdist_group(group_of(p)))
-                for p in planned
-            ],
+            [pytest.param(p, id=str(p.cell)) for p in planned],
         )
     if "skipped" in metafunc.fixturenames:
         metafunc.parametrize("skipped", [pytest.param(s, id=s.what.replace(" ", "_")) for s in skipped])
@@ -97,3 +92,18 @@ def group_of(planned):
     """Cells that share the reference's work run together: one model, framework and dtype."""
     cell, framework = planned.cell, planned.port.host_name.rpartition(".")[2]
     return f"{cell.model}-{framework}-{cell.device}-{cell.dtype}"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Under xdist, cells that share a run stay on one worker, and the long runs go first."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    groups = {str(planned.cell): group_of(planned) for planned in config.lockstep_planned}
+
+    class ByRun(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            cell = "-".join(nodeid.rpartition("[")[2].rstrip("]").split("-")[:5])
+            return groups.get(cell, nodeid)
+
+    return ByRun(config, log)

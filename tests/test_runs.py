@@ -51,6 +51,12 @@ def test_spiral_without_noise_turns_four_radians_an_arm():
         assert turned[7 * j + 6].tolist() == [np.sin(end + 0.2), np.cos(end + 0.2)]
 
 
+def test_sizes_are_the_documents():
+    """5 points a class in the document, 100 in the notes; 100 are drawn unless asked otherwise."""
+    assert POINTS == (5, 100)
+    assert draw(np.random.RandomState(0)).X.shape == (K * 100, D)
+
+
 @pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
 def test_draw_takes_the_noise_then_the_weights_in_the_documents_order(source):
     """Any random source is read as noise, W, then W and W2, and the same seed draws the same."""

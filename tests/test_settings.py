@@ -123,6 +123,23 @@ def test_careless_settings_do_not_leak_in(framework):
     assert all(np.array_equal(product, products[0]) for product in products)
 
 
+@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+def test_newer_settings_of_torch(torch_host, precision):
+    """PyTorch's newer, per-backend setting does not leak in either, and is not lost."""
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    backend = getattr(torch.backends.mkldnn, "matmul", None)
+    if not hasattr(backend, "fp32_precision"):
+        pytest.skip("this PyTorch has no per-backend precision")
+    before, backend.fp32_precision = backend.fp32_precision, precision
+    try:
+        with torch_host.exact_settings():
+            assert torch_host.settings()["torch float32 matmul"] == "highest"
+            assert backend.fp32_precision == "ieee"
+        assert backend.fp32_precision == precision
+    finally:
+        backend.fp32_precision = before
+
+
 def test_every_host_reports_its_version(host):
     """The record of a run names the framework and its version, in plain strings."""
     settings = host.settings()
@@ -275,7 +292,7 @@ def test_nothing_missing():
 
 
 #: What torch.compile looks for where CXX does not name another.
-DEFAULT_COMPILER = "g++"
+DEFAULT_COMPILER = "clang++" if sys.platform == "darwin" else "g++"
 
 
 @pytest.fixture
@@ -297,6 +314,15 @@ def test_no_compiler_is_told_in_a_sentence(torch_host, monkeypatch, compiler):
     planned, skipped = plan(select(ports=["torch_manual"], devices=["cpu"]))
     assert {p.cell.mode for p in planned} == {"eager"}
     assert [(s.what, s.reason) for s in skipped] == [("torch_manual compiled", absence)]
+
+
+def test_another_compiler_is_not_used(torch_host, monkeypatch, tmp_path):
+    """torch.compile takes CXX, or the platform's own compiler, and no other that may be here."""
+    other = tmp_path / "clang++"
+    other.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    assert "no-such-compiler is not here" in torch_host.compiler_absence()
 
 
 def test_compiler_named_by_cxx_is_found(torch_host, monkeypatch):

@@ -66,7 +66,9 @@ def certificate(effort: Effort) -> Iterator[Row]:
         problem = document_problem(model)
         for what, ports, steps in stacks(ports_here()):
             ran = run_steps(problem, ports, steps)
-            seconds = interleaved(certificate_contestants(problem, ports, ran), effort.rounds, effort.sample)
+            seconds = interleaved(
+                certificate_contestants(problem, ports, ran), effort.rounds, effort.sample
+            )
             for naive in list(seconds)[1:]:
                 yield ratio_row(
                     "certificate",
@@ -91,10 +93,12 @@ def stacks(here: Sequence[Port]) -> Iterator[tuple[str, list[Port], int]]:
 
 
 def run_steps(problem: Problem, ports: Sequence[Port], steps: int) -> list[Ran]:
-    """Consecutive steps of the reference's run, with the traces of ports that start from the same numbers."""
+    """Consecutive steps of the reference's run, and what ports make of the same numbers."""
     run = trajectory(Problem(**vars(problem) | {"params": reference_at(problem, AT_STEP)}), steps)
     contestants = [prepare(cell_of(problem.model, port), port, problem, ()) for port in ports]
-    return [(params, trace, [run_step(c, params, problem) for c in contestants]) for _, params, trace in run]
+    return [
+        (params, trace, [run_step(c, params, problem) for c in contestants]) for _, params, trace in run
+    ]
 
 
 def cell_of(model: str, port: Port) -> Cell:
@@ -130,7 +134,10 @@ def certificate_contestants(
         for got, expected in pairs:
             np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-8)
 
-    contestants: dict[str, Callable[[], object]] = {"certify": certify, "assert_allclose": assert_allclose}
+    contestants: dict[str, Callable[[], object]] = {
+        "certify": certify,
+        "assert_allclose": assert_allclose,
+    }
     if not PORTS["torch_manual"].absence():
         contestants["torch.testing.assert_close"] = _assert_close(pairs)
     return contestants

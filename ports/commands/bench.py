@@ -50,5 +50,7 @@ def run(args: argparse.Namespace) -> int:
                 rows.append(row)
                 print(benchmarks.line(row), flush=True)
     if args.json:
-        as_json.write(args.json, benchmarks.document({"quick": args.quick, "full": args.full}, rows, facts))
+        as_json.write(
+            args.json, benchmarks.document({"quick": args.quick, "full": args.full}, rows, facts)
+        )
     return 0

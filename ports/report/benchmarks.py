@@ -22,7 +22,7 @@ def line(row: Row) -> str:
     goal = "" if row.goal is None else f"<= {row.goal:g}"
     if row.figure is None or row.low is None or row.high is None:
         return LAYOUT.format(row.bench, row.what, "", "", goal, f"{row.verdict}: {row.skipped}")
-    figure = f"{row.figure:.3g}" + {"x": "x", "s": " s"}.get(row.unit, "")
+    figure = f"{row.figure:.4g}" + {"x": "x", "s": " s"}.get(row.unit, "")
     spread = f"{row.low:.3g} to {row.high:.3g}" if row.rounds > 1 else "once"
     return LAYOUT.format(row.bench, row.what, figure, spread, goal, row.verdict)
 

@@ -95,7 +95,10 @@ def _first_wrong(found: RunResult, step: int, finding: Finding) -> Iterator[str]
         basis = "from your own quantities before it" if finding.certificate == LOCAL else "end to end"
         yield f"    got       {finding.got!r}"
         yield f"    expected  {finding.expected!r}  ({basis})"
-        yield f"    allowed   ± {finding.allowed:.2g}; this is {finding.share:.3g} times that"
+        if finding.allowed:
+            yield f"    allowed   ± {finding.allowed:.2g}; this is {finding.share:.3g} times that"
+        else:
+            yield "    allowed   nothing else: no rounding happens here"
     yield from (f"    {start}{line}" for start, line in _with_label("document  ", formula(model, name)))
     explanation = explanation_of(found, finding)
     if explanation:

@@ -31,6 +31,9 @@ CERTIFICATES = (LOCAL, END_TO_END)
 #: Keeps an exact bound from dividing 0 by 0. (A subnormal number would make each division slow.)
 SMALLEST = np.finfo(np.float64).smallest_normal
 
+#: Tensors of more elements than this are large: their memory counts, a microsecond more does not.
+LARGE = 1 << 17
+
 #: One port's quantities by name.
 PortTrace: TypeAlias = Mapping[str, Plain]
 #: model, each step's params, X, y, reg, step_size
@@ -105,8 +108,10 @@ class Recorded(NamedTuple):
     values: Plain
 
 
+Compared: TypeAlias = Finding | Outcome
+
 #: Of one step of one port: structural problems, and the outcomes of all comparisons by value.
-Judgement: TypeAlias = tuple[list[Finding], list[Outcome]]
+Judgement: TypeAlias = tuple[list[Finding], list[Compared]]
 
 
 def end_to_end(
@@ -206,12 +211,21 @@ def _recorded(traces: Sequence[Sequence[PortTrace]]) -> dict[str, Recorded]:
     recorded = {}
     for name in dict.fromkeys(name for trace in first for name in trace):
         ports = tuple(port for port, trace in enumerate(first) if name in trace)
-        values = np.empty((len(ports), len(traces), *first[ports[0]][name].shape))
-        for row, port in enumerate(ports):
-            for i, step in enumerate(traces):
-                values[row, i] = step[port][name]
-        recorded[name] = Recorded(ports, values)
+        tensors = [[step[port][name] for step in traces] for port in ports]
+        recorded[name] = Recorded(ports, _stack(tensors))
     return recorded
+
+
+def _stack(tensors: Sequence[Sequence[Plain]]) -> Plain:
+    """The tensors of some ports and steps as one array of float64; a tensor alone is not copied."""
+    one = tensors[0][0]
+    if len(tensors) == len(tensors[0]) == 1:
+        return np.asarray(one, dtype=np.float64)[None, None]
+    values = np.empty((len(tensors), len(tensors[0]), *one.shape))
+    for row, steps in enumerate(tensors):
+        for i, tensor in enumerate(steps):
+            values[row, i] = tensor
+    return values
 
 
 def _as_recorded(recorded: Recorded, ports: int, computed: Rounded, expected: Rounded) -> Rounded:
@@ -421,10 +435,10 @@ def _without(trace: PortTrace, problems: Sequence[Finding]) -> PortTrace:
 def _local_alone(
     inputs: Inputs,
     trace: PortTrace,
-    end_to_end_outcomes: Sequence[Outcome],
+    end_to_end_outcomes: Sequence[Compared],
     arithmetic: Arithmetic,
     at: str,
-) -> list[Outcome]:
+) -> list[Compared]:
     """The local certificates of one step of one port, where something recorded has no bound.
 
     A recorded NaN, infinity or probability of 0 leaves what follows it without one: then the
@@ -434,7 +448,7 @@ def _local_alone(
     try:
         bounds = _local(inputs, recorded, 1, arithmetic, at)
     except Unbounded:
-        sound = {o.quantity: o.got for o in end_to_end_outcomes if o.share <= 1}
+        sound = {o.quantity: trace[o.quantity] for o in end_to_end_outcomes if o.share <= 1}
         bounds = _local(inputs, _recorded([[sound]]), 1, arithmetic, at)
     return _compare_recorded(LOCAL, recorded, [[trace]], bounds)[0][0]
 
@@ -444,13 +458,17 @@ def _compare_recorded(
     recorded: Mapping[str, Recorded],
     traces: Sequence[Sequence[PortTrace]],
     expected: Mapping[str, Rounded],
-) -> list[list[list[Outcome]]]:
-    """Hold every quantity that each port shows against its bound: outcomes[step][port]."""
-    outcomes: list[list[list[Outcome]]] = [[[] for _ in step] for step in traces]
+) -> list[list[list[Compared]]]:
+    """Hold every quantity that each port shows against its bound: outcomes[step][port].
+
+    Those of large tensors are spelled out at once, so that the bounds need not be kept.
+    """
+    outcomes: list[list[list[Compared]]] = [[[] for _ in step] for step in traces]
     for name, rounded in expected.items():
         if name in recorded:
             found = compare_all(name, certificate, recorded[name], rounded)
             for port, by_step in zip(recorded[name].ports, found, strict=True):
                 for i, outcome in enumerate(by_step):
-                    outcomes[i][port].append(outcome)
+                    large = outcome.elements > LARGE
+                    outcomes[i][port].append(outcome.finding() if large else outcome)
     return outcomes

@@ -1,0 +1,245 @@
+"""`lockstep bench`: the machinery of the measurements. No test here depends on how fast anything is."""
+
+import json
+import os
+import time
+
+import numpy as np
+import pytest
+
+from ports import PORTS
+from ports.__main__ import main
+from ports.bench import growth, runs, startup, steps
+from ports.bench.listing import LISTINGS
+from ports.bench.measuring import (
+    MET,
+    MISSED,
+    NO_GOAL,
+    QUICK,
+    SKIPPED,
+    Row,
+    exponent,
+    interleaved,
+    quartiles,
+    ratio_row,
+    row,
+)
+from ports.matrix import one_thread_each
+from ports.report import benchmarks
+from reference.runs import trajectory
+
+NUMPY = PORTS["numpy"]
+
+
+def test_contestants_take_turns():
+    """A B A B, after the call that warms each up."""
+    called = []
+    seconds = interleaved({"a": lambda: called.append("a"), "b": lambda: called.append("b")}, rounds=3)
+    assert "".join(called) == "ab" + "ababab"
+    assert {name: len(values) for name, values in seconds.items()} == {"a": 3, "b": 3}
+
+
+def test_short_calls_are_repeated():
+    """A sample lasts long enough to be timed; its figure is per call."""
+    seconds = interleaved({"sleep": lambda: time.sleep(0.001)}, rounds=1, sample=0.01)
+    assert seconds["sleep"][0] >= 0.001
+
+
+def test_a_slow_contestant_misses_its_goal():
+    """Negative control: forty times slower, measured for real, is not within 1.1."""
+    seconds = interleaved(
+        {"slow": lambda: time.sleep(0.02), "fast": lambda: time.sleep(0.0005)}, rounds=3
+    )
+    assert ratio_row("test", "slow / fast", 1.1, seconds, "slow", "fast").verdict == MISSED
+    assert ratio_row("test", "fast / slow", 1.1, seconds, "fast", "slow").verdict == MET
+
+
+@pytest.mark.parametrize(
+    ("goal", "figure", "verdict"),
+    [
+        (1.1, 1.1, MET),
+        (1.1, 1.1000001, MISSED),
+        (1.1, float("nan"), MISSED),
+        (1.1, float("inf"), MISSED),
+        (None, 3.0, NO_GOAL),
+        (1.1, None, SKIPPED),
+    ],
+)
+def test_verdict(goal, figure, verdict):
+    """The goal itself is met, and what is no number is not."""
+    assert Row("test", "what", "x", goal, figure).verdict == verdict
+
+
+def test_ratio_is_taken_round_by_round():
+    """A round in which the whole machine was slow does not count twice."""
+    found = ratio_row("test", "a / b", 2.0, {"a": [1.0, 30.0, 3.0], "b": [1.0, 10.0, 2.0]}, "a", "b")
+    assert found.figure == 1.5
+    assert (found.low, found.high, found.rounds) == (1.25, 2.25, 3)
+
+
+def test_quartiles_of_one_figure():
+    """A single figure is its own spread."""
+    assert quartiles([2.5]) == (2.5, 2.5, 2.5)
+
+
+@pytest.mark.parametrize("power", [0.0, 1.0, 2.0])
+def test_exponent_of_a_power(power):
+    """The fit finds the power that made the times."""
+    sizes = [100, 1_000, 10_000]
+    assert exponent(sizes, [3 * size**power for size in sizes]) == pytest.approx(power, abs=1e-12)
+
+
+@pytest.mark.parametrize("model", LISTINGS)
+def test_listing_is_the_reference(model):
+    """What the reference is timed against computes the same parameters, bit for bit."""
+    problem = steps.document_problem(model, points=5)
+    params = {name: value.copy() for name, value in problem.params.items()}
+    for _, before, _ in trajectory(problem, 30):
+        for name, value in before.items():
+            np.testing.assert_array_equal(params[name], value, strict=True)
+        LISTINGS[model](params, problem.X, problem.y, problem.reg, problem.step_size)
+
+
+@pytest.mark.parametrize("model", LISTINGS)
+def test_both_training_loops_run(model):
+    """The traced and the untraced loop leave the problem's parameters as they were."""
+    problem = steps.document_problem(model, points=5)
+    before = {name: value.copy() for name, value in problem.params.items()}
+    for call in steps.reference_contestants(problem, steps=3).values():
+        call()
+    for name, value in before.items():
+        np.testing.assert_array_equal(problem.params[name], value)
+
+
+def test_certificate_contestants_check_the_same_tensors():
+    """The naive check fails on a tensor that was changed: it does look at them."""
+    problem = steps.document_problem("softmax", points=5)
+    ran = steps.run_steps(problem, [NUMPY], 2)
+    contestants = steps.certificate_contestants(problem, [NUMPY], ran)
+    for call in contestants.values():
+        call()
+    ran[1][2][0]["dscores"][3, 1] += 1
+    with pytest.raises(AssertionError):
+        contestants["assert_allclose"]()
+
+
+def test_stacks_end_with_the_engines_own():
+    """Alone, all ports at one step, and as many steps as the engine judges at once."""
+    (_, alone, one), (_, every, also_one), (_, group, several) = steps.stacks(list(PORTS.values()))
+    assert (len(alone), one, also_one) == (1, 1, 1)
+    assert len(every) == len(PORTS)
+    assert len(group) * several >= steps.STACK
+
+
+def test_groups_are_the_default_runs():
+    """Every port runs both models, and the longest group comes first."""
+    groups = runs.groups_of(list(PORTS.values()), scale=0.01)
+    for model in LISTINGS:
+        assert sorted(n for g in groups if g.model == model for n in g.ports) == sorted(PORTS)
+    work = [group.iterations * len(group.ports) for group in groups]
+    assert work == sorted(work, reverse=True)
+
+
+def test_a_crew_certifies_and_trains():
+    """Workers in their own processes do every group, both ways."""
+    with runs.crew([runs.Group("softmax", ("numpy",), 2)], jobs=1, one_thread=True) as crew:
+        crew.run("certified")
+        crew.run("bare", workers=1)
+
+
+def test_a_crew_tells_what_went_wrong():
+    """A worker's failure is the caller's, in words."""
+    with (
+        pytest.raises(ValueError, match="KeyError: 'no_such_model'"),
+        runs.crew([runs.Group("no_such_model", ("numpy",), 2)], jobs=1, one_thread=True),
+    ):
+        pass
+
+
+def test_one_thread_settings_are_taken_back(monkeypatch):
+    """The crew's thread settings do not stay in the environment."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    with one_thread_each():
+        pass
+    assert "OMP_NUM_THREADS" not in os.environ
+
+
+@pytest.mark.parametrize("sizes", [{}, {"examples": 600}, {"hidden": 20}, {"classes": 300}])
+def test_growth_certifies_what_it_times(sizes):
+    """Any size is certified, more classes than a byte can number included."""
+    growth.certified(growth.sized_problem(**sizes), 1)()
+
+
+def test_growth_refuses_what_is_not_certified(monkeypatch):
+    """Negative control: the time of a run that disagrees is no figure."""
+    port = NUMPY.module
+    right = port.two_layer_step
+
+    def wrong(*inputs):
+        trace = right(*inputs)
+        return dict(trace) | {"db2": trace["db2"] * 1.001}
+
+    monkeypatch.setattr(port, "two_layer_step", wrong)
+    with pytest.raises(ValueError, match="not certified"):
+        growth.certified(growth.sized_problem(examples=12, hidden=4), 1)()
+
+
+def test_peak_memory_sees_arrays():
+    """The peak counts what is freed before the end, and not what was there before."""
+    held = np.ones(10**6)
+    peak = growth.peak_memory(lambda: np.ones(10**5).sum() + held[0])
+    assert 8e5 <= peak < 1e6
+
+
+def test_memory_row_has_a_share_for_both_ends():
+    """The figure is the largest size's."""
+    found = growth.memory_row("examples", {n: growth.sized_problem(examples=n) for n in (30, 60)})
+    assert found.figure == found.detail["share"]["60"]
+    assert set(found.detail["share"]) == {"30", "60"}
+
+
+def test_clone_is_skipped_with_a_reason(tmp_path):
+    """No checkout, no clone: the row says so."""
+    found = startup.clone_row(tmp_path)
+    assert (found.verdict, found.skipped) == (SKIPPED, "not a git checkout")
+    assert "not a git checkout" in benchmarks.line(found)
+
+
+def test_a_failing_command_is_no_figure(tmp_path):
+    """A command that fails quickly does not count as fast."""
+    with pytest.raises(OSError, match="ended with"):
+        startup.call([*startup.PYTHON, "no-such-command"], startup.ROOT)
+
+
+def test_command_prints_and_writes_rows(tmp_path, capsys, monkeypatch):
+    """Table and JSON hold the same rows, with goal, figure, verdict and machine; missing is exit 0."""
+    slow = row("reference", "a slow contestant", "x", 1.1, [4.0, 5.0, 6.0])
+    monkeypatch.setattr(steps, "reference", lambda effort: iter([slow] if effort == QUICK else []))
+    path = tmp_path / "bench.json"
+    assert main(["bench", "--quick", "--only", "reference", "--json", str(path)]) == 0
+    (last,) = capsys.readouterr().out.splitlines()[-1:]
+    assert " ".join(last.split()) == "reference a slow contestant 5x 4.5 to 5.5 <= 1.1 MISSED"
+    written = json.loads(path.read_text())
+    assert written["schema"] == benchmarks.SCHEMA
+    assert {"processor", "cores", "numpy", "thread settings"} <= written["machine"].keys()
+    (entry,) = written["rows"]
+    assert (entry["figure"], entry["low"], entry["high"]) == (5.0, 4.5, 5.5)
+    assert (entry["goal"], entry["verdict"], entry["rounds"]) == (1.1, MISSED, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--only", "growht"], "did you mean growth"),
+        (["--json", "no/such/folder/out.json"], "no/such/folder"),
+    ],
+)
+def test_bad_input_is_status_2(arguments, named, capsys):
+    """One sentence, before anything is measured."""
+    assert main(["bench", *arguments]) == 2
+    assert named in capsys.readouterr().err
+
+
+def test_processor_without_cpuinfo(tmp_path):
+    """Elsewhere than on Linux the platform module names the machine."""
+    assert benchmarks.processor(tmp_path / "none")

@@ -1,0 +1,250 @@
+"""The engine and its results: what is counted, what is kept, and what a run that ends early tells."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from ports import PORTS, numpy_host, numpy_reference
+from ports.lockstep import (
+    certify_spiral,
+    chosen_steps,
+    prepare,
+    reference_at,
+    run_lockstep,
+    run_step_at,
+)
+from ports.port import LoadedPort
+from ports.results import Cell, CellResult, Verdict
+from reference.agreement.certify import END_TO_END, LOCAL, Finding, compare
+from reference.runs import draw, trajectory
+from reference.trace import QUANTITIES
+
+NAN = float("nan")
+DRAWS = draw(np.random.RandomState(0), 5)
+PROBLEM = DRAWS.problem("softmax")
+CELL = Cell("softmax", "numpy", "eager", "cpu", "float64")
+
+
+def found(share, quantity="scores", certificate=LOCAL, elements=2):
+    """A comparison that used this share of its bound."""
+    return Finding(quantity, certificate, share, elements=elements)
+
+
+# Verdicts
+
+
+def test_verdict_keeps_the_worst_and_the_first_failure():
+    """Every comparison is counted; of equals the first is kept."""
+    verdict = Verdict()
+    for step, share in enumerate([0.5, 2.0, 3.0, 3.0, 0.1]):
+        verdict.add(found(share), step)
+    assert (verdict.steps, verdict.elements, verdict.failures) == (5, 10, 2 + 1)
+    assert (verdict.worst_step, verdict.worst.share) == (2, 3.0)
+    assert (verdict.first_step, verdict.first.share) == (1, 2.0)
+    assert not verdict.agrees
+
+
+def test_nan_is_a_failure_and_worse_than_any_number():
+    """A NaN share fails, and is the worst whatever comes before."""
+    verdict = Verdict()
+    for step, share in enumerate([7.0, NAN]):
+        verdict.add(found(share), step)
+    assert verdict.failures == 2
+    assert verdict.worst_step == 1
+
+
+def test_the_whole_bound_may_be_used():
+    """A share of 1 agrees; without a single number compared nothing agrees."""
+    verdict = Verdict()
+    assert (verdict.steps, verdict.elements, verdict.failures) == (0, 0, 0)
+    assert not verdict.agrees
+    verdict.add(found(1.0, elements=1), 0)
+    assert verdict.agrees
+    assert verdict.first is None
+
+
+def test_result_counts_what_was_compared():
+    """Tensors, numbers and steps, over all quantities and certificates."""
+    result = CellResult(CELL)
+    assert result.steps == 0
+    assert not result.agrees
+    for step in range(3):
+        result.add(
+            [found(0.5), found(0.5, certificate=END_TO_END), found(0.1, "loss", elements=1)], step
+        )
+    assert (result.steps, result.comparisons, result.elements) == (3, 9, 15)
+    assert [v.worst.certificate for v in result.quantity("scores")] == [LOCAL, END_TO_END]
+    assert len(result.quantity("loss")) == 1
+    assert result.agrees
+    assert not replace(result, error="step 3: stopped").agrees
+
+
+def test_one_failed_verdict_fails_the_result():
+    """All other comparisons agreeing does not help."""
+    result = CellResult(CELL)
+    result.add([found(0.5), found(1.5, "loss")], 0)
+    assert not result.agrees
+
+
+def test_failures_come_by_step_then_local_then_in_the_documents_order():
+    """The first is the operation to look at; what is no quantity comes before all quantities."""
+    result = CellResult(CELL)
+    result.add([found(0.5, "scores"), found(2.0, "loss")], 3)
+    late = [
+        found(2.0, "data_loss", END_TO_END),
+        found(2.0, "scores", END_TO_END),
+        found(2.0, "probs"),
+        found(2.0, "scores"),
+        found(NAN, "logits"),
+    ]
+    result.add(late, 4)
+    assert [(step, f.certificate, f.quantity) for step, f in result.first_failures()] == [
+        (3, LOCAL, "loss"),
+        (4, LOCAL, "logits"),
+        (4, LOCAL, "scores"),
+        (4, LOCAL, "probs"),
+        (4, END_TO_END, "scores"),
+        (4, END_TO_END, "data_loss"),
+    ]
+
+
+# Steps
+
+
+@pytest.mark.parametrize(
+    ("count", "steps"),
+    [(None, range(10)), (10, range(10)), (99, range(10)), (3, {0, 4, 9}), (4, {0, 3, 6, 9}), (1, {0})],
+)
+def test_chosen_steps_are_spread_over_the_run(count, steps):
+    """All of them, or so many with the first and the last."""
+    assert chosen_steps(10, count) == steps
+
+
+def test_reference_at_is_the_trajectorys():
+    """The parameters at the start of a step are those that the reference's own run has there."""
+    for i, params, _ in trajectory(PROBLEM, 4):
+        assert all(np.array_equal(params[name], at) for name, at in reference_at(PROBLEM, i).items())
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("model", QUANTITIES)
+def test_one_step_is_held_against_its_own_recordings(model, dtype):
+    """The trace of one step lies within what is expected of it, and is that of the port's dtype."""
+    problem, cell = DRAWS.problem(model), replace(CELL, model=model, dtype=dtype)
+    trace, expected = run_step_at(PORTS["numpy"], cell, problem, reference_at(problem, 3), 3)
+    assert list(trace) == list(expected) == list(QUANTITIES[model])
+    for name, got in trace.items():
+        assert got.dtype == dtype
+        assert compare(name, LOCAL, got, expected[name].at((0, 0))).agrees
+
+
+# Runs
+
+
+def numpy_port(softmax_step=numpy_reference.softmax_step, **parts):
+    """A port in NumPy with another softmax step."""
+    module = SimpleNamespace(softmax_step=softmax_step, **parts)
+    return LoadedPort("odd", "odd", numpy_host.__name__, loaded=module)
+
+
+def run(*ports, steps=range(6), iterations=6, problem=PROBLEM, dtype="float64"):
+    """The results of these ports, run together, and how often progress was told."""
+    cell, told = replace(CELL, dtype=dtype), []
+    contestants = [prepare(cell, port, problem, steps) for port in ports]
+    return run_lockstep(problem, contestants, iterations, lambda: told.append(1)), len(told)
+
+
+def failing_from(step):
+    """A softmax step that raises from its so many-th call on."""
+    calls = []
+
+    def softmax_step(*inputs):
+        calls.append(1)
+        if len(calls) > step:
+            raise ZeroDivisionError("no more")
+        return numpy_reference.softmax_step(*inputs)
+
+    return softmax_step
+
+
+def test_port_that_raises_keeps_what_it_has_and_the_others_go_on():
+    """Its result says at which step it raised, and what; its neighbour is judged at every step."""
+    (broken, whole), told = run(numpy_port(failing_from(2)), numpy_port())
+    assert broken.error == "step 2: the port raised ZeroDivisionError: no more"
+    assert (broken.steps, whole.steps) == (2, 6)
+    assert all(v.agrees for v in broken.verdicts.values())
+    assert whole.agrees
+    assert told == 6 + 3
+
+
+def test_each_step_is_judged_by_its_own_number():
+    """Steps that were judged in one pass, and the port that was wrong, are told apart."""
+    calls = []
+
+    def wrong_at_step_4(*inputs):
+        calls.append(1)
+        trace = numpy_reference.softmax_step(*inputs)
+        return trace | {"loss": trace["loss"] * (1 + (len(calls) == 5))}
+
+    (right, wrong), _ = run(numpy_port(), numpy_port(wrong_at_step_4))
+    assert right.agrees
+    assert [(step, f.quantity) for step, f in wrong.first_failures()] == [(4, "loss")] * 2
+    assert {v.failures for v in wrong.quantity("loss")} == {1}
+
+
+def test_ports_are_judged_at_the_steps_chosen_for_them():
+    """Different steps in one run, and none after the last that any port wants or the run has."""
+    few = prepare(CELL, numpy_port(), PROBLEM, (1, 3))
+    all_ = prepare(CELL, numpy_port(), PROBLEM, range(9))
+    run_lockstep(PROBLEM, [few, all_], 5)
+    assert (few.result.steps, all_.result.steps) == (2, 5)
+    assert {v.first_step for v in few.result.verdicts.values()} == {-1}
+
+
+def test_reference_stops_with_the_last_chosen_step():
+    """A run that leaves the number range later than any port is judged is no error."""
+    wild = replace(PROBLEM, step_size=1e5)
+    (result,), _ = run(numpy_port(), steps=(0,), iterations=3, problem=wild)
+    assert result.agrees
+    (result,), _ = run(numpy_port(), iterations=3, problem=wild)
+    assert result.steps == 1
+    assert result.error.startswith("step 1: score")
+
+
+def test_error_of_a_port_comes_before_the_references():
+    """A port that had dropped out before the reference overflows keeps its own error."""
+    (result,), _ = run(numpy_port(failing_from(0)), problem=replace(PROBLEM, step_size=1e5))
+    assert result.error == "step 0: the port raised ZeroDivisionError: no more"
+    assert result.steps == 0
+
+
+def test_step_without_a_bound_ends_the_run_of_that_dtype():
+    """Scores past exp's range in float32 are in range in float64: the steps before them count."""
+    growing = replace(PROBLEM, X=np.full((1, 2), 10.0), y=np.array([0]), step_size=-0.1, reg=0.0)
+    (single,), _ = run(numpy_port(), problem=growing, dtype="float32", iterations=60, steps=range(60))
+    (double,), _ = run(numpy_port(), problem=growing, iterations=60, steps=range(60))
+    assert 0 < single.steps < double.steps
+    assert single.error.startswith(f"step {single.steps}: ")
+    assert "float32" in single.error
+    assert all(v.agrees for v in single.verdicts.values())
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_wrong_spiral_is_caught(dtype):
+    """Points and labels are judged apart; the right ones agree."""
+
+    def judged(change_X, change_y):
+        def spiral(noise):
+            X, y = numpy_reference.spiral(noise)
+            return change_X * X, y + change_y
+
+        cell = replace(CELL, model="spiral", dtype=dtype)
+        return certify_spiral(cell, numpy_port(spiral=spiral), DRAWS.noise)
+
+    one = np.ones((), dtype)
+    assert judged(one, 0).agrees
+    assert {f.quantity for _, f in judged(one * (1 + 1e-4), 0).first_failures()} == {"X"}
+    assert {f.quantity for _, f in judged(one, 1).first_failures()} == {"y"}
+    assert judged(one, 0).steps == 1
