@@ -148,6 +148,8 @@ class Heat:
         if len(ran) < len(self.contestants):
             self.judge()
             self.contestants = [contestant for contestant, _ in ran]
+        if not self.contestants:
+            return
         self.waiting.append(Waiting(i, start, [trace for _, trace in ran]))
         if len(self.waiting) * len(self.contestants) >= STACK or self._waiting_bytes() >= STACK_BYTES:
             self.judge()
