@@ -331,7 +331,8 @@ def run_pytest(copy: str, battery: Battery) -> None:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     sys.dont_write_bytecode = True  # caches go by the second, mutants are quicker
-    sys.path[:] = [copy, *(p for p in sys.path if p and not Path(p).is_relative_to(ROOT))]
+    checkout = (ROOT, ROOT / "tests")  # but not a virtual environment inside it
+    sys.path[:] = [copy, *(p for p in sys.path if p and Path(p) not in checkout)]
     import pytest
 
     status = pytest.main([*OPTIONS, *battery])
