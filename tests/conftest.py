@@ -103,6 +103,8 @@ def pytest_xdist_make_scheduler(config, log):
 
     class ByRun(LoadScopeScheduling):
         def _split_scope(self, nodeid):
+            if "test_free_run.py" in nodeid:  # its fixtures share the runs too
+                return "free_run"
             cell = "-".join(nodeid.rpartition("[")[2].rstrip("]").split("-")[:5])
             return groups.get(cell, nodeid)
 
