@@ -19,9 +19,6 @@ from reference.agreement.certify import end_to_end
 from reference.runs import draw, trajectory
 from reference.trace import next_params, record
 
-#: The runs are shared: under pytest-xdist, one worker has them all.
-pytestmark = pytest.mark.xdist_group("free_run")
-
 DTYPES = ("float64", "float32")
 #: How many updates the runs of every port make; float32 runs have all flipped long before 300.
 STEPS = {"softmax": 200, "two_layer": 300}

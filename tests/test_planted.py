@@ -45,8 +45,7 @@ def pytest_generate_tests(metafunc):
 
 def case(planned, *quantity):
     """A readable id; ports of one framework stay together, since JAX compiles each operation once."""
-    group = pytest.mark.xdist_group(f"planted-{planned.port.host_name}-{planned.cell.dtype}")
-    return pytest.param(planned, *quantity, id="-".join([str(planned.cell), *quantity]), marks=group)
+    return pytest.param(planned, *quantity, id="-".join([str(planned.cell), *quantity]))
 
 
 def shown(port, model):

@@ -45,8 +45,7 @@ def pytest_generate_tests(metafunc):
 
 def case(planned):
     """A readable id; ports of one framework stay together, since JAX compiles once for each shape."""
-    group = pytest.mark.xdist_group(f"problems-{planned.port.host_name}-{planned.cell.dtype}")
-    return pytest.param(planned, id=str(planned.cell), marks=group)
+    return pytest.param(planned, id=str(planned.cell))
 
 
 def run(port, cell, problem, iterations):
