@@ -74,7 +74,6 @@ class Outcome(NamedTuple):
     quantity: str
     certificate: str
     share: float
-    worst: int
     got: Plain
     expected: Rounded
     place: tuple[int, int]  # port and step
@@ -85,9 +84,10 @@ class Outcome(NamedTuple):
         return self.got.size
 
     def finding(self) -> Finding:
-        """Look up the worst element."""
-        index = tuple(int(i) for i in np.unravel_index(self.worst, self.got.shape))
+        """Look up the worst element: the first NaN, where there is one."""
         expected = self.expected.at(self.place)
+        worst = _shares(self.got, expected).argmax()
+        index = tuple(int(i) for i in np.unravel_index(worst, self.got.shape))
         allowed = float(expected.errors()[index])
         return Finding(
             self.quantity,
@@ -263,29 +263,18 @@ def compare(quantity: str, certificate: str, got: Plain, expected: Rounded) -> F
 def compare_all(
     quantity: str, certificate: str, recorded: Recorded, expected: Rounded
 ) -> list[list[Outcome]]:
-    """Hold all recordings of a quantity against its bound; returns outcomes[row of the ports][step].
-
-    0/0 (both exact, and equal) uses none of the bound; anything over an exact bound is
-    infinite; NaN stays NaN.
-    """
+    """Hold all recordings of a quantity against its bound; returns outcomes[row of the ports][step]."""
     if expected.stacked == 2 and len(recorded.ports) < len(expected.value):
         expected = expected.of_ports(recorded.ports)
-    allowed = expected.error * SLACK + SMALLEST
-    with np.errstate(all="ignore"):
-        share = recorded.values - expected.value
-        np.abs(share, out=share)
-        share /= allowed
+    share = _shares(recorded.values, expected)
     ports, steps = share.shape[:2]
-    share = share.reshape(ports, steps, -1)
-    worst = share.argmax(axis=2)  # the first NaN, where there is one
-    largest = share.max(axis=2).tolist()
+    largest = share.reshape(ports, steps, -1).max(axis=2).tolist()
     return [
         [
             Outcome(
                 quantity,
                 certificate,
                 largest[i][j],
-                worst[i, j],
                 recorded.values[i, j],
                 expected,
                 (i, j),
@@ -294,6 +283,20 @@ def compare_all(
         ]
         for i in range(ports)
     ]
+
+
+def _shares(got: Plain, expected: Rounded) -> Plain:
+    """|got - expected| / allowed, elementwise.
+
+    0/0 (both exact, and equal) uses none of the bound; anything over an exact bound is
+    infinite; NaN stays NaN.
+    """
+    allowed = expected.error * SLACK + SMALLEST
+    with np.errstate(all="ignore"):
+        share = np.asarray(got - expected.value)
+        np.abs(share, out=share)
+        share /= allowed
+    return share
 
 
 def structural_problems(
