@@ -10,8 +10,9 @@ import pytest
 from simulated import KINDS, Machine, Simulated, machine, rounded_to
 
 from reference.agreement.arithmetic import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, Unbounded
-from reference.agreement.certify import LOCAL, compare, end_to_end, local
+from reference.agreement.certify import LOCAL, Recorded, _as_recorded, compare, end_to_end, local
 from reference.agreement.rounded import Rounded, linspace
+from reference.agreement.routes import with_two_halves
 from reference.spiral import spiral
 from reference.trace import STEPS
 
@@ -690,3 +691,33 @@ def test_recorded_subnormal_may_be_read_as_zero():
     for dhidden in (got["dhidden"], np.zeros((1, 1))):
         expected = local(*step, 0.7, got | {"dhidden": dhidden}, FLOAT32)
         assert share(dhidden, expected["dhidden"]) <= 1
+
+
+@pytest.mark.parametrize("arithmetic", [FLOAT64, FLOAT32, FLOAT16], ids=lambda a: a.name)
+def test_format_is_numpys(arithmetic):
+    """The limits of a format are those of the numbers themselves."""
+    numpys = np.finfo(arithmetic.name)
+    assert arithmetic.largest == float(numpys.max)
+    assert arithmetic.smallest_normal == float(numpys.smallest_normal)
+    assert 2 * arithmetic.roundoff == float(numpys.eps)
+
+
+def test_comparison_with_an_uncertain_right_side_is_undecided():
+    """An exact number against one that may lie on either side of it."""
+    uncertain_one = Rounded(np.ones(2), np.array([0.5, 0.0]), FLOAT64)
+    assert (Rounded.exact([0.8, 0.8], FLOAT64) <= uncertain_one).undecided.tolist() == [True, False]
+
+
+def test_product_recorded_as_zero_may_be_used_unflushed():
+    """What was flushed when recorded may still be there where it is contracted into an addition."""
+    flushed = Recorded((0,), np.zeros((1, 1, 2)))
+    computed = Rounded(np.zeros(2), np.array([FLOAT32.smallest_normal, 0.0]), FLOAT32, product=1)
+    seen = _as_recorded(flushed, 1, computed, computed)
+    assert seen.error.ravel().tolist() == [FLOAT32.smallest_normal, 0.0]
+
+
+def test_half_regularization_terms_round_though_the_sum_cancels():
+    """(x + h) + h is 0 for x = -2h, but its partial sum is h: both additions may round."""
+    weights, cancelled = Rounded.exact([3.0], FLOAT32), Rounded(np.zeros(1), np.zeros(1), FLOAT32)
+    bound = with_two_halves("W")(cancelled, {"reg": 2.0, "W": weights})
+    assert bound.error.tolist() == [2 * FLOAT32.unit * (3.0 + 3.0)]

@@ -229,3 +229,9 @@ def test_linspace_uses_a_twentieth_of_its_bound():
     step = np.float32(4) / np.float32(99)
     got = np.float32(4) + np.arange(100, dtype=np.float32) * step
     assert 0.05 <= compare("", LOCAL, got, bound).share <= 1
+
+
+def test_share_of_a_row_hardly_feels_an_error_of_the_row():
+    """x / sum(x) over one column is 1, however uncertain x: numerator and divisor err together."""
+    x = Rounded(np.full((3, 1), 5.0), np.full((3, 1), 1.0), FLOAT32)
+    assert np.all((x / np.sum(x, axis=1, keepdims=True)).error <= 4 * U)
