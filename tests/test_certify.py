@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 
 from reference.agreement.arithmetic import ARITHMETICS, FLOAT32, FLOAT64
-from reference.agreement.certify import CERTIFICATES, END_TO_END, LOCAL, certify, certify_steps, compare
+from reference.agreement.certify import (
+    CERTIFICATES,
+    END_TO_END,
+    LARGE,
+    LOCAL,
+    Finding,
+    Recorded,
+    certify,
+    certify_steps,
+    compare,
+    compare_all,
+)
 from reference.agreement.rounded import SLACK, Rounded
 from reference.runs import draw, trajectory
 from reference.trace import QUANTITIES, STEPS
@@ -349,3 +360,18 @@ def test_ports_certified_together_are_judged_as_alone(steps, model, dtype, chose
             assert ours[:2] == alone[:2]
             assert ours.agrees == alone.agrees
             assert ours.share == pytest.approx(alone.share, rel=1e-6, nan_ok=True)
+
+
+@pytest.mark.parametrize("wrong", [2.0, float("nan")])
+def test_large_tensor_is_spelled_out_at_once(wrong):
+    """The same finding as when it is looked up later, and no bound is kept for it."""
+    got = np.zeros(LARGE + 1)
+    got[[7, -1]] = wrong
+    bound = Rounded(np.zeros(LARGE + 1), np.full(LARGE + 1, 0.5), FLOAT64)
+    ((large,),) = compare_all("scores", LOCAL, Recorded((0,), got[None, None]), bound)
+    ((small,),) = compare_all("scores", LOCAL, Recorded((0,), got[None, None, :9]), bound[:9])
+    assert isinstance(large, Finding)
+    assert not isinstance(small, Finding)
+    assert large.index == small.finding().index == (7,)
+    assert not large.agrees
+    assert not small.finding().agrees

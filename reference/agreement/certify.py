@@ -83,10 +83,10 @@ class Outcome(NamedTuple):
         """How many numbers were compared."""
         return self.got.size
 
-    def finding(self) -> Finding:
-        """Look up the worst element: the first NaN, where there is one."""
+    def finding(self, shares: Plain | None = None) -> Finding:
+        """Look up the worst element, or the first NaN; `shares` may hand in those of `got`."""
         expected = self.expected.at(self.place)
-        worst = _shares(self.got, expected).argmax()
+        worst = (_shares(self.got, expected) if shares is None else shares).argmax()
         index = tuple(int(i) for i in np.unravel_index(worst, self.got.shape))
         allowed = float(expected.errors()[index])
         return Finding(
@@ -262,27 +262,23 @@ def compare(quantity: str, certificate: str, got: Plain, expected: Rounded) -> F
 
 def compare_all(
     quantity: str, certificate: str, recorded: Recorded, expected: Rounded
-) -> list[list[Outcome]]:
-    """Hold all recordings of a quantity against its bound; returns outcomes[row of the ports][step]."""
+) -> list[list[Compared]]:
+    """Hold all recordings of a quantity against its bound; returns outcomes[row of the ports][step].
+
+    Those of large tensors are spelled out at once, so that the bounds need not be kept.
+    """
     if expected.stacked == 2 and len(recorded.ports) < len(expected.value):
         expected = expected.of_ports(recorded.ports)
-    share = _shares(recorded.values, expected)
-    ports, steps = share.shape[:2]
-    largest = share.reshape(ports, steps, -1).max(axis=2).tolist()
-    return [
-        [
-            Outcome(
-                quantity,
-                certificate,
-                largest[i][j],
-                recorded.values[i, j],
-                expected,
-                (i, j),
-            )
-            for j in range(steps)
-        ]
-        for i in range(ports)
-    ]
+    shares = _shares(recorded.values, expected)
+    ports, steps = shares.shape[:2]
+    largest = shares.reshape(ports, steps, -1).max(axis=2).tolist()
+
+    def outcome(i: int, j: int) -> Compared:
+        got = recorded.values[i, j]
+        found = Outcome(quantity, certificate, largest[i][j], got, expected, (i, j))
+        return found.finding(shares[i, j]) if got.size > LARGE else found
+
+    return [[outcome(i, j) for j in range(steps)] for i in range(ports)]
 
 
 def _shares(got: Plain, expected: Rounded) -> Plain:
@@ -462,16 +458,12 @@ def _compare_recorded(
     traces: Sequence[Sequence[PortTrace]],
     expected: Mapping[str, Rounded],
 ) -> list[list[list[Compared]]]:
-    """Hold every quantity that each port shows against its bound: outcomes[step][port].
-
-    Those of large tensors are spelled out at once, so that the bounds need not be kept.
-    """
+    """Hold every quantity that each port shows against its bound: outcomes[step][port]."""
     outcomes: list[list[list[Compared]]] = [[[] for _ in step] for step in traces]
     for name, rounded in expected.items():
         if name in recorded:
             found = compare_all(name, certificate, recorded[name], rounded)
             for port, by_step in zip(recorded[name].ports, found, strict=True):
                 for i, outcome in enumerate(by_step):
-                    large = outcome.elements > LARGE
-                    outcomes[i][port].append(outcome.finding() if large else outcome)
+                    outcomes[i][port].append(outcome)
     return outcomes
