@@ -289,7 +289,7 @@ def _shares(got: Plain, expected: Rounded) -> Plain:
     """
     allowed = expected.error * SLACK + SMALLEST
     with np.errstate(all="ignore"):
-        share = np.asarray(got - expected.value)
+        share = np.asarray(got - expected.value)  # shape () gives a scalar, which `out` refuses
         np.abs(share, out=share)
         share /= allowed
     return share
