@@ -20,7 +20,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from reference.agreement.arithmetic import Arithmetic, Unbounded
-from reference.agreement.rounded import SLACK, Rounded
+from reference.agreement.rounded import SLACK, Known, Rounded
 from reference.agreement.routes import Quantities, cover
 from reference.arrays import Params, Plain, Tap
 from reference.trace import PARAMETERS, QUANTITIES, STEPS, overflow_message
@@ -36,8 +36,6 @@ LARGE = 1 << 17
 
 #: One port's quantities by name.
 PortTrace: TypeAlias = Mapping[str, Plain]
-#: model, each step's params, X, y, reg, step_size
-Inputs: TypeAlias = tuple[str, Sequence[Params], Plain, Plain, float, float]
 
 
 class Finding(NamedTuple):
@@ -108,6 +106,17 @@ class Recorded(NamedTuple):
     values: Plain
 
 
+class Given(NamedTuple):
+    """What some steps start from: what both certificates run the reference's step on.
+
+    `inputs` holds X, y, reg and the parameters by name; the routes may use them.
+    """
+
+    model: str
+    inputs: Quantities
+    step_size: float
+
+
 Compared: TypeAlias = Finding | Outcome
 
 #: Of one step of one port: structural problems, and the outcomes of all comparisons by value.
@@ -129,20 +138,19 @@ def end_to_end(
     All arrays are float64 holding numbers of the port's dtype; they count as exact.
     Raises Unbounded, naming the step, where no bound exists.
     """
-    bounds = _end_to_end((model, [params], X, y, reg, step_size), arithmetic, at)
+    bounds = _end_to_end(_given(model, [params], X, y, reg, step_size, arithmetic), at)
     return {name: rounded.at((0, 0)) for name, rounded in bounds.items()}
 
 
-def _end_to_end(inputs: Inputs, arithmetic: Arithmetic, at: str) -> dict[str, Rounded]:
-    model, step_size = inputs[0], inputs[-1]
-    q = _quantities(inputs, arithmetic)
+def _end_to_end(given: Given, at: str) -> dict[str, Rounded]:
+    q = given.inputs.copy()
 
     def tap(name: str, computed: Rounded) -> Rounded:
         q[name] = covered = cover(name, computed, q)
         return covered
 
-    _run(model, q, step_size, tap, at)
-    return {name: q[name] for name in QUANTITIES[model]}
+    _run(given, q, tap, at)
+    return {name: q[name] for name in QUANTITIES[given.model]}
 
 
 def local(
@@ -161,15 +169,13 @@ def local(
     `trace` maps names to arrays; a quantity missing from it is recomputed from those before it.
     Raises Unbounded, naming the step, where no bound exists.
     """
-    inputs = (model, [params], X, y, reg, step_size)
-    expected = _local(inputs, _recorded([[trace]]), 1, arithmetic, at)
+    given = _given(model, [params], X, y, reg, step_size, arithmetic)
+    expected = _local(given, _recorded([[trace]]), 1, at)
     return {name: rounded.at((0, 0)) for name, rounded in expected.items()}
 
 
-def _local(
-    inputs: Inputs, recorded: Mapping[str, Recorded], ports: int, arithmetic: Arithmetic, at: str
-) -> dict[str, Rounded]:
-    q = _quantities(inputs, arithmetic)
+def _local(given: Given, recorded: Mapping[str, Recorded], ports: int, at: str) -> dict[str, Rounded]:
+    q = given.inputs.copy()
     expected = {}
 
     def tap(name: str, computed: Rounded) -> Rounded:
@@ -179,25 +185,36 @@ def _local(
         q[name] = seen
         return seen
 
-    _run(inputs[0], q, inputs[-1], tap, at)
+    _run(given, q, tap, at)
     return expected
 
 
-def _quantities(inputs: Inputs, arithmetic: Arithmetic) -> Quantities:
-    """The steps' inputs by name: what the routes may use. The parameters are stacked by step."""
-    model, starts, X, y, reg, _ = inputs
-    q: Quantities = {"X": Rounded.exact(X, arithmetic), "y": y, "reg": reg}
+def _given(
+    model: str,
+    starts: Sequence[Params],
+    X: Plain,
+    y: Plain,
+    reg: float,
+    step_size: float,
+    arithmetic: Arithmetic,
+) -> Given:
+    """Steps from those parameters, which are stacked. What follows from them alone is computed once."""
+    inputs: Quantities = {"X": Rounded.exact(X, arithmetic), "y": y, "reg": reg}
     for name in PARAMETERS[model]:
-        q[name] = Rounded.exact([start[name] for start in starts], arithmetic)
-        q[name].stacked = 1
-    return q
+        inputs[name] = Rounded.exact([start[name] for start in starts], arithmetic)
+        inputs[name].stacked = 1
+    known: Known = {}
+    for name in ("X", *PARAMETERS[model]):
+        inputs[name].known = known
+    return Given(model, inputs, step_size)
 
 
-def _run(model: str, q: Quantities, step_size: float, tap: Tap, at: str) -> None:
+def _run(given: Given, q: Quantities, tap: Tap, at: str) -> None:
+    model = given.model
     params = {name: q[name] for name in PARAMETERS[model]}
     try:
         with np.errstate(over="raise", divide="raise", invalid="raise"):
-            STEPS[model](params, q["X"], q["y"], q["reg"], step_size, tap)
+            STEPS[model](params, q["X"], q["y"], q["reg"], given.step_size, tap)
     except Unbounded as why:
         raise Unbounded(f"{at}: {why}") from None
     except FloatingPointError:
@@ -382,7 +399,6 @@ def certify_steps(
     `starts` holds the parameters of each step; traces[step][port] what each port made of them.
     Returns judgements[step][port]: structural problems, and the outcomes of all comparisons by value.
     """
-    inputs = (model, starts, X, y, reg, step_size)
     sizes, dtype = sizes_of(model, starts[0], X), np.dtype(arithmetic.name)
     shown = hidden or [()] * len(traces[0])
     problems = [
@@ -408,17 +424,16 @@ def certify_steps(
         for step in zip(traces, problems, strict=True)
     ]
     recorded, ports = _recorded(usable), len(shown)
-    ends = _compare_recorded(END_TO_END, recorded, usable, bounds or _end_to_end(inputs, arithmetic, at))
+    given = _given(model, starts, X, y, reg, step_size, arithmetic)
+    bounds = bounds or _end_to_end(given, at)
+    ends = _compare_recorded(END_TO_END, recorded, usable, bounds)
     try:
-        own = _compare_recorded(LOCAL, recorded, usable, _local(inputs, recorded, ports, arithmetic, at))
+        own = _compare_recorded(LOCAL, recorded, usable, _local(given, recorded, ports, at))
     except Unbounded:
-        own = [
-            [
-                _local_alone((model, [start], X, y, reg, step_size), trace, found, arithmetic, at)
-                for trace, found in zip(step, outcomes, strict=True)
-            ]
-            for start, step, outcomes in zip(starts, usable, ends, strict=True)
-        ]
+        own = []
+        for start, step, outcomes in zip(starts, usable, ends, strict=True):
+            given = _given(model, [start], X, y, reg, step_size, arithmetic)
+            own.append([_local_alone(given, *one, at) for one in zip(step, outcomes, strict=True)])
     return [
         [(problems[i][port], own[i][port] + ends[i][port]) for port in range(ports)]
         for i in range(len(starts))
@@ -432,11 +447,7 @@ def _without(trace: PortTrace, problems: Sequence[Finding]) -> PortTrace:
 
 
 def _local_alone(
-    inputs: Inputs,
-    trace: PortTrace,
-    end_to_end_outcomes: Sequence[Compared],
-    arithmetic: Arithmetic,
-    at: str,
+    given: Given, trace: PortTrace, end_to_end_outcomes: Sequence[Compared], at: str
 ) -> list[Compared]:
     """The local certificates of one step of one port, where something recorded has no bound.
 
@@ -445,10 +456,10 @@ def _local_alone(
     """
     recorded = _recorded([[trace]])
     try:
-        bounds = _local(inputs, recorded, 1, arithmetic, at)
+        bounds = _local(given, recorded, 1, at)
     except Unbounded:
         sound = {o.quantity: trace[o.quantity] for o in end_to_end_outcomes if o.share <= 1}
-        bounds = _local(inputs, _recorded([[sound]]), 1, arithmetic, at)
+        bounds = _local(given, _recorded([[sound]]), 1, at)
     return _compare_recorded(LOCAL, recorded, [[trace]], bounds)[0][0]
 
 

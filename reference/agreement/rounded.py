@@ -30,13 +30,15 @@ from reference.arrays import Plain
 
 #: A computed bound is a sum of products of non-negative numbers, so a chain of m operations on
 #: sums of n terms is low by at most a factor 1 - (m + n) * 2**-53: less than 2**-20 for m + n < 2**33.
-#: Underflow terms left out (see `_underflow`) are below 2**-73 of the bound's own terms.
+#: Underflow terms left out (see `_underflow`) are below 2**-40 of the bound that they are left out of.
 SLACK = 1 + 2.0**-20
 
 ADVICE = "use smaller weights, data or step size, or a wider dtype."
 
 #: An error bound: an array, or the plain float 0.0 of an exact value.
 Error: TypeAlias = Any
+#: Operands and result by rule and operands.
+Known: TypeAlias = dict[tuple[Any, ...], tuple[tuple["Rounded", ...], "Rounded"]]
 
 
 class Rounded:
@@ -50,9 +52,10 @@ class Rounded:
             addition that consumes it: 1 for a product or quotient, k for a dot product, else 0.
         summand: for a row sum, the array that was summed.
         stacked: how many leading axes there are: 0, 1 (steps) or 2 (ports, steps).
+        known: of a step's inputs, and of what is made from them alone: results found so far.
     """
 
-    __slots__ = ("arithmetic", "error", "product", "stacked", "summand", "value")
+    __slots__ = ("arithmetic", "error", "known", "product", "stacked", "summand", "value")
 
     def __init__(
         self,
@@ -68,6 +71,7 @@ class Rounded:
         self.product = product
         self.stacked = stacked
         self.summand: Rounded | None = None
+        self.known: Known | None = None
 
     @classmethod
     def exact(cls, value: Any, arithmetic: Arithmetic) -> "Rounded":
@@ -141,7 +145,7 @@ class Rounded:
 
     def _assign_where(self, mask: "Comparison", constant: float) -> None:
         """Assign under a comparison: where it is undecided the bound covers both branches."""
-        held, kept = self.arithmetic.constant(constant), ~mask.true
+        held, kept = self.arithmetic.constant(constant), np.logical_not(mask.true).astype(float)
         if mask.undecided is not None:
             either = np.abs(self.value - constant) + self.errors() + held
         self.value = _chosen(kept, self.value, constant)
@@ -222,9 +226,9 @@ class Comparison:
 
 
 def _chosen(kept: Plain, array: Plain, constant: float) -> Plain:
-    """The array where kept, else the constant: np.where, without its branch on unpredictable masks."""
+    """The array where kept is 1, the constant where it is 0: np.where, without its branches."""
     chosen = array * kept
-    return chosen + constant * ~kept if constant else chosen
+    return chosen + constant * (1 - kept) if constant else chosen
 
 
 @functools.lru_cache(maxsize=64)
@@ -262,12 +266,14 @@ def _stacked(*operands: Rounded) -> int:
 def _underflow(size: Any, arithmetic: Arithmetic, roundings: int = 1) -> Error:
     """What flushing results below the smallest normal number adds; exact zeros stay exact.
 
-    `size` bounds the results' magnitudes. Where each is 0 or large, the term is negligible
-    (below 2**-73 of them, which SLACK covers) and 0 is returned.
+    `size` bounds the results' magnitudes. Where each is 0 or large, the term is negligible (below
+    2**-40 of the rounding), and 0 is returned.
     """
     flushed = roundings * arithmetic.smallest_normal
-    small = size < flushed * 2.0**73
-    if not small.any() or np.count_nonzero(small) == np.count_nonzero(size == 0):
+    limit = flushed * 2.0**40 / arithmetic.roundoff
+    if not size.size or size.min() >= limit:
+        return 0.0
+    if np.count_nonzero(size < limit) == np.count_nonzero(size == 0):
         return 0.0
     return (size > 0) * flushed
 
@@ -286,11 +292,42 @@ def _refuse_overflow(what: str, size: Any, arithmetic: Arithmetic) -> None:
 
 def _rounding(value: Any, propagated: Error, relative: float, arithmetic: Arithmetic) -> Error:
     """The error of one operation: propagated, plus rounding of a result as far off as that."""
-    size = _total(np.abs(value), propagated)
+    size = np.abs(value)
+    if type(propagated) is not float:
+        size += propagated
     _refuse_overflow("a result", size, arithmetic)
-    return _total(relative * size, propagated, _underflow(size, arithmetic))
+    return _scaled(size, relative, propagated, _underflow(size, arithmetic))
 
 
+def _scaled(size: Any, relative: float, *others: Error) -> Error:
+    """relative * size + others. It uses up `size`: one array less is written."""
+    size *= relative
+    for error in others:
+        if type(error) is not float:
+            size += error
+    return size
+
+
+def _once(rule: Callable[..., Rounded]) -> Callable[..., Rounded]:
+    """Both certificates of a step begin alike: what depends on its inputs alone is computed once."""
+
+    @functools.wraps(rule)
+    def found(*operands: Rounded) -> Rounded:
+        arrays = [x for x in operands if x.value.ndim]
+        known = arrays[0].known if arrays else None
+        if known is None or any(x.known is not known for x in arrays):
+            return rule(*operands)
+        key = (rule, *(id(x) if x.value.ndim else float(x.value) for x in operands))
+        if key not in known:
+            result = rule(*operands)
+            result.known = known
+            known[key] = operands, result  # the operands are kept, so that their ids remain theirs
+        return known[key][1]
+
+    return found
+
+
+@_once
 def _add(x: Rounded, y: Rounded) -> Rounded:
     return _sum_of_two(x, y, operator.add)
 
@@ -347,7 +384,7 @@ def _divide_by_own_sum(x: Rounded, total: Rounded) -> Rounded:
     """
     value, smallest = _quotient(x, total)
     summand_error = x.errors()
-    all_errors = np.sum(summand_error, axis=-1, keepdims=True)
+    all_errors = _summed(summand_error, 1, True, x.stacked)
     others = all_errors - summand_error
     n, arithmetic = x.shape[1], x.arithmetic
     rounding = arithmetic.gamma(n - 1) * (total.value + all_errors) + n * arithmetic.smallest_normal
@@ -411,17 +448,16 @@ def _sine(function: Callable[[Any], Any]) -> Callable[[Rounded], Rounded]:
     return rule
 
 
+@_once
 def _maximum(x: Rounded, y: Rounded) -> Rounded:
-    """Exact in itself; the smaller operand's error does not count where it is out of reach."""
+    """Exact in itself. m = max(x, y) moves as far as x or y reaches: max(Ex - (m - x), Ey - (m - y))."""
     value = np.maximum(x.value, y.value)
-    if x.is_exact and y.is_exact:
-        return Rounded(value, 0.0, x.arithmetic, stacked=_stacked(x, y))
-    gap, reach = x.value - y.value, _total(x.error, y.error) * SLACK
     error: Error = 0.0
-    if not x.is_exact:
-        error = x.error * (gap > -reach)
-    if not y.is_exact:
-        error = np.maximum(error, y.error * (gap <= reach))
+    for operand in (x, y):
+        if not operand.is_exact:
+            reach = operand.error * SLACK
+            reach -= value - operand.value
+            error = np.maximum(error, reach)
     return Rounded(value, error, x.arithmetic, stacked=_stacked(x, y))
 
 
@@ -433,45 +469,58 @@ def _less_equal(x: Rounded, y: Rounded) -> Comparison:
     return Comparison(gap >= 0, undecided if np.any(undecided) else None)
 
 
-def _dot(a: Any, b: Any) -> Rounded:
+@_once
+def _dot(a: Rounded, b: Rounded) -> Rounded:
     """Matrix product in any order of summation, fused or not: Higham (3.13).
 
     |fl(AB) - AB| <= c |A||B| with c = gamma_k, plus what rounding of the inputs adds (TF32);
     with errors in A and B: |A|(c |B| + (1 + c) Eb) + (1 + c) Ea (|B| + Eb).
     """
-    a, b = _lift(a, b)
     k, arithmetic = a.shape[1], a.arithmetic
     c = arithmetic.dot(k)
     left, right = np.abs(a.value), np.abs(b.value)
     propagate = (1 + c) / c
-    size = np.matmul(left, right if b.is_exact else right + propagate * b.error)
-    if not a.is_exact:
-        size += np.matmul(a.error, propagate * _total(right, b.error))
+    if b.is_exact:
+        size = np.matmul(_total(left, propagate * a.error), right)
+    else:
+        size = np.matmul(left, right + propagate * b.error)
+        if not a.is_exact:
+            size += np.matmul(a.error, propagate * (right + b.error))
     if size.size and size.max() > arithmetic.largest:  # the partial sums, then, may be too large
-        reach = np.matmul(np.abs(a.value) + a.error, np.abs(b.value) + b.error)
+        reach = np.matmul(left + a.error, right + b.error)
         _refuse_overflow("a dot product", reach, arithmetic)
-    error = _total(c * size, _underflow(size, arithmetic, roundings=2 * k))
+    error = _scaled(size, c, _underflow(size, arithmetic, roundings=2 * k))
     value = np.matmul(a.value, b.value)
     return Rounded(value, error, arithmetic, product=k, stacked=_stacked(a, b))
 
 
 def _sum(x: Rounded, axis: int | None = None, keepdims: bool = False) -> Rounded:
     """Sum of n terms in any order: gamma_{n-1} sum |x| plus the terms' own errors (Higham (4.4))."""
-    behind = tuple(range(x.stacked, x.value.ndim)) if axis is None else axis + x.stacked
-    value = np.sum(x.value, axis=behind, keepdims=keepdims)
+    value = _summed(x.value, axis, keepdims, x.stacked)
     n = x.value.size // max(value.size, 1)
-    c = x.arithmetic.gamma(n - 1)
-    size = np.sum(np.abs(x.value), axis=behind, keepdims=keepdims)
+    size = _summed(np.abs(x.value), axis, keepdims, x.stacked)
     propagated: Error = 0.0
     if not x.is_exact:
-        propagated = np.sum(x.error, axis=behind, keepdims=keepdims)
+        propagated = _summed(x.error, axis, keepdims, x.stacked)
         size = size + propagated
     _refuse_overflow("a sum", size, x.arithmetic)
-    error = _total(c * size, propagated, _underflow(size, x.arithmetic, roundings=n - 1))
+    underflow = _underflow(size, x.arithmetic, roundings=n - 1)
+    error = _scaled(size, x.arithmetic.gamma(n - 1), propagated, underflow)
     result = Rounded(value, error, x.arithmetic, product=x.product if n == 1 else 0, stacked=x.stacked)
     if axis == 1 and keepdims and len(x.shape) == 2:
         result.summand = x
     return result
+
+
+def _summed(array: Plain, axis: int | None, keepdims: bool, stacked: int) -> Any:
+    """np.sum behind the leading axes; of a matrix, as a product with ones, which is faster."""
+    if axis is None:
+        return np.sum(array, axis=tuple(range(stacked, array.ndim)), keepdims=keepdims)
+    if array.ndim != stacked + 2:
+        return np.sum(array, axis=axis + stacked, keepdims=keepdims)
+    ones = np.ones((1, array.shape[-2])) if axis == 0 else np.ones((array.shape[-1], 1))
+    total = np.matmul(ones, array) if axis == 0 else np.matmul(array, ones)
+    return total if keepdims else np.squeeze(total, axis=axis + stacked)
 
 
 def _joined(join: Callable[..., Any]) -> Callable[..., Rounded]:
@@ -498,7 +547,7 @@ _UFUNCS: dict[Any, Callable[..., Any]] = {
 }
 
 _FUNCTIONS: dict[Any, Callable[..., Any]] = {
-    np.dot: _dot,
+    np.dot: lambda a, b: _dot(*_lift(a, b)),
     np.sum: _sum,
     np.stack: _joined(np.stack),
     np.concatenate: _joined(np.concatenate),
