@@ -13,6 +13,10 @@ from reference.agreement.certify import (
     LOCAL,
     Finding,
     Recorded,
+    _end_to_end,
+    _given,
+    _local,
+    _recorded,
     certify,
     certify_steps,
     compare,
@@ -360,6 +364,35 @@ def test_ports_certified_together_are_judged_as_alone(steps, model, dtype, chose
             assert ours[:2] == alone[:2]
             assert ours.agrees == alone.agrees
             assert ours.share == pytest.approx(alone.share, rel=1e-6, nan_ok=True)
+
+
+@pytest.mark.parametrize("model", STEPS)
+def test_what_follows_from_the_inputs_alone_is_computed_once(steps, model):
+    """The first quantity has one bound under both certificates, and keeps its verdict; no other has."""
+    step = steps[model, 100, "float64"]
+    first = next(iter(QUANTITIES[model]))
+    name, params, *rest = step.problem("float64")
+    right, wrong = step.trace(), step.trace(planting(first, 1e-9))
+    given = _given(name, [params], *rest, step.arithmetic)
+    ends, own = _end_to_end(given, ""), _local(given, _recorded([[right]]), 1, "")
+    assert [n for n in own if own[n].is_same(ends[n])] == [first]
+    found = {f.certificate: f for f in step.judge(wrong) if f.quantity == first}
+    assert set(found) == set(CERTIFICATES)
+    assert not any(f.agrees for f in found.values())
+    assert found[LOCAL][2:] == found[END_TO_END][2:]
+
+
+def test_inputs_of_another_step_are_not_taken_for_this_ones():
+    """The same expression on other inputs is computed anew, a constant is told from another."""
+    one, two, stranger = (Rounded.exact(np.full((2, 2), x), FLOAT64) for x in (1.0, 2.0, 3.0))
+    one.known = two.known = {}
+    assert (one + two).is_same(one + two)
+    assert not (one + stranger).is_same(one + stranger)
+    assert (one + 1).value[0, 0] == 2
+    assert (one + 2).value[0, 0] == 3
+    assert (one + two).value[0, 0] == 3
+    assert (two + two).value[0, 0] == 4
+    assert np.maximum(one, two).value[0, 0] == 2
 
 
 @pytest.mark.parametrize("wrong", [2.0, float("nan")])

@@ -15,6 +15,7 @@ Several steps of several ports, in the same arithmetic, are certified in one pas
 
 import difflib
 from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -426,9 +427,12 @@ def certify_steps(
     recorded, ports = _recorded(usable), len(shown)
     given = _given(model, starts, X, y, reg, step_size, arithmetic)
     bounds = bounds or _end_to_end(given, at)
-    ends = _compare_recorded(END_TO_END, recorded, usable, bounds)
+    at_the_end = _compared(END_TO_END, recorded, bounds)
+    ends = _dealt(at_the_end, recorded, usable)
     try:
-        own = _compare_recorded(LOCAL, recorded, usable, _local(given, recorded, ports, at))
+        own_bounds = _local(given, recorded, ports, at)
+        from_inputs = {n: at_the_end[n] for n in recorded if own_bounds[n].is_same(bounds[n])}
+        own = _dealt(_compared(LOCAL, recorded, own_bounds, from_inputs), recorded, usable)
     except Unbounded:
         own = []
         for start, step, outcomes in zip(starts, usable, ends, strict=True):
@@ -460,21 +464,38 @@ def _local_alone(
     except Unbounded:
         sound = {o.quantity: trace[o.quantity] for o in end_to_end_outcomes if o.share <= 1}
         bounds = _local(given, _recorded([[sound]]), 1, at)
-    return _compare_recorded(LOCAL, recorded, [[trace]], bounds)[0][0]
+    return _dealt(_compared(LOCAL, recorded, bounds), recorded, [[trace]])[0][0]
 
 
-def _compare_recorded(
+def _compared(
     certificate: str,
     recorded: Mapping[str, Recorded],
-    traces: Sequence[Sequence[PortTrace]],
     expected: Mapping[str, Rounded],
+    known: Mapping[str, list[list[Compared]]] = MappingProxyType({}),
+) -> dict[str, list[list[Compared]]]:
+    """Hold every recorded quantity against its bound, but for those known from the other certificate."""
+
+    def renamed(rows: list[list[Compared]]) -> list[list[Compared]]:
+        return [[outcome._replace(certificate=certificate) for outcome in row] for row in rows]
+
+    return {
+        name: renamed(known[name])
+        if name in known
+        else compare_all(name, certificate, recorded[name], bound)
+        for name, bound in expected.items()
+        if name in recorded
+    }
+
+
+def _dealt(
+    compared: Mapping[str, list[list[Compared]]],
+    recorded: Mapping[str, Recorded],
+    traces: Sequence[Sequence[PortTrace]],
 ) -> list[list[list[Compared]]]:
-    """Hold every quantity that each port shows against its bound: outcomes[step][port]."""
+    """The outcomes of each step and port that shows the quantity: outcomes[step][port]."""
     outcomes: list[list[list[Compared]]] = [[[] for _ in step] for step in traces]
-    for name, rounded in expected.items():
-        if name in recorded:
-            found = compare_all(name, certificate, recorded[name], rounded)
-            for port, by_step in zip(recorded[name].ports, found, strict=True):
-                for i, outcome in enumerate(by_step):
-                    outcomes[i][port].append(outcome)
+    for name, rows in compared.items():
+        for port, by_step in zip(recorded[name].ports, rows, strict=True):
+            for i, outcome in enumerate(by_step):
+                outcomes[i][port].append(outcome)
     return outcomes

@@ -113,6 +113,10 @@ class Rounded:
         """A copy that can be assigned to."""
         return self._like(self.value.copy(), self.error if self.is_exact else self.error.copy())
 
+    def is_same(self, other: "Rounded") -> bool:
+        """Whether it is the other one under another name: the same arrays, not only the same numbers."""
+        return self.value is other.value and self.error is other.error
+
     def errors(self) -> Plain:
         """The error as an array of the value's shape."""
         return np.broadcast_to(self.error, self.value.shape) if self.is_exact else self.error
