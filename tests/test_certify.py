@@ -1,6 +1,8 @@
 """The checker is checked: what is wrong is caught, and blamed on the quantity that is wrong."""
 
+import gc
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -9,7 +11,6 @@ from reference.agreement.arithmetic import ARITHMETICS, FLOAT32, FLOAT64
 from reference.agreement.certify import (
     CERTIFICATES,
     END_TO_END,
-    LARGE,
     LOCAL,
     Finding,
     Recorded,
@@ -22,7 +23,7 @@ from reference.agreement.certify import (
     compare,
     compare_all,
 )
-from reference.agreement.rounded import SLACK, Rounded
+from reference.agreement.rounded import LARGE, SLACK, Known, Rounded
 from reference.runs import draw, trajectory
 from reference.trace import QUANTITIES, STEPS
 
@@ -385,7 +386,8 @@ def test_what_follows_from_the_inputs_alone_is_computed_once(steps, model):
 def test_inputs_of_another_step_are_not_taken_for_this_ones():
     """The same expression on other inputs is computed anew, a constant is told from another."""
     one, two, stranger = (Rounded.exact(np.full((2, 2), x), FLOAT64) for x in (1.0, 2.0, 3.0))
-    one.known = two.known = {}
+    known = Known()
+    one.known = two.known = weakref.ref(known)
     assert (one + two).is_same(one + two)
     assert not (one + stranger).is_same(one + stranger)
     assert (one + 1).value[0, 0] == 2
@@ -393,6 +395,28 @@ def test_inputs_of_another_step_are_not_taken_for_this_ones():
     assert (one + two).value[0, 0] == 3
     assert (two + two).value[0, 0] == 4
     assert np.maximum(one, two).value[0, 0] == 2
+
+
+def test_what_is_known_ends_with_the_certification(step):
+    """Nothing is left for the garbage collector, which would come too late: memory is flat in steps."""
+    trace = step.trace()
+    gc.collect()
+    gc.disable()
+    try:
+        step.judge(trace)
+        kept = [x for x in gc.get_objects() if type(x) is Known]
+    finally:
+        gc.enable()
+    assert not kept
+
+
+def test_large_results_are_not_kept():
+    """Twice the same sum: an array of its own each time."""
+    known = Known()
+    for size, kept in ((LARGE, True), (LARGE + 1, False)):
+        x = Rounded.exact(np.ones((1, size)), FLOAT64)
+        x.known = weakref.ref(known)
+        assert (x + x).is_same(x + x) == kept
 
 
 @pytest.mark.parametrize("wrong", [2.0, float("nan")])

@@ -14,6 +14,7 @@ Several steps of several ports, in the same arithmetic, are certified in one pas
 """
 
 import difflib
+import weakref
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
@@ -21,7 +22,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from reference.agreement.arithmetic import Arithmetic, Unbounded
-from reference.agreement.rounded import SLACK, Known, Rounded
+from reference.agreement.rounded import LARGE, SLACK, Known, Rounded
 from reference.agreement.routes import Quantities, cover
 from reference.arrays import Params, Plain, Tap
 from reference.trace import PARAMETERS, QUANTITIES, STEPS, overflow_message
@@ -31,9 +32,6 @@ CERTIFICATES = (LOCAL, END_TO_END)
 
 #: Keeps an exact bound from dividing 0 by 0. (A subnormal number would make each division slow.)
 SMALLEST = np.finfo(np.float64).smallest_normal
-
-#: Tensors of more elements than this are large: their memory counts, a microsecond more does not.
-LARGE = 1 << 17
 
 #: One port's quantities by name.
 PortTrace: TypeAlias = Mapping[str, Plain]
@@ -110,12 +108,14 @@ class Recorded(NamedTuple):
 class Given(NamedTuple):
     """What some steps start from: what both certificates run the reference's step on.
 
-    `inputs` holds X, y, reg and the parameters by name; the routes may use them.
+    `inputs` holds X, y, reg and the parameters by name; the routes may use them. `known` holds what
+    has been computed from them alone.
     """
 
     model: str
     inputs: Quantities
     step_size: float
+    known: Known
 
 
 Compared: TypeAlias = Finding | Outcome
@@ -204,10 +204,11 @@ def _given(
     for name in PARAMETERS[model]:
         inputs[name] = Rounded.exact([start[name] for start in starts], arithmetic)
         inputs[name].stacked = 1
-    known: Known = {}
+    known = Known()
+    reference = weakref.ref(known)
     for name in ("X", *PARAMETERS[model]):
-        inputs[name].known = known
-    return Given(model, inputs, step_size)
+        inputs[name].known = reference
+    return Given(model, inputs, step_size, known)
 
 
 def _run(given: Given, q: Quantities, tap: Tap, at: str) -> None:

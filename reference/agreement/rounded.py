@@ -20,6 +20,7 @@ behind them). What all ports share is stacked by step alone, and is computed onc
 
 import functools
 import operator
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -37,8 +38,15 @@ ADVICE = "use smaller weights, data or step size, or a wider dtype."
 
 #: An error bound: an array, or the plain float 0.0 of an exact value.
 Error: TypeAlias = Any
-#: Operands and result by rule and operands.
-Known: TypeAlias = dict[tuple[Any, ...], tuple[tuple["Rounded", ...], "Rounded"]]
+#: Tensors of more elements than this are large: their memory counts, a microsecond more does not.
+LARGE = 1 << 17
+
+
+class Known(dict[tuple[Any, ...], tuple[tuple["Rounded", ...], "Rounded"]]):
+    """What follows from a step's inputs alone: operands and result, by rule and operands.
+
+    It ends with the certification that holds it: the arrays in it refer to it weakly.
+    """
 
 
 class Rounded:
@@ -52,7 +60,7 @@ class Rounded:
             addition that consumes it: 1 for a product or quotient, k for a dot product, else 0.
         summand: for a row sum, the array that was summed.
         stacked: how many leading axes there are: 0, 1 (steps) or 2 (ports, steps).
-        known: of a step's inputs, and of what is made from them alone: results found so far.
+        known: of a step's inputs, and of what follows from them alone: what is `Known`.
     """
 
     __slots__ = ("arithmetic", "error", "known", "product", "stacked", "summand", "value")
@@ -71,7 +79,7 @@ class Rounded:
         self.product = product
         self.stacked = stacked
         self.summand: Rounded | None = None
-        self.known: Known | None = None
+        self.known: weakref.ref[Known] | None = None
 
     @classmethod
     def exact(cls, value: Any, arithmetic: Arithmetic) -> "Rounded":
@@ -313,18 +321,24 @@ def _scaled(size: Any, relative: float, *others: Error) -> Error:
 
 
 def _once(rule: Callable[..., Rounded]) -> Callable[..., Rounded]:
-    """Both certificates of a step begin alike: what depends on its inputs alone is computed once."""
+    """Both certificates of a step begin alike: what depends on its inputs alone is computed once.
+
+    A large result is not kept.
+    """
 
     @functools.wraps(rule)
     def found(*operands: Rounded) -> Rounded:
         arrays = [x for x in operands if x.value.ndim]
-        known = arrays[0].known if arrays else None
-        if known is None or any(x.known is not known for x in arrays):
+        reference = arrays[0].known if arrays else None
+        known = reference() if reference else None
+        if known is None or any(x.known is not reference for x in arrays):
             return rule(*operands)
         key = (rule, *(id(x) if x.value.ndim else float(x.value) for x in operands))
         if key not in known:
             result = rule(*operands)
-            result.known = known
+            if result.value.size > LARGE:
+                return result
+            result.known = reference
             known[key] = operands, result  # the operands are kept, so that their ids remain theirs
         return known[key][1]
 
