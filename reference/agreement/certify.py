@@ -429,10 +429,15 @@ def certify_steps(
     given = _given(model, starts, X, y, reg, step_size, arithmetic)
     bounds = bounds or _end_to_end(given, at)
     at_the_end = _compared(END_TO_END, recorded, bounds)
+    bounds = {name: bound for name, bound in bounds.items() if bound.value.size <= LARGE}
     ends = _dealt(at_the_end, recorded, usable)
     try:
         own_bounds = _local(given, recorded, ports, at)
-        from_inputs = {n: at_the_end[n] for n in recorded if own_bounds[n].is_same(bounds[n])}
+        from_inputs = {
+            name: at_the_end[name]
+            for name, bound in bounds.items()
+            if name in recorded and bound.is_same(own_bounds[name])
+        }
         own = _dealt(_compared(LOCAL, recorded, own_bounds, from_inputs), recorded, usable)
     except Unbounded:
         own = []

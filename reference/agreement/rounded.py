@@ -157,14 +157,16 @@ class Rounded:
 
     def _assign_where(self, mask: "Comparison", constant: float) -> None:
         """Assign under a comparison: where it is undecided the bound covers both branches."""
-        held, kept = self.arithmetic.constant(constant), np.logical_not(mask.true).astype(float)
+        held, kept = self.arithmetic.constant(constant), ~mask.true
         if mask.undecided is not None:
             either = np.abs(self.value - constant) + self.errors() + held
-        self.value = _chosen(kept, self.value, constant)
-        if not self.is_exact or held or mask.undecided is not None:
-            self.error = _chosen(kept, self.errors(), held)
+        _choose(kept, self.value, constant)
+        if self.is_exact and (held or mask.undecided is not None):
+            self.error = np.zeros_like(self.value)
+        if not self.is_exact:
+            _choose(kept, self.error, held)
         if mask.undecided is not None:
-            self.error = np.where(mask.undecided, either, self.error)
+            np.copyto(self.error, either, where=mask.undecided)
 
     # Operators, so that reference code reads as on plain arrays. In-place forms make new arrays.
     def __add__(self, other: Any) -> "Rounded":
@@ -237,10 +239,11 @@ class Comparison:
         raise TypeError("a comparison of Rounded arrays may be undecided: it has no truth value")
 
 
-def _chosen(kept: Plain, array: Plain, constant: float) -> Plain:
-    """The array where kept is 1, the constant where it is 0: np.where, without its branches."""
-    chosen = array * kept
-    return chosen + constant * (1 - kept) if constant else chosen
+def _choose(kept: Plain, array: Plain, constant: float) -> None:
+    """Leave the array where kept, else set the constant: np.copyto, without its unpredictable branch."""
+    array *= kept
+    if constant:
+        array += constant * ~kept
 
 
 @functools.lru_cache(maxsize=64)
