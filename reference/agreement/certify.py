@@ -290,7 +290,7 @@ def compare_all(
         expected = expected.of_ports(recorded.ports)
     shares = _shares(recorded.values, expected)
     ports, steps = shares.shape[:2]
-    largest = shares.reshape(ports, steps, -1).max(axis=2).tolist()
+    largest = (shares.reshape(ports, steps, -1).max(axis=2) / SLACK).tolist()
 
     def outcome(i: int, j: int) -> Compared:
         got = recorded.values[i, j]
@@ -301,12 +301,12 @@ def compare_all(
 
 
 def _shares(got: Plain, expected: Rounded) -> Plain:
-    """|got - expected| / allowed, elementwise.
+    """|got - expected| / error, elementwise; the largest is still to be divided by SLACK.
 
     0/0 (both exact, and equal) uses none of the bound; anything over an exact bound is
     infinite; NaN stays NaN.
     """
-    allowed = expected.error * SLACK + SMALLEST
+    allowed = expected.error + SMALLEST
     with np.errstate(all="ignore"):
         share = np.asarray(got - expected.value)  # shape () gives a scalar, which `out` refuses
         np.abs(share, out=share)
