@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ports import PORTS, numpy_host, numpy_reference
+from ports import PORTS, lockstep, numpy_host, numpy_reference
 from ports.lockstep import (
     certify_spiral,
     chosen_steps,
@@ -17,7 +17,7 @@ from ports.lockstep import (
 )
 from ports.port import LoadedPort
 from ports.results import Cell, CellResult, Verdict
-from reference.agreement.certify import END_TO_END, LOCAL, Finding, compare
+from reference.agreement.certify import END_TO_END, LOCAL, Finding, certify_steps, compare
 from reference.runs import draw, trajectory
 from reference.trace import QUANTITIES
 
@@ -115,7 +115,15 @@ def test_failures_come_by_step_then_local_then_in_the_documents_order():
 
 @pytest.mark.parametrize(
     ("count", "steps"),
-    [(None, range(10)), (10, range(10)), (99, range(10)), (3, {0, 4, 9}), (4, {0, 3, 6, 9}), (1, {0})],
+    [
+        (None, range(10)),
+        (10, range(10)),
+        (99, range(10)),
+        (3, {0, 4, 9}),
+        (4, {0, 3, 6, 9}),
+        (2, {0, 9}),
+        (1, {0}),
+    ],
 )
 def test_chosen_steps_are_spread_over_the_run(count, steps):
     """All of them, or so many with the first and the last."""
@@ -194,6 +202,36 @@ def test_each_step_is_judged_by_its_own_number():
     assert {v.failures for v in wrong.quantity("loss")} == {1}
 
 
+@pytest.mark.parametrize(
+    ("ports", "stack", "stack_traces", "judged"),
+    [
+        (1, 4, 100, [4, 2]),
+        (2, 4, 100, [2, 2, 2]),
+        (2, 5, 100, [3, 3]),
+        (1, 100, 4, [4, 2]),
+        (2, 100, 4, [2, 2, 2]),
+        (1, 100, 100, [6]),
+    ],
+)
+def test_steps_are_judged_when_enough_of_them_wait(ports, stack, stack_traces, judged, monkeypatch):
+    """So many port steps, or so many bytes, and no more: memory does not grow with the steps."""
+    trace = numpy_reference.softmax_step(
+        PROBLEM.params, PROBLEM.X, PROBLEM.y, PROBLEM.reg, PROBLEM.step_size
+    )
+    sizes = []
+
+    def counting(model, starts, *others):
+        sizes.append(len(starts))
+        return certify_steps(model, starts, *others)
+
+    monkeypatch.setattr(lockstep, "certify_steps", counting)
+    monkeypatch.setattr(lockstep, "STACK", stack)
+    monkeypatch.setattr(lockstep, "STACK_BYTES", stack_traces * sum(t.nbytes for t in trace.values()))
+    results, _ = run(*[numpy_port()] * ports)
+    assert all(result.agrees and result.steps == 6 for result in results)
+    assert sizes == judged
+
+
 def test_ports_are_judged_at_the_steps_chosen_for_them():
     """Different steps in one run, and none after the last that any port wants or the run has."""
     few = prepare(CELL, numpy_port(), PROBLEM, (1, 3))
@@ -246,5 +284,15 @@ def test_wrong_spiral_is_caught(dtype):
     one = np.ones((), dtype)
     assert judged(one, 0).agrees
     assert {f.quantity for _, f in judged(one * (1 + 1e-4), 0).first_failures()} == {"X"}
-    assert {f.quantity for _, f in judged(one, 1).first_failures()} == {"y"}
+    assert [(step, f.quantity) for step, f in judged(one, 1).first_failures()] == [(0, "y")]
     assert judged(one, 0).steps == 1
+
+
+@pytest.mark.parametrize(("mode", "times"), [("eager", 0), ("compiled", 1)])
+def test_spiral_is_compiled_in_the_compiled_mode_alone(mode, times, monkeypatch):
+    """The framework's compiler is given the port's spiral, and what it makes of it is judged."""
+    compiled = []
+    monkeypatch.setattr(numpy_host, "compile", lambda f: compiled.append(f) or f)
+    cell = replace(CELL, model="spiral", mode=mode)
+    assert certify_spiral(cell, PORTS["numpy"], DRAWS.noise).agrees
+    assert compiled == [numpy_reference.spiral] * times
