@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from simulated import ORDERS, Machine, machine
 
-from reference.agreement.arithmetic import FLOAT16, FLOAT32
+from reference.agreement.arithmetic import BFLOAT16, FLOAT16, FLOAT32
 from reference.agreement.certify import LOCAL, compare
 from reference.agreement.rounded import Rounded, linspace
+from reference.agreement.routes import dscores_through_quotient, shifted_softmax
 
 U = FLOAT32.roundoff
 TF32 = 2.0**-11
@@ -235,3 +236,37 @@ def test_share_of_a_row_hardly_feels_an_error_of_the_row():
     """x / sum(x) over one column is 1, however uncertain x: numerator and divisor err together."""
     x = Rounded(np.full((3, 1), 5.0), np.full((3, 1), 1.0), FLOAT32)
     assert np.all((x / np.sum(x, axis=1, keepdims=True)).error <= 4 * U)
+
+
+# Rounding of what is itself off: a bound without this second-order part would be too low
+
+
+def test_rounding_of_a_share_that_is_far_off():
+    """A small summand off by its own size, the row sum rounded down, the quotient up: all counts."""
+    x = Rounded(np.array([[1e-3, 1.0, 1.0]]), np.array([[1e-3, 0.0, 0.0]]), BFLOAT16)
+    small, total = 2e-3, 2.002 * (1 - BFLOAT16.gamma(2))
+    got = (small / total) * (1 + BFLOAT16.division)
+    bound = own_share(x)
+    assert 0.98 <= compare("", LOCAL, [[got]], bound[:, :1]).share <= 1
+
+
+def test_rounding_of_a_gradient_whose_probability_is_far_off():
+    """The chain rule through the quotient: probabilities off by all they may, then each rounding up."""
+    scores = Rounded(np.zeros((1, 3)), np.full((1, 3), 0.1), BFLOAT16)
+    q = {"X": np.zeros((1, 2)), "y": np.array([0]), "scores": scores}
+    probs = shifted_softmax(q)
+    undivided = probs.value + probs.error - BFLOAT16.division * probs.value
+    d = BFLOAT16.division_roundings
+    got = undivided * (1 + BFLOAT16.gamma(2 * d + 1)) * (1 + BFLOAT16.gamma(3 * d + 2))
+    bound = dscores_through_quotient(probs, q)
+    assert 0.98 <= compare("", LOCAL, got[:, 1:], bound[:, 1:]).share <= 1
+
+
+def test_smaller_operand_counts_as_far_as_it_reaches():
+    """max(0, -0.5 +- 2) is between 0 and 1.5, and max(0, -3 +- 2) is 0."""
+    y = Rounded(np.array([-0.5, -3.0]), np.array([2.0, 2.0]), FLOAT32)
+    bound = np.maximum(0, y)
+    assert bound.value.tolist() == [0, 0]
+    assert bound.error == pytest.approx([1.5, 0], abs=1e-5)
+    both = np.maximum(y, Rounded(np.array([-1.0, -3.5]), np.array([4.0, 0.1]), FLOAT32))
+    assert both.error == pytest.approx([3.5, 2.0], abs=1e-5)
