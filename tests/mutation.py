@@ -276,8 +276,9 @@ def batteries(path: str) -> list[Battery]:
         return [tests("engine", "planted"), tests("problems"), lockstep("numpy", "--steps", "3")]
     if path.startswith("reference/agreement/"):
         return [
-            tests("tightness", "certify", "soundness"),
+            tests("tightness", "certify"),
             tests("problems"),
+            tests("soundness"),
             (*lockstep("numpy", "--steps", "3"), "--port", "torch_library", "--port", "torch_autograd"),
         ]
     return [tests("runs", "gradients", "document"), tests("certify"), tests("published")]
