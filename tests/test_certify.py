@@ -285,6 +285,7 @@ def test_missing_quantity_is_reported(step):
     finding, *others = step.judge(trace)
     assert (finding.quantity, finding.problem) == ("dscores", "is missing from the port's trace")
     assert not finding.agrees
+    assert finding.elements == 0
     assert all(f.agrees and f.quantity != "dscores" for f in others)
 
 

@@ -4,6 +4,7 @@
 """
 
 import operator
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -617,6 +618,13 @@ def test_what_has_no_rule_is_refused(case):
         REFUSED[case]()
 
 
+@pytest.mark.parametrize("unknown", [np.sqrt, np.sort])
+def test_refusal_names_the_function(unknown):
+    """What to add a rule for: a ufunc, and a function that is none."""
+    with pytest.raises(TypeError, match=f"no error bound is known for np.{unknown.__name__}"):
+        unknown(X)
+
+
 # The machines themselves
 
 
@@ -721,3 +729,68 @@ def test_half_regularization_terms_round_though_the_sum_cancels():
     weights, cancelled = Rounded.exact([3.0], FLOAT32), Rounded(np.zeros(1), np.zeros(1), FLOAT32)
     bound = with_two_halves("W")(cancelled, {"reg": 2.0, "W": weights})
     assert bound.error.tolist() == [2 * FLOAT32.unit * (3.0 + 3.0)]
+
+
+def test_subnormals_are_uncertain_whatever_else_there_is():
+    """As many ones as subnormals, as many zeros as subnormals."""
+    for other in (0.0, 1.0):
+        assert Rounded.exact([other, 1e-39], FLOAT32).errors().tolist() == [0, 1e-39]
+
+
+def test_smallest_normal_constant_is_held_exactly():
+    """The numbers below it may be read as zero, it may not."""
+    smallest = FLOAT32.smallest_normal
+    assert FLOAT32.constant(smallest) == 0
+    assert FLOAT32.constant(smallest / 2) == smallest / 2
+
+
+def test_dot_product_of_uncertain_factors_may_overflow():
+    """300 * 200 is in float16's range, 350 * 200 is not."""
+    exact = Rounded.exact(np.full((1, 1), 200.0), FLOAT16)
+    for error, whole in ((25.0, True), (50.0, False)):
+        uncertain = Rounded(np.full((1, 1), 300.0), np.full((1, 1), error), FLOAT16)
+        for factors in ((uncertain, exact), (exact, uncertain)):
+            with nullcontext() if whole else pytest.raises(Unbounded, match="a dot product overflows"):
+                np.dot(*factors)
+
+
+def test_flushed_terms_of_a_large_sum_count():
+    """Beside 2**-92 in float32 a flushed product is a thousandth of the rounding: not left out."""
+    x = Rounded.exact(np.array([[2.0**-46, 2.0**-70]]), FLOAT32)
+    size = 2.0**-92 + 2.0**-140
+    flushed = 2 * 2 * FLOAT32.smallest_normal
+    assert np.dot(x, x.T).error == pytest.approx(FLOAT32.gamma(2) * size + flushed, rel=1e-9, abs=0)
+    terms = np.array([2.0**-92, 2.0**-125])
+    assert np.sum(Rounded.exact(terms, FLOAT32)).error == pytest.approx(
+        FLOAT32.gamma(1) * terms.sum() + FLOAT32.smallest_normal, rel=1e-9, abs=0
+    )
+
+
+@pytest.mark.parametrize("axis", [None, 0])
+def test_sum_of_a_vector(axis):
+    """A vector has one axis; a stack of vectors has one behind the leading axes."""
+    vector = np.arange(5.0)
+    assert np.sum(Rounded.exact(vector, FLOAT32), axis=axis).value == 10
+    stack = Rounded.exact(np.stack([vector, 2 * vector]), FLOAT32)
+    stack.stacked = 1
+    assert np.sum(stack, axis=axis).value.tolist() == [10, 20]
+
+
+def test_contracted_products_loosen_an_addition_by_their_own_rounding_alone():
+    """loss = data_loss + reg_loss, a quotient and a product that may be added unrounded."""
+    params = {"W": np.array([[3.0, -2.0]]), "b": np.zeros((1, 2))}
+    step = ("softmax", params, np.array([[1.0], [0.5]]), np.array([0, 1]), 0.5)
+    got = simulated_step(*step, Machine(FLOAT32, np.random.default_rng(0)), {})
+    bound = local(*step, 0.7, got, FLOAT32)["loss"]
+    summands = got["data_loss"] + got["reg_loss"]
+    assert bound.error == pytest.approx(FLOAT32.unit * (got["loss"] + summands), rel=1e-6, abs=0)
+
+
+def test_recorded_sum_is_added_as_it_was_recorded():
+    """b_next = b - 0.5 db: db is a sum, which no compiler contracts; only its half is a product."""
+    params = {"W": np.array([[3.0, -2.0]]), "b": np.array([[0.5, -0.25]])}
+    step = ("softmax", params, np.array([[1.0], [0.5]]), np.array([0, 1]), 0.5)
+    got = simulated_step(*step, Machine(FLOAT32, np.random.default_rng(0)), {})
+    bound = local(*step, 0.5, got, FLOAT32)["b_next"]
+    rounded = np.abs(bound.value) + 0.5 * np.abs(got["db"])
+    assert bound.error == pytest.approx(FLOAT32.unit * rounded, rel=1e-6, abs=0)
