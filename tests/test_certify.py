@@ -240,8 +240,13 @@ def test_bound_is_inclusive_up_to_slack(difference, agrees):
 def test_exact_bound_passes_equality_alone(error):
     """Over an exact bound the share is 0 for equal numbers; any normal difference exceeds it."""
     assert held([1.0, 0.0], [1.0, -0.0], error).share == 0
-    assert held([np.nextafter(1.0, 2), 0.0], [1.0, 0.0], error).share > 1
-    assert held([1.0, 1e-307], [1.0, 0.0], error).share > 1
+    assert held([np.nextafter(1.0, 2), 0.0], [1.0, 0.0], error).share == math.inf
+    assert held([1.0, 1e-307], [1.0, 0.0], error).share == math.inf
+
+
+def test_share_beyond_a_bound_is_finite():
+    """Twice the bound is 2, not infinity."""
+    assert held([2.0], [0.0], np.ones(1)).share == pytest.approx(2, rel=1e-5)
 
 
 def test_scalar_quantity():
@@ -418,6 +423,25 @@ def test_large_results_are_not_kept():
         x = Rounded.exact(np.ones((1, size)), FLOAT64)
         x.known = weakref.ref(known)
         assert (x + x).is_same(x + x) == kept
+
+
+@pytest.mark.parametrize("model", STEPS)
+def test_steps_that_show_different_quantities_are_judged_as_alone(steps, model):
+    """Two steps of two ports in one pass, one of which shows less at the second step."""
+    checked = [steps[model, i, "float64"] for i in (100, 1000)]
+    problems = [step.problem("float64") for step in checked]
+    traces = [[step.trace(), step.trace(planting("dW", 1e-9))] for step in checked]
+    del traces[1][0]["dscores"]
+    _, _, *rest = problems[0]
+    together = certify_steps(
+        model, [params for _, params, *_ in problems], *rest, traces, checked[0].arithmetic
+    )
+    for step, of_ports, judgements in zip(checked, traces, together, strict=True):
+        for trace, (structural, outcomes) in zip(of_ports, judgements, strict=True):
+            alone = step.judge(trace)
+            assert [f[:2] for f in (*structural, *outcomes)] == [f[:2] for f in alone]
+            shares = [f.share for f in (*structural, *outcomes)]
+            assert shares == pytest.approx([f.share for f in alone], rel=1e-6, nan_ok=True)
 
 
 @pytest.mark.parametrize("wrong", [2.0, float("nan")])

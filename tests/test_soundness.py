@@ -794,3 +794,60 @@ def test_recorded_sum_is_added_as_it_was_recorded():
     bound = local(*step, 0.5, got, FLOAT32)["b_next"]
     rounded = np.abs(bound.value) + 0.5 * np.abs(got["db"])
     assert bound.error == pytest.approx(FLOAT32.unit * rounded, rel=1e-6, abs=0)
+
+
+def test_flushed_terms_beside_as_many_ones_count():
+    """Of the products 1 and 2**-127 the second may be flushed to zero in float32."""
+    x = Rounded.exact(np.array([1.0, 2.0**-100]), FLOAT32)
+    y = Rounded.exact(np.array([1.0, 2.0**-27]), FLOAT32)
+    assert (x * y).error[1] >= FLOAT32.smallest_normal
+
+
+def test_row_sum_of_the_smallest_numbers_may_lose_its_terms():
+    """8 s / (8 s + 8 s) with s the smallest normal number: each term's flushing weighs on the share."""
+    x = Rounded.exact(np.full((1, 2), 8 * FLOAT32.smallest_normal), FLOAT32)
+    assert np.all((x / np.sum(x, axis=1, keepdims=True)).error >= 8 / 14 - 8 / 16)
+
+
+def test_share_of_a_column_is_not_taken_for_one_of_a_row():
+    """(1 +- 0.1) / 3 in a column: the other shares move too."""
+    x = Rounded(np.ones((3, 1)), np.array([[0.1], [0.0], [0.0]]), FLOAT32)
+    shares = x / np.sum(x, axis=0, keepdims=True)
+    assert np.all(shares.error[:, 0] >= [1.1 / 3.1 - 1 / 3, 1 / 3 - 1 / 3.1, 1 / 3 - 1 / 3.1])
+
+
+def test_float64_function_is_off_on_both_sides():
+    """4 ulps in the port and 4 in the reference: 16 roundoffs together."""
+    x = Rounded.exact(np.ones(1), FLOAT64)
+    for function in (np.exp, np.cos):
+        bound = function(x)
+        assert compare("", LOCAL, bound.value * (1 + 12 * 2.0**-53), bound).agrees
+        assert not compare("", LOCAL, bound.value * (1 + 24 * 2.0**-53), bound).agrees
+
+
+def test_dot_plus_bias_rounds_the_bias_in_all_partial_sums_but_one():
+    """|v| u + gamma_3 |x||w| + gamma_2 |b|: three additions, of which the last rounds the result."""
+    x, b = Rounded.exact(np.full((1, 3), 2.0), FLOAT32), Rounded.exact(np.full((1, 1), 100.0), FLOAT32)
+    propagated = FLOAT32.gamma(3) * 12 + FLOAT32.gamma(2) * 100
+    error = (np.dot(x, x.T) + b).error
+    assert error == pytest.approx(propagated + FLOAT32.unit * (112 + propagated), rel=1e-9, abs=0)
+
+
+@pytest.mark.parametrize("arithmetic", [FLOAT64, FLOAT32, BFLOAT16, FLOAT16], ids=lambda a: a.name)
+def test_largest_number_is_in_range(arithmetic):
+    """It may be a constant and a result, and nothing above it."""
+    assert arithmetic.constant(arithmetic.largest) == 0
+    largest = Rounded.exact(np.full((1, 1), arithmetic.largest), arithmetic)
+    assert np.sum(largest).value == arithmetic.largest
+    with np.errstate(over="ignore"), pytest.raises(Unbounded, match="overflows"):
+        np.sum(Rounded(largest.value, largest.value * 2.0**-10, arithmetic))
+
+
+def test_bfloat16_is_the_upper_half_of_float32():
+    """Its largest number, its smallest normal one and its 1 + eps, by their bits."""
+    largest, smallest, above_one = (
+        float(np.array(bits << 16, np.uint32).view(np.float32)) for bits in (0x7F7F, 0x0080, 0x3F81)
+    )
+    assert BFLOAT16.largest == largest
+    assert BFLOAT16.smallest_normal == smallest
+    assert 1 + 2 * BFLOAT16.roundoff == above_one

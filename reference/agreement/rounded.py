@@ -401,15 +401,14 @@ def _divide_by_own_sum(x: Rounded, total: Rounded) -> Rounded:
 
     x'_j / s' - x_j / s = (d_j (s - x_j) - x_j sum_{k != j} d_k) / (s s'), so the errors d of the
     summands count (1 - p_j) Ex_j + p_j sum_{k != j} Ex_k over s', not twice in full. The
-    rounding of the sum itself, gamma_{n-1} sum|x'|, is common to the row. Requires x >= 0.
+    rounding of the sum itself, gamma_{n-1} s' and what is flushed, is the row's. Requires x >= 0.
     """
     value, smallest = _quotient(x, total)
     summand_error = x.errors()
     all_errors = _summed(summand_error, 1, True, x.stacked)
     others = all_errors - summand_error
     n, arithmetic = x.shape[1], x.arithmetic
-    rounding = arithmetic.gamma(n - 1) * (total.value + all_errors) + n * arithmetic.smallest_normal
-    of_sum = rounding / smallest
+    of_sum = arithmetic.gamma(n - 1) + n * arithmetic.smallest_normal / smallest
     if np.max(of_sum) >= 0.5:
         raise Unbounded(f"the exponentials of a row underflow in {arithmetic.name}: {ADVICE}")
     correlated = ((1 - value) * summand_error + value * others) / smallest
