@@ -111,7 +111,7 @@ def _heats(contestants: Sequence[Contestant], problem: Problem) -> list["Heat"]:
     """Contestants of the same arithmetic and steps start from the same numbers: they run together."""
     together: dict[Any, list[Contestant]] = {}
     for contestant in contestants:
-        together.setdefault((contestant.arithmetic, tuple(contestant.steps)), []).append(contestant)
+        together.setdefault((contestant.arithmetic, frozenset(contestant.steps)), []).append(contestant)
     return [Heat(problem, group) for group in together.values()]
 
 

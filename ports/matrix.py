@@ -1,16 +1,19 @@
 """Run the matrix: draws once, then every planned cell, sharing the reference's work.
 
-Cells of one model and framework run together. With several jobs, such groups are spread over
-processes, each of which imports one framework at a time and computes with one thread.
+Cells of one model run together, whatever their framework: they share the reference's steps and
+bounds. With several jobs, a run of all steps is cut into ranges of steps, one a process; cells of a
+few steps, most of whose time goes into compiling, are spread by framework. A process computes with
+one thread.
 """
 
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,9 +26,25 @@ from ports.selection import Planned
 from reference.runs import ITERATIONS, Draws, draw
 
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+#: The processes are the parallelism, so what they import computes with one thread; and they share a
+#: GPU, most of whose memory JAX would otherwise take for the first of them.
+WORKER_SETTINGS = {
+    **dict.fromkeys(THREAD_SETTINGS, "1"),
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+}
 POLL = 0.2  # seconds between two looks at the workers' progress
 
+#: Fewer steps are not worth another process that imports and compiles the ports.
+STEPS_A_PART = 500
+
 Results = tuple[list[CellResult], dict[str, str]]
+
+
+class Part(NamedTuple):
+    """Cells of one model that run together, and between which steps."""
+
+    cells: tuple[Planned, ...]
+    steps: range
 
 
 def run_matrix(
@@ -40,47 +59,57 @@ def run_matrix(
     `progress` is told how many port steps are done more. Returns the results in the order of the
     plan, models first, and the provenance recorded while the hosts' exact settings were in force.
     """
-    groups = _groups(planned)
-    if jobs == 1 or len(groups) == 1 or any(isinstance(p.port, LoadedPort) for p in planned):
-        parts: Iterable[Results] = [run_group(g, points, seed, lambda: progress(1)) for g in groups]
-    else:
-        parts = _in_processes(groups, points, seed, progress, jobs)
+    alone = jobs == 1 or any(isinstance(p.port, LoadedPort) for p in planned)
+    parts = parts_of(planned, 1 if alone else jobs)
+    done: Iterable[Results] = (
+        [run_part(part, points, seed, lambda: progress(1)) for part in parts]
+        if alone or len(parts) == 1
+        else _in_processes(parts, points, seed, progress, jobs)
+    )
     found: dict[Any, CellResult] = {}
     facts: dict[str, str] = {}
-    for results, provenance_of_group in parts:
-        found |= {result.cell: result for result in results}
-        facts |= provenance_of_group
+    for results, provenance_of_part in done:
+        for result in results:
+            if result.cell in found:
+                found[result.cell].follow(result)
+            else:
+                found[result.cell] = result
+        facts |= provenance_of_part
     order = sorted(planned, key=lambda p: MODELS.index(p.cell.model))
     return [found[p.cell] for p in order], facts
 
 
-def run_group(
-    cells: Sequence[Planned], points: int, seed: int, progress: Callable[[], None] = lambda: None
-) -> Results:
-    """Certify one group, under its framework's exact settings."""
+def run_part(part: Part, points: int, seed: int, progress: Callable[[], None] = lambda: None) -> Results:
+    """Certify one part, under its frameworks' exact settings."""
     keep_freed_memory()
-    ports = {p.port.name: p.port for p in cells}.values()
+    ports = {p.port.name: p.port for p in part.cells}.values()
     with exact_settings_of(ports):
-        results = run_cells(cells, draw(np.random.RandomState(seed), points), progress)
-        return results, provenance(ports)
+        draws = draw(np.random.RandomState(seed), points)
+        return run_cells(part.cells, draws, part.steps, progress), provenance(ports)
 
 
 def run_cells(
     cells: Sequence[Planned],
     draws: Draws,
+    steps: range | None = None,
     progress: Callable[[], None] = lambda: None,
-    iterations: int | None = None,
 ) -> list[CellResult]:
     """Certify cells of one model, sharing the reference's work. The hosts' settings are the caller's.
 
-    `iterations` shortens the run; by default it is the document's.
+    Of each cell's planned steps those in `steps` run; by default all of them.
     """
     model = cells[0].cell.model
     if model == SPIRAL:
         return [certify_spiral(p.cell, p.port, draws.noise) for p in cells]
-    problem, iterations = draws.problem(model), iterations or ITERATIONS[model]
-    contestants = [prepare(p.cell, p.port, problem, chosen_steps(iterations, p.steps)) for p in cells]
-    return run_lockstep(problem, contestants, iterations, progress)
+    problem, within = draws.problem(model), range(ITERATIONS[model]) if steps is None else steps
+    contestants = [prepare(p.cell, p.port, problem, steps_of(p, within)) for p in cells]
+    return run_lockstep(problem, contestants, within.stop, progress)
+
+
+def steps_of(planned: Planned, within: range) -> Collection[int]:
+    """Which of some steps a cell is judged at."""
+    chosen = chosen_steps(ITERATIONS[planned.cell.model], planned.steps)
+    return frozenset(i for i in chosen if i in within)
 
 
 @contextmanager
@@ -92,36 +121,50 @@ def exact_settings_of(ports: Iterable[Port]) -> Iterator[None]:
         yield
 
 
-def step_total(planned: Sequence[Planned]) -> int:
+def step_total(planned: Iterable[Planned]) -> int:
     """How many port steps a plan comes to, for the progress line."""
     return sum(
         len(chosen_steps(ITERATIONS[p.cell.model], p.steps)) for p in planned if p.cell.model != SPIRAL
     )
 
 
-def _groups(planned: Sequence[Planned]) -> list[list[Planned]]:
-    """Cells of one model and framework, the longest group first."""
+def parts_of(planned: Sequence[Planned], jobs: int) -> list[Part]:
+    """What can be run separately, the longest first, the parts of one run in its order."""
     groups: dict[tuple[str, str], list[Planned]] = {}
     for p in planned:
-        groups.setdefault((p.cell.model, p.port.host_name), []).append(p)
-    return sorted(groups.values(), key=step_total, reverse=True)
+        framework = p.port.host_name if jobs > 1 and p.steps is not None else ""
+        groups.setdefault((p.cell.model, framework), []).append(p)
+    return [
+        Part(tuple(cells), steps)
+        for (model, framework), cells in sorted(
+            groups.items(), key=lambda group: step_total(group[1]), reverse=True
+        )
+        for steps in ranges(ITERATIONS.get(model, 1), 1 if framework else jobs)
+    ]
+
+
+def ranges(iterations: int, jobs: int) -> list[range]:
+    """A run cut into ranges of steps, at most one a job. Each runs the reference up to its end."""
+    parts = max(1, min(jobs, iterations // STEPS_A_PART))
+    edges = [iterations * i // parts for i in range(parts + 1)]
+    return [range(start, stop) for start, stop in pairwise(edges)]
 
 
 def _in_processes(
-    groups: Sequence[Sequence[Planned]],
+    parts: Sequence[Part],
     points: int,
     seed: int,
     progress: Callable[[int], None],
     jobs: int,
 ) -> list[Results]:
-    """Run the groups in worker processes; the workers count their steps in shared memory."""
+    """Run the parts in worker processes; the workers count their steps in shared memory."""
     spawn = multiprocessing.get_context("spawn")
     counter = spawn.Value("Q")
     with (
-        one_thread_each(),
+        worker_settings(),
         ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_count_in, initargs=(counter,)) as pool,
     ):
-        futures = [pool.submit(_counted_group, group, points, seed) for group in groups]
+        futures = [pool.submit(_counted_part, part, points, seed) for part in parts]
         _follow(futures, counter, progress)
     return [future.result() for future in futures]
 
@@ -147,7 +190,7 @@ def _count_in(counter: Any) -> None:
     _counter = counter
 
 
-def _counted_group(cells: Sequence[Planned], points: int, seed: int) -> Results:
+def _counted_part(part: Part, points: int, seed: int) -> Results:
     unreported, reported_at = 0, time.monotonic()
 
     def progress() -> None:
@@ -158,14 +201,14 @@ def _counted_group(cells: Sequence[Planned], points: int, seed: int) -> Results:
                 _counter.value += unreported
             unreported, reported_at = 0, time.monotonic()
 
-    return run_group(cells, points, seed, progress)
+    return run_part(part, points, seed, progress)
 
 
 @contextmanager
-def one_thread_each() -> Iterator[None]:
-    """The processes are the parallelism: what they import computes with one thread."""
-    before = {name: os.environ.get(name) for name in THREAD_SETTINGS}
-    os.environ.update({name: value or "1" for name, value in before.items()})
+def worker_settings() -> Iterator[None]:
+    """The environment that processes started meanwhile inherit; what the user has set stays."""
+    before = {name: os.environ.get(name) for name in WORKER_SETTINGS}
+    os.environ.update({name: before[name] or value for name, value in WORKER_SETTINGS.items()})
     try:
         yield
     finally:

@@ -4,6 +4,7 @@ A result streams: it counts each step's comparisons in and keeps only the worst 
 failure, so memory does not grow with the number of steps.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -51,12 +52,27 @@ class Verdict:
         """Count one comparison in; only a first failure or a new worst is looked up in full."""
         self.steps += 1
         self.elements += found.elements
-        if self.worst is None or not found.share <= self.worst.share:  # NaN is worse than any number
+        if self._is_worse(found.share):
             self.worst, self.worst_step = found.finding(), step
         if not found.share <= 1:
             self.failures += 1
             if self.first is None:
                 self.first, self.first_step = found.finding(), step
+
+    def follow(self, later: "Verdict") -> None:
+        """Count in what the steps after these came to."""
+        self.steps += later.steps
+        self.elements += later.elements
+        if later.worst is not None and self._is_worse(later.worst.share):
+            self.worst, self.worst_step = later.worst, later.worst_step
+        self.failures += later.failures
+        if self.first is None:
+            self.first, self.first_step = later.first, later.first_step
+
+    def _is_worse(self, share: float) -> bool:
+        """Whether a share exceeds the worst so far. NaN is worse than any number."""
+        worst = float("-inf") if self.worst is None else self.worst.share
+        return not (share <= worst or math.isnan(worst))
 
     @property
     def agrees(self) -> bool:
@@ -82,6 +98,15 @@ class CellResult:
             if key not in self.verdicts:
                 self.verdicts[key] = Verdict()
             self.verdicts[key].add(comparison, step)
+
+    def follow(self, later: "CellResult") -> None:
+        """Count in a later part of the same run, unless the run ended before it."""
+        if self.error:
+            return
+        self.steps += later.steps
+        for key, verdict in later.verdicts.items():
+            self.verdicts.setdefault(key, Verdict()).follow(verdict)
+        self.error = later.error
 
     @property
     def comparisons(self) -> int:

@@ -1,7 +1,6 @@
 """`lockstep bench`: the machinery of the measurements. No test here depends on how fast anything is."""
 
 import json
-import os
 import time
 
 import numpy as np
@@ -24,7 +23,7 @@ from ports.bench.measuring import (
     ratio_row,
     row,
 )
-from ports.matrix import one_thread_each
+from ports.lockstep import reference_at
 from ports.report import benchmarks
 from reference.runs import trajectory
 
@@ -127,41 +126,52 @@ def test_stacks_end_with_the_engines_own():
     """Alone, all ports at one step, and as many steps as the engine judges at once."""
     (_, alone, one), (_, every, also_one), (_, group, several) = steps.stacks(list(PORTS.values()))
     assert (len(alone), one, also_one) == (1, 1, 1)
-    assert len(every) == len(PORTS)
-    assert len(group) * several >= steps.STACK
+    assert len(every) == len(group) == len(PORTS)
+    assert len(group) * (several - 1) < steps.STACK <= len(group) * several
 
 
-def test_groups_are_the_default_runs():
-    """Every port runs both models, and the longest group comes first."""
-    groups = runs.groups_of(list(PORTS.values()), scale=0.01)
-    for model in LISTINGS:
-        assert sorted(n for g in groups if g.model == model for n in g.ports) == sorted(PORTS)
-    work = [group.iterations * len(group.ports) for group in groups]
-    assert work == sorted(work, reverse=True)
+@pytest.mark.parametrize(("jobs", "two_layer"), [(1, [range(100)]), (2, [range(50), range(50, 100)])])
+def test_shares_are_the_default_runs(jobs, two_layer):
+    """Every port runs both models; a long run is cut as the command cuts it, and comes first."""
+    shares = runs.shares_of(list(PORTS.values()), scale=0.01, jobs=jobs)
+    assert all(share.ports == tuple(PORTS) for share in shares)
+    assert [(s.model, s.steps) for s in shares] == [
+        *(("two_layer", steps) for steps in two_layer),
+        ("softmax", range(2)),
+    ]
 
 
-def test_a_crew_certifies_and_trains():
-    """Workers in their own processes do every group, both ways."""
-    with runs.crew([runs.Group("softmax", ("numpy",), 2)], jobs=1, one_thread=True) as crew:
-        crew.run("certified")
-        crew.run("bare", workers=1)
+def test_a_crew_certifies_checks_and_trains():
+    """Workers in their own processes do every share, in each way."""
+    with runs.crew([runs.Share("softmax", ("numpy",), range(1, 3))], jobs=1, one_thread=True) as crew:
+        for kind in ("certified", "naive", "bare"):
+            crew.run(kind)
+
+
+def test_naive_run_looks_at_every_step(monkeypatch):
+    """Negative control: what is compared naively is what the port returned, at its steps alone."""
+    seen = []
+
+    def wrong_at_2(params, X, y, reg, step_size):
+        seen.append(params["W"][0, 0])
+        trace = NUMPY.module.softmax_step(params, X, y, reg, step_size)
+        return trace if len(seen) < 2 else trace | {"db": trace["db"] + 1}
+
+    loops = runs.Loops(runs.Share("softmax", ("numpy",), range(1, 3)))
+    loops.contestants[0].step = wrong_at_2
+    with pytest.raises(AssertionError):
+        loops.naive()
+    assert len(seen) == 2
+    assert seen[0] != reference_at(loops.problem, 0)["W"][0, 0]
 
 
 def test_a_crew_tells_what_went_wrong():
     """A worker's failure is the caller's, in words."""
     with (
         pytest.raises(ValueError, match="KeyError: 'no_such_model'"),
-        runs.crew([runs.Group("no_such_model", ("numpy",), 2)], jobs=1, one_thread=True),
+        runs.crew([runs.Share("no_such_model", ("numpy",), range(2))], jobs=1, one_thread=True),
     ):
         pass
-
-
-def test_one_thread_settings_are_taken_back(monkeypatch):
-    """The crew's thread settings do not stay in the environment."""
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    with one_thread_each():
-        pass
-    assert "OMP_NUM_THREADS" not in os.environ
 
 
 @pytest.mark.parametrize("sizes", [{}, {"examples": 600}, {"hidden": 20}, {"classes": 300}])

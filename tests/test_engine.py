@@ -47,11 +47,11 @@ def test_verdict_keeps_the_worst_and_the_first_failure():
 
 
 def test_nan_is_a_failure_and_worse_than_any_number():
-    """A NaN share fails, and is the worst whatever comes before."""
+    """A NaN share fails, and is the worst whatever comes before or after."""
     verdict = Verdict()
-    for step, share in enumerate([7.0, NAN]):
+    for step, share in enumerate([7.0, NAN, 9.0, NAN]):
         verdict.add(found(share), step)
-    assert verdict.failures == 2
+    assert verdict.failures == 4
     assert verdict.worst_step == 1
 
 
@@ -79,6 +79,33 @@ def test_result_counts_what_was_compared():
     assert len(result.quantity("loss")) == 1
     assert result.agrees
     assert not replace(result, error="step 3: stopped").agrees
+
+
+@pytest.mark.parametrize("cut", range(6))
+@pytest.mark.parametrize("shares", [[0.5, 0.2, 3.0, 3.0, 0.1], [NAN, 2.0, NAN, 0.0, 1.0], [0.0] * 5])
+def test_parts_of_a_run_come_to_the_same_as_the_run(shares, cut):
+    """Wherever a run is cut, its parts one after the other count as the whole."""
+
+    def run(steps):
+        result = CellResult(CELL)
+        for step in steps:
+            result.add([found(shares[step]), found(0.1, "loss")][: 1 + step % 2], step)
+        return result
+
+    whole, joined = run(range(5)), run(range(cut))
+    joined.follow(run(range(cut, 5)))
+    assert repr(joined) == repr(whole)
+
+
+def test_nothing_follows_a_run_that_ended():
+    """What comes after an error is not counted, since alone the run would not have come there."""
+    ended, later = CellResult(CELL), CellResult(CELL, error="step 7: it overflows")
+    ended.add([found(0.5)], 0)
+    later.add([found(3.0)], 5)
+    ended.follow(later)
+    assert (ended.steps, ended.error, ended.agrees) == (2, "step 7: it overflows", False)
+    ended.follow(later)
+    assert ended.steps == 2
 
 
 def test_one_failed_verdict_fails_the_result():

@@ -60,7 +60,7 @@ def test_every_step_ran(planned, result_of):
 
 def test_document_data(planned):
     """The document's own 15 points, in every cell, at the first 10 steps."""
-    (result,) = run_cells([replace(planned, steps=None)], DRAWS[5], iterations=10)
+    (result,) = run_cells([replace(planned, steps=None)], DRAWS[5], range(10))
     assert not result.error
     for quantity in quantities_of(planned.cell.model):
         assert not disagreements(result, quantity)

@@ -3,7 +3,8 @@
 Bare is what `lockstep run` does without printing: the port's own step, fed its own parameters,
 float64, each framework's natural mode, one port after the other. Certified is the same number of
 steps through the engine: the reference step, moving the parameters to the framework, the port's step,
-bringing back and copying its quantities, both certificates, and counting the outcomes in.
+bringing back and copying its quantities, both certificates, and counting the outcomes in. Naive does the
+same, but for the certificates: it calls `np.testing.assert_allclose` on each tensor.
 Imports, compilation and first calls are outside both. The spread cells of the default run (20 steps
 of float32 and of the other mode) are in neither; `--full` times the whole command with everything.
 """
@@ -20,51 +21,56 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 import ports
 from ports.bench.measuring import Effort, Row, interleaved, ratio_row, ratios, row
 from ports.bench.steps import cell_of, document_problem, ports_here
-from ports.lockstep import Contestant, prepare, run_lockstep
-from ports.matrix import exact_settings_of, one_thread_each
+from ports.lockstep import Contestant, prepare, run_lockstep, run_step
+from ports.matrix import exact_settings_of, parts_of, worker_settings
 from ports.memory import keep_freed_memory
 from ports.port import Port
-from reference.runs import ITERATIONS, Problem
+from ports.selection import Planned
+from reference.runs import ITERATIONS, Problem, trajectory
 
 GOAL = 2.0
+NAIVE_GOAL = 1.0
 ROOT = Path(ports.__file__).parents[1]
 BARE_NOW, BARE_ONE = "bare, default threads", "bare, one thread"
 ALONE_NOW, ALONE_ONE = "certified, --jobs 1, default threads", "certified, --jobs 1, one thread"
+NAIVE_ONE = "assert_allclose at every step, one thread"
 
 
-class Group(NamedTuple):
-    """Ports of one model and framework, which share the reference's work, and their steps."""
+class Share(NamedTuple):
+    """A part of the default run, with a share of its steps."""
 
     model: str
     ports: tuple[str, ...]
-    iterations: int
+    steps: range
 
 
-def groups_of(here: Sequence[Port], scale: float) -> list[Group]:
-    """The default run's groups with a share of the document's iterations, the longest first."""
-    frameworks: dict[str, list[str]] = {}
-    for port in here:
-        frameworks.setdefault(port.host_name, []).append(port.name)
-    groups = [
-        Group(model, tuple(names), math.ceil(iterations * scale))
-        for model, iterations in ITERATIONS.items()
-        for names in frameworks.values()
+def shares_of(here: Sequence[Port], scale: float, jobs: int) -> list[Share]:
+    """The default run's parts with a share of the document's iterations, the longest first."""
+    planned = [Planned(cell_of(model, port), port, None) for model in ITERATIONS for port in here]
+    return [
+        Share(
+            part.cells[0].cell.model,
+            tuple(p.port.name for p in part.cells),
+            range(math.ceil(part.steps.start * scale), math.ceil(part.steps.stop * scale)),
+        )
+        for part in parts_of(planned, jobs)
     ]
-    return sorted(groups, key=lambda group: group.iterations * len(group.ports), reverse=True)
 
 
 class Loops:
-    """One group, ready to run again and again: compiled and warm."""
+    """One share of the run, ready to run again and again: compiled and warm."""
 
-    def __init__(self, group: Group) -> None:
-        self.problem = document_problem(group.model)
-        self.iterations = group.iterations
+    def __init__(self, share: Share) -> None:
+        self.problem = document_problem(share.model)
+        self.steps = share.steps
         self.contestants = [
-            prepare(cell_of(group.model, port), port, self.problem, range(group.iterations))
-            for port in map(ports.PORTS.get, group.ports)
+            prepare(cell_of(share.model, port), port, self.problem, share.steps)
+            for port in map(ports.PORTS.get, share.ports)
             if port
         ]
         self.warm_up()
@@ -76,14 +82,22 @@ class Loops:
 
     def certified(self) -> None:
         """All steps in lockstep. Raises ValueError if they are not all certified: that is no figure."""
-        for result in run_lockstep(self.problem, self.contestants, self.iterations):
+        for result in run_lockstep(self.problem, self.contestants, self.steps.stop):
             if not result.agrees:
                 raise ValueError(f"{result.cell} is not certified; run lockstep compare: {result.error}")
+
+    def naive(self) -> None:
+        """All steps in lockstep, each tensor held against the reference's, as people do."""
+        for i, params, trace in trajectory(self.problem, self.steps.stop):
+            if i in self.steps:
+                for contestant in self.contestants:
+                    for name, got in run_step(contestant, params, self.problem).items():
+                        np.testing.assert_allclose(got, trace[name], rtol=1e-5, atol=1e-8)
 
     def bare(self) -> None:
         """All steps, each port by itself."""
         for contestant in self.contestants:
-            train(contestant, self.problem, self.iterations)
+            train(contestant, self.problem, len(self.steps))
 
 
 def train(contestant: Contestant, problem: Problem, iterations: int) -> None:
@@ -98,17 +112,17 @@ def train(contestant: Contestant, problem: Problem, iterations: int) -> None:
 
 
 class Crew:
-    """Worker processes that hold every group ready, as the engine's workers do while it runs."""
+    """Worker processes that hold every share ready, as the engine's workers do while it runs."""
 
-    def __init__(self, groups: Sequence[Group], jobs: int, one_thread: bool) -> None:
-        self.groups = groups
+    def __init__(self, shares: Sequence[Share], jobs: int, one_thread: bool) -> None:
+        self.shares = shares
         self.hands: list[Connection] = []
         self.workers: list[Any] = []
         spawn = multiprocessing.get_context("spawn")
-        with one_thread_each() if one_thread else nullcontext():
+        with worker_settings() if one_thread else nullcontext():
             for _ in range(jobs):
                 here, there = spawn.Pipe()
-                worker = spawn.Process(target=_work, args=(there, groups), daemon=True)
+                worker = spawn.Process(target=_work, args=(there, shares), daemon=True)
                 worker.start()
                 there.close()
                 self.hands.append(here)
@@ -116,9 +130,9 @@ class Crew:
         for hand in self.hands:
             _answer(hand)  # it is ready
 
-    def run(self, kind: str, workers: int | None = None) -> None:
-        """Have every group run `certified` or `bare`, a worker taking the next when it is free."""
-        free, waiting = self.hands[:workers], list(range(len(self.groups)))
+    def run(self, kind: str) -> None:
+        """Have every share run `certified`, `naive` or `bare`; a free worker takes the next."""
+        free, waiting = list(self.hands), list(range(len(self.shares)))
         busy: list[Connection] = []
         while waiting or busy:
             while free and waiting:
@@ -147,13 +161,13 @@ def _answer(hand: Connection) -> None:
         raise ValueError(why)
 
 
-def _work(hand: Connection, groups: Sequence[Group]) -> None:
+def _work(hand: Connection, shares: Sequence[Share]) -> None:
     """A worker: answers each order with "" when done, or with what went wrong."""
     keep_freed_memory()
-    here = [ports.PORTS[name] for name in {name for group in groups for name in group.ports}]
+    here = [ports.PORTS[name] for name in {name for share in shares for name in share.ports}]
     with exact_settings_of(here):
         try:
-            loops = [Loops(group) for group in groups]
+            loops = [Loops(share) for share in shares]
             hand.send("")
             while (order := hand.recv()) is not None:
                 kind, number = order
@@ -166,9 +180,9 @@ def _work(hand: Connection, groups: Sequence[Group]) -> None:
 
 
 @contextmanager
-def crew(groups: Sequence[Group], jobs: int, one_thread: bool) -> Iterator[Crew]:
+def crew(shares: Sequence[Share], jobs: int, one_thread: bool) -> Iterator[Crew]:
     """A crew for as long as it is needed."""
-    workers = Crew(groups, jobs, one_thread)
+    workers = Crew(shares, jobs, one_thread)
     try:
         yield workers
     finally:
@@ -179,32 +193,38 @@ def run(effort: Effort) -> Iterator[Row]:
     """The certified run with one process and with one a core, against the bare loops."""
     here, jobs = ports_here(), os.cpu_count() or 1
     scale = 0.005 if effort.quick else 0.03
-    groups = groups_of(here, scale)
+    certified_by_all = f"certified, --jobs {jobs}"
     with ExitStack() as stack:
-        alone = stack.enter_context(crew(groups, 1, one_thread=False))
-        team = stack.enter_context(crew(groups, jobs, one_thread=True))
+        alone = stack.enter_context(crew(shares_of(here, scale, 1), 1, one_thread=False))
+        single = stack.enter_context(crew(shares_of(here, scale, 1), 1, one_thread=True))
+        team = stack.enter_context(crew(shares_of(here, scale, jobs), jobs, one_thread=True))
         contestants = {
             BARE_NOW: lambda: alone.run("bare"),
-            BARE_ONE: lambda: team.run("bare", workers=1),
+            BARE_ONE: lambda: single.run("bare"),
             ALONE_NOW: lambda: alone.run("certified"),
-            ALONE_ONE: lambda: team.run("certified", workers=1),
-            f"certified, --jobs {jobs}": lambda: team.run("certified"),
+            ALONE_ONE: lambda: single.run("certified"),
+            NAIVE_ONE: lambda: single.run("naive"),
+            certified_by_all: lambda: team.run("certified"),
         }
         seconds = interleaved(contestants, effort.rounds_of(0.5))
     faster = min((BARE_NOW, BARE_ONE), key=lambda name: statistics.median(seconds[name]))
     steps = ", ".join(f"{model} {math.ceil(n * scale)}" for model, n in ITERATIONS.items())
-    held = {ALONE_NOW: BARE_NOW, ALONE_ONE: BARE_ONE, f"certified, --jobs {jobs}": faster}
-    for certified, bare in held.items():
-        goal = None if certified in (ALONE_NOW, ALONE_ONE) else GOAL
-        what = f"{certified} / {bare}; {len(here)} ports, steps: {steps}"
-        yield ratio_row("run", what, goal, seconds, certified, bare)
+    for certified, other, goal in (
+        (ALONE_NOW, BARE_NOW, None),
+        (ALONE_ONE, BARE_ONE, None),
+        (NAIVE_ONE, BARE_ONE, None),
+        (ALONE_ONE, NAIVE_ONE, NAIVE_GOAL),
+        (certified_by_all, faster, GOAL),
+    ):
+        what = f"{certified} / {other}; {len(here)} ports, steps: {steps}"
+        yield ratio_row("run", what, goal, seconds, certified, other)
     if effort.full:
         yield whole_command(here)
 
 
 def whole_command(here: Sequence[Port]) -> Row:
     """`lockstep` itself, imports, compilation and spread cells included, against the full bare loops."""
-    with crew(groups_of(here, 1), 1, one_thread=False) as alone:
+    with crew(shares_of(here, 1, 1), 1, one_thread=False) as alone:
         seconds = interleaved({"bare": lambda: alone.run("bare"), "lockstep": _command}, rounds=1)
     detail = {"median seconds": {name: values[0] for name, values in seconds.items()}}
     what = (

@@ -82,14 +82,10 @@ def certificate(effort: Effort) -> Iterator[Row]:
 
 def stacks(here: Sequence[Port]) -> Iterator[tuple[str, list[Port], int]]:
     """How many steps of which ports are certified in one pass: alone, and as the engine does it."""
-    groups: dict[str, list[Port]] = {}
-    for port in here:
-        groups.setdefault(port.host_name, []).append(port)
-    group = max(groups.values(), key=len)
-    steps = math.ceil(STACK / len(group))
-    yield "1 port, 1 step", group[:1], 1
+    steps = math.ceil(STACK / len(here))
+    yield "1 port, 1 step", [here[0]], 1
     yield f"{len(here)} ports, 1 step", list(here), 1
-    yield f"{len(group)} ports, {steps} steps (as lockstep runs)", group, steps
+    yield f"{len(here)} ports, {steps} steps (as lockstep runs)", list(here), steps
 
 
 def run_steps(problem: Problem, ports: Sequence[Port], steps: int) -> list[Ran]:

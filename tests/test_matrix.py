@@ -1,0 +1,116 @@
+"""How a plan is cut into parts, and that the parts come to the same as the whole."""
+
+import os
+
+import numpy as np
+import pytest
+
+from ports import PORTS, matrix
+from ports.matrix import parts_of, ranges, run_cells, run_matrix, steps_of, worker_settings
+from ports.port import Port
+from ports.results import Cell
+from ports.selection import Planned, plan, select
+from reference.runs import draw
+
+FEW = 20
+
+
+def planned(model, port, steps=None, dtype="float64"):
+    """One cell of a plan."""
+    return Planned(Cell(model, port.name, port.host.NATURAL_MODE, "cpu", dtype), port, steps)
+
+
+@pytest.fixture
+def cells():
+    """A plan as the default one: all steps in one dtype, a few in the other."""
+    numpy = PORTS["numpy"]
+    other = Port("other", numpy.module_name, "ports.array_host")
+    return [
+        planned(model, port, *rest)
+        for model in ("spiral", "softmax", "two_layer")
+        for port in (numpy, other)
+        for rest in ((None, "float64"), (FEW, "float32"))
+    ]
+
+
+def test_alone_a_model_is_one_part(cells):
+    """One process shares the reference's work among all cells of a model; the longest run goes first."""
+    parts = parts_of(cells, 1)
+    assert [part.cells[0].cell.model for part in parts] == ["two_layer", "softmax", "spiral"]
+    assert [len(part.cells) for part in parts] == [4, 4, 4]
+    assert [part.steps for part in parts[:2]] == [range(10_000), range(200)]
+
+
+@pytest.mark.parametrize("jobs", [2, 3, 64])
+def test_parts_have_every_step_once_and_in_order(cells, jobs):
+    """Every cell's steps are those planned; the parts of a run keep the order, which `follow` needs."""
+    met = {}
+    for part in parts_of(cells, jobs):
+        for p in part.cells:
+            if p.cell.model != "spiral":
+                met.setdefault(p.cell, []).extend(sorted(steps_of(p, part.steps)))
+    for p in cells:
+        if p.cell.model != "spiral":
+            steps = met[p.cell]
+            assert steps == sorted(set(steps))
+            assert len(steps) == (p.steps or {"softmax": 200, "two_layer": 10_000}[p.cell.model])
+
+
+def test_cells_of_a_few_steps_are_spread_by_framework(cells):
+    """Compiling is most of their time, so each framework's are a part of their own, and are not cut."""
+    few = [
+        part
+        for part in parts_of(cells, 2)
+        if part.cells[0].steps and part.cells[0].cell.model != "spiral"
+    ]
+    assert len(few) == 4
+    assert all(len({p.port.host_name for p in part.cells}) == 1 for part in few)
+
+
+@pytest.mark.parametrize(
+    ("iterations", "jobs", "expected"),
+    [
+        (10_000, 2, [range(5000), range(5000, 10_000)]),
+        (200, 2, [range(200)]),
+        (1600, 64, [range(533), range(533, 1066), range(1066, 1600)]),
+        (1, 4, [range(1)]),
+    ],
+)
+def test_ranges(iterations, jobs, expected):
+    """Of equal length, none too short to be worth a process."""
+    assert ranges(iterations, jobs) == expected
+
+
+def test_processes_come_to_the_same_as_one(monkeypatch):
+    """A run cut into parts, each in a process of its own, certifies what one process does."""
+    monkeypatch.setattr(matrix, "STEPS_A_PART", 70)
+    cells, _ = plan(select(["softmax"], ["numpy"], dtypes=["float64"]))
+    (whole,), _ = run_matrix(cells, points=5, seed=0)
+    counted = []
+    (joined,), facts = run_matrix(cells, points=5, seed=0, progress=counted.append, jobs=2)
+    assert repr(joined) == repr(whole)
+    assert joined.steps == 200
+    assert sum(counted) <= 200
+    assert "numpy" in facts
+
+
+def test_cells_run_within_the_steps_asked_for():
+    """Of the planned steps, those in the range."""
+    (result,) = run_cells(
+        [planned("softmax", PORTS["numpy"], 3)], draw(np.random.RandomState(0), 5), range(50, 150)
+    )
+    assert result.steps == 1
+    assert {v.worst_step for v in result.verdicts.values()} == {100}
+
+
+def test_worker_settings_are_taken_back(monkeypatch):
+    """What the workers inherit does not stay in the environment, and the user's own settings do."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    for name in set(matrix.WORKER_SETTINGS) - {"OMP_NUM_THREADS"}:
+        monkeypatch.delenv(name, raising=False)
+    before = dict(os.environ)
+    with worker_settings():
+        assert os.environ["OMP_NUM_THREADS"] == "3"
+        assert os.environ["OPENBLAS_NUM_THREADS"] == "1"
+        assert os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
+    assert dict(os.environ) == before
