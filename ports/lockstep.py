@@ -29,9 +29,9 @@ from reference.trace import ScoreOverflow
 
 #: How many port steps are judged in one pass: enough to share the work on small arrays, few enough
 #: for the large ones to stay in the processor's cache.
-STACK = 12
+STACK = 24
 #: And how many bytes of their tensors, past which stacking saves nothing and costs memory.
-STACK_BYTES = 8 << 20
+STACK_BYTES = 16 << 20
 
 
 @dataclass

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from simulated import ORDERS, Machine, machine
 
-from reference.agreement.arithmetic import BFLOAT16, FLOAT16, FLOAT32
+from reference.agreement.arithmetic import BFLOAT16, FLOAT16, FLOAT32, FLOAT64
 from reference.agreement.certify import LOCAL, compare
 from reference.agreement.rounded import Rounded, linspace
 from reference.agreement.routes import dscores_through_quotient, shifted_softmax
@@ -204,6 +204,12 @@ def test_accelerator_is_held_to_what_its_maker_documents(operation, promised):
     assert not compare("", LOCAL, bound.value * (1 + 1.1 * promised), bound).agrees
 
 
+def test_accelerators_float64_exp_is_as_good_as_any():
+    """CUDA's error by |x| is that of the float32 approximation alone."""
+    gpu, cpu = (np.exp(Rounded.exact(np.full(1, 10.0), a)) for a in (FLOAT64.on_accelerator(), FLOAT64))
+    assert gpu.error == cpu.error
+
+
 def test_tf32_without_promise_is_caught():
     """Product inputs rounded to TF32 under a float32 promise leave the bound."""
     m = Machine(FLOAT32.with_product_inputs(TF32), np.random.default_rng(0))
@@ -244,10 +250,24 @@ def test_linspace_uses_a_twentieth_of_its_bound():
     assert 0.05 <= compare("", LOCAL, got, bound).share <= 1
 
 
+@pytest.mark.parametrize(("start", "stop"), [(4.0, 8.0), (8.0, 0.0), (-3.0, 3.0)])
+def test_linspace_rounds_a_quotient_a_product_and_two_sums(start, stop):
+    """Each of them upwards, on numbers as large as start and stop together."""
+    bound, u = linspace(BFLOAT16)(start, stop, 7), BFLOAT16.unit
+    off = (abs(start) + abs(stop)) * ((1 + BFLOAT16.division) * (1 + u) ** 3 - 1)
+    assert 0.98 <= compare("", LOCAL, bound.value + off, bound).share <= 1
+
+
 def test_share_of_a_row_hardly_feels_an_error_of_the_row():
     """x / sum(x) over one column is 1, however uncertain x: numerator and divisor err together."""
     x = Rounded(np.full((3, 1), 5.0), np.full((3, 1), 1.0), FLOAT32)
-    assert np.all((x / np.sum(x, axis=1, keepdims=True)).error <= 4 * U)
+    assert np.all(own_share(x).error <= 4 * U)
+
+
+def test_share_of_a_row_of_zeros_but_one_hardly_feels_an_error():
+    """5 +- 1 over 5 +- 1 is 1, and 0 over it is 0."""
+    x = Rounded(np.array([[0.0, 5.0]]), np.array([[0.0, 1.0]]), FLOAT32)
+    assert np.all(own_share(x).error <= 4 * U)
 
 
 # Rounding of what is itself off: a bound without this second-order part would be too low
@@ -263,15 +283,43 @@ def test_rounding_of_a_share_that_is_far_off():
 
 
 def test_rounding_of_a_gradient_whose_probability_is_far_off():
-    """The chain rule through the quotient: probabilities off by all they may, then each rounding up."""
-    scores = Rounded(np.zeros((1, 3)), np.full((1, 3), 0.1), BFLOAT16)
-    q = {"X": np.zeros((1, 2)), "y": np.array([0]), "scores": scores}
+    """The chain rule through the quotient: probabilities off by all they may, then each rounding up.
+
+    At the right class p - 1: p as small as it may be, 1 and the difference rounded away from 0.
+    """
+    scores = Rounded(np.zeros((2, 3)), np.full((2, 3), 0.1), BFLOAT16)
+    q = {"X": np.zeros((2, 2)), "y": np.array([0, 0]), "scores": scores}
     probs = shifted_softmax(q)
-    undivided = probs.value + probs.error - BFLOAT16.division * probs.value
-    d = BFLOAT16.division_roundings
-    got = undivided * (1 + BFLOAT16.gamma(2 * d + 1)) * (1 + BFLOAT16.gamma(3 * d + 2))
+    d, off = BFLOAT16.division_roundings, probs.error - BFLOAT16.division * probs.value
+    own, common = BFLOAT16.gamma(2 * d + 1), 1 + BFLOAT16.gamma(3 * d + 2)
+    got = (probs.value + off) * (1 + own) * common / 2
+    right = ((probs.value - off) * (1 - own) - (1 + BFLOAT16.gamma(d))) * common / 2
     bound = dscores_through_quotient(probs, q)
-    assert 0.98 <= compare("", LOCAL, got[:, 1:], bound[:, 1:]).share <= 1
+    assert 0.999 <= compare("", LOCAL, got[:, 1:], bound[:, 1:]).share <= 1
+    assert 0.95 <= compare("", LOCAL, right[:, :1], bound[:, :1]).share <= 1
+
+
+def test_rounding_of_a_sum_whose_terms_are_far_off():
+    """Three terms off by a tenth, then each addition rounded up."""
+    x = Rounded(np.ones((1, 3)), np.full((1, 3), 0.1), BFLOAT16)
+    got = 3.3 * (1 + BFLOAT16.gamma(2))
+    assert 0.999 <= compare("", LOCAL, [got], np.sum(x, axis=1)).share <= 1
+
+
+def test_rounding_of_a_dot_product_whose_inputs_were_rounded():
+    """Both factors rounded up by 2**-8, then each product and sum."""
+    rounding = BFLOAT16.with_product_inputs(2.0**-8)
+    x = Rounded.exact(np.ones((1, 3)), rounding)
+    got = 3 * (1 + 2.0**-8) ** 2 * (1 + BFLOAT16.gamma(3))
+    assert 0.999 <= compare("", LOCAL, [[got]], np.dot(x, x.T)).share <= 1
+
+
+def test_rounding_of_an_exponential_whose_exponent_is_far_off():
+    """exp(1 +- 1) may be exp(2), whose error by |x| counts at 2."""
+    gpu = replace(BFLOAT16, exp_ulps_per_unit=1.0)
+    got = np.exp(2) * (1 + 2 * BFLOAT16.roundoff * (gpu.exp_ulps + 2))
+    bound = np.exp(Rounded(np.ones(1), np.ones(1), gpu))
+    assert 0.999 <= compare("", LOCAL, [got], bound).share <= 1
 
 
 def test_smaller_operand_counts_as_far_as_it_reaches():

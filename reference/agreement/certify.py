@@ -202,8 +202,7 @@ def _given(
     """Steps from those parameters, which are stacked. What follows from them alone is computed once."""
     inputs: Quantities = {"X": Rounded.exact(X, arithmetic), "y": y, "reg": reg}
     for name in PARAMETERS[model]:
-        inputs[name] = Rounded.exact([start[name] for start in starts], arithmetic)
-        inputs[name].stacked = 1
+        inputs[name] = Rounded.exact([start[name] for start in starts], arithmetic, stacked=1)
     known = Known()
     reference = weakref.ref(known)
     for name in ("X", *PARAMETERS[model]):
@@ -263,10 +262,9 @@ def _as_recorded(recorded: Recorded, ports: int, computed: Rounded, expected: Ro
     if computed.product == 1:
         flushed = (np.asarray(computed.error) > 0) * computed.arithmetic.smallest_normal
         error = computed.arithmetic.unit * np.abs(value) + flushed
-        seen = Rounded(value, error, computed.arithmetic, product=1)
+        seen = Rounded(value, error, computed.arithmetic, product=1, stacked=2)
     else:
-        seen = Rounded.exact(value, computed.arithmetic)
-    seen.stacked = 2
+        seen = Rounded.exact(value, computed.arithmetic, stacked=2)
     if absent:
         seen.error = np.array(seen.errors())
         seen.error[absent] = np.broadcast_to(expected.error, value.shape)[absent]
@@ -290,14 +288,17 @@ def compare_all(
         expected = expected.of_ports(recorded.ports)
     shares = _shares(recorded.values, expected)
     ports, steps = shares.shape[:2]
-    largest = (shares.reshape(ports, steps, -1).max(axis=2) / SLACK).tolist()
-
-    def outcome(i: int, j: int) -> Compared:
-        got = recorded.values[i, j]
-        found = Outcome(quantity, certificate, largest[i][j], got, expected, (i, j))
-        return found.finding(shares[i, j]) if got.size > LARGE else found
-
-    return [[outcome(i, j) for j in range(steps)] for i in range(ports)]
+    places = [(port, step) for port in range(ports) for step in range(steps)]
+    largest = (shares.reshape(len(places), -1).max(axis=1) / SLACK).tolist()
+    tensors = recorded.values.reshape(len(places), *shares.shape[2:])
+    outcomes = [
+        Outcome(quantity, certificate, share, got, expected, place)
+        for share, got, place in zip(largest, tensors, places, strict=True)
+    ]
+    found: list[Compared] = list(outcomes)
+    if shares[0, 0].size > LARGE:
+        found = [outcome.finding(shares[outcome.place]) for outcome in outcomes]
+    return [found[row : row + steps] for row in range(0, len(found), steps)]
 
 
 def _shares(got: Plain, expected: Rounded) -> Plain:

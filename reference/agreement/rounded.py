@@ -19,6 +19,7 @@ behind them). What all ports share is stacked by step alone, and is computed onc
 """
 
 import functools
+import math
 import operator
 import weakref
 from collections.abc import Callable, Sequence
@@ -63,7 +64,7 @@ class Rounded:
         known: of a step's inputs, and of what follows from them alone: what is `Known`.
     """
 
-    __slots__ = ("arithmetic", "error", "known", "product", "stacked", "summand", "value")
+    __slots__ = ("_magnitude", "arithmetic", "error", "known", "product", "stacked", "summand", "value")
 
     def __init__(
         self,
@@ -80,15 +81,21 @@ class Rounded:
         self.stacked = stacked
         self.summand: Rounded | None = None
         self.known: weakref.ref[Known] | None = None
+        self._magnitude: Plain | None = None
 
     @classmethod
-    def exact(cls, value: Any, arithmetic: Arithmetic) -> "Rounded":
+    def exact(cls, value: Any, arithmetic: Arithmetic, stacked: int = 0) -> "Rounded":
         """An input that the port holds exactly, except that it may read subnormals as zero."""
         value = np.asarray(value, dtype=np.float64)
-        subnormal = np.abs(value) < arithmetic.smallest_normal
+        magnitude = _absolute(value)
+        subnormal = magnitude < arithmetic.smallest_normal
         if np.count_nonzero(subnormal) == np.count_nonzero(value == 0):
-            return cls(value, 0.0, arithmetic)
-        return cls(value, np.where(subnormal, np.abs(value), 0.0), arithmetic)
+            exact = cls(value, 0.0, arithmetic, stacked=stacked)
+        else:
+            exact = cls(value, np.where(subnormal, magnitude, 0.0), arithmetic, stacked=stacked)
+        if not exact.is_large:
+            exact._magnitude = magnitude
+        return exact
 
     def at(self, place: tuple[int, ...]) -> "Rounded":
         """The array of one port and step; what is not stacked by port, or at all, is shared."""
@@ -107,6 +114,11 @@ class Rounded:
         return self.value.shape[self.stacked :]
 
     @property
+    def is_large(self) -> bool:
+        """Whether the memory of one of the tensors counts, even stacked with others."""
+        return math.prod(self.shape) > LARGE
+
+    @property
     def is_exact(self) -> bool:
         """Whether there is no error at all."""
         return type(self.error) is float  # np.float64, the error of a scalar result, is a subclass
@@ -115,7 +127,18 @@ class Rounded:
     def T(self) -> "Rounded":  # noqa: N802 (NumPy's name)
         """The transposed matrix."""
         error = self.error if self.is_exact else np.swapaxes(self.error, -1, -2)
-        return self._like(np.swapaxes(self.value, -1, -2), error)
+        transposed = self._like(np.swapaxes(self.value, -1, -2), error)
+        if self._magnitude is not None:
+            transposed._magnitude = np.swapaxes(self._magnitude, -1, -2)
+        return transposed
+
+    @property
+    def magnitude(self) -> Plain:
+        """|value|, which several rules need. It is kept unless large, and not to be written to."""
+        magnitude = _absolute(self.value) if self._magnitude is None else self._magnitude
+        if not self.is_large:
+            self._magnitude = magnitude
+        return magnitude
 
     def copy(self) -> "Rounded":
         """A copy that can be assigned to."""
@@ -151,15 +174,17 @@ class Rounded:
         if self.is_exact:
             self.error = np.zeros_like(self.value)
         place = self._place(index)
+        self._magnitude = None
         self.value[place] = new.value
         self.error[place] = new.error
         self.product = min(self.product, new.product)
 
     def _assign_where(self, mask: "Comparison", constant: float) -> None:
         """Assign under a comparison: where it is undecided the bound covers both branches."""
-        held, kept = self.arithmetic.constant(constant), ~mask.true
+        held, kept = self.arithmetic.constant(constant), (~mask.true).astype(np.float64)
         if mask.undecided is not None:
             either = np.abs(self.value - constant) + self.errors() + held
+        self._magnitude = None
         _choose(kept, self.value, constant)
         if self.is_exact and (held or mask.undecided is not None):
             self.error = np.zeros_like(self.value)
@@ -239,11 +264,19 @@ class Comparison:
         raise TypeError("a comparison of Rounded arrays may be undecided: it has no truth value")
 
 
+def _absolute(array: Plain) -> Plain:
+    """np.abs, or the array itself where nothing in it is negative: then nothing need be written."""
+    return array if array.size and array.min() >= 0 else np.abs(array)
+
+
 def _choose(kept: Plain, array: Plain, constant: float) -> None:
-    """Leave the array where kept, else set the constant: np.copyto, without its unpredictable branch."""
+    """Leave the array where kept is 1, set the constant where it is 0.
+
+    This is np.copyto without its unpredictable branch.
+    """
     array *= kept
     if constant:
-        array += constant * ~kept
+        array += constant * (1 - kept)
 
 
 @functools.lru_cache(maxsize=64)
@@ -339,7 +372,7 @@ def _once(rule: Callable[..., Rounded]) -> Callable[..., Rounded]:
         key = (rule, *(id(x) if x.value.ndim else float(x.value) for x in operands))
         if key not in known:
             result = rule(*operands)
-            if result.value.size > LARGE:
+            if result.is_large:
                 return result
             result.known = reference
             known[key] = operands, result  # the operands are kept, so that their ids remain theirs
@@ -498,7 +531,7 @@ def _dot(a: Rounded, b: Rounded) -> Rounded:
     """
     k, arithmetic = a.shape[1], a.arithmetic
     c = arithmetic.dot(k)
-    left, right = np.abs(a.value), np.abs(b.value)
+    left, right = a.magnitude, b.magnitude
     propagate = (1 + c) / c
     if b.is_exact:
         size = np.matmul(_total(left, propagate * a.error), right)
@@ -518,7 +551,7 @@ def _sum(x: Rounded, axis: int | None = None, keepdims: bool = False) -> Rounded
     """Sum of n terms in any order: gamma_{n-1} sum |x| plus the terms' own errors (Higham (4.4))."""
     value = _summed(x.value, axis, keepdims, x.stacked)
     n = x.value.size // max(value.size, 1)
-    size = _summed(np.abs(x.value), axis, keepdims, x.stacked)
+    size = _summed(x.magnitude, axis, keepdims, x.stacked)
     propagated: Error = 0.0
     if not x.is_exact:
         propagated = _summed(x.error, axis, keepdims, x.stacked)
