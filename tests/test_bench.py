@@ -201,6 +201,17 @@ def test_peak_memory_sees_arrays():
     assert 8e5 <= peak < 1e6
 
 
+def test_time_rows_are_of_the_sizes_beyond_the_small_ones():
+    """One for the certified step, with a goal, and one for the port's own, without."""
+    problems = {n: growth.sized_problem(examples=n) for n in (6, 60, 120)}
+    certified, own = growth.time_rows(QUICK, "examples", problems, beyond=60)
+    assert (certified.goal, own.goal, own.verdict) == (growth.EXPONENT_GOAL, None, NO_GOAL)
+    for found in (certified, own):
+        assert "60 to 120" in found.what
+        assert set(found.detail["median seconds"]) == {"6", "60", "120"}
+    assert certified.detail["median seconds"]["120"] > own.detail["median seconds"]["120"]
+
+
 def test_memory_row_has_a_share_for_both_ends():
     """The figure is the largest size's."""
     found = growth.memory_row("examples", {n: growth.sized_problem(examples=n) for n in (30, 60)})

@@ -62,6 +62,16 @@ def certified(problem: Problem, iterations: int) -> Callable[[], None]:
     return run
 
 
+def alone(problem: Problem) -> Callable[[], None]:
+    """The call that runs one step of the port, and nothing else."""
+    contestant = numpy_contestant(problem, 1)
+
+    def run() -> None:
+        contestant.step(problem.params, contestant.X, contestant.y, problem.reg, problem.step_size)
+
+    return run
+
+
 def peak_memory(run: Callable[[], object]) -> int:
     """The most bytes allocated during a call, beyond those before it."""
     tracemalloc.start()
@@ -82,21 +92,27 @@ def growth(effort: Effort) -> Iterator[Row]:
     """Exponents of time, and peak memory."""
     for name, (sizes, beyond) in (QUICK_SIZES if effort.quick else SIZES).items():
         problems = {size: sized_problem(**{name: size}) for size in sizes}
-        yield time_row(effort, name, problems, beyond)
+        yield from time_rows(effort, name, problems, beyond)
         yield memory_row(name, problems)
     steps = QUICK_STEPS if effort.quick else STEPS
     yield time_over_steps(effort, steps)
     yield memory_over_steps(steps)
 
 
-def time_row(effort: Effort, name: str, problems: dict[int, Problem], beyond: int) -> Row:
-    """Time per certified step against a size."""
-    contestants = {str(size): certified(problem, 1) for size, problem in problems.items()}
+def time_rows(effort: Effort, name: str, problems: dict[int, Problem], beyond: int) -> Iterator[Row]:
+    """Time per certified step against a size. The port's own step, beside it, leaves the cache too."""
+    kinds = {
+        "certified step": {size: certified(problem, 1) for size, problem in problems.items()},
+        "step of the port alone": {size: alone(problem) for size, problem in problems.items()},
+    }
+    contestants = {f"{kind}, {n}": run for kind, runs in kinds.items() for n, run in runs.items()}
     seconds = interleaved(contestants, effort.rounds_of(0.3), effort.sample)
     fitted = [size for size in problems if size >= beyond]
-    what = f"time per certified step, {NAMES[name]} {fitted[0]:,} to {fitted[-1]:,}"
-    detail = {"median seconds": _medians(seconds)}
-    return row("growth", what, "exponent", EXPONENT_GOAL, _exponents(seconds, fitted), detail)
+    for (kind, runs), goal in zip(kinds.items(), (EXPONENT_GOAL, None), strict=True):
+        what = f"time per {kind}, {NAMES[name]} {fitted[0]:,} to {fitted[-1]:,}"
+        own = {str(size): seconds[f"{kind}, {size}"] for size in runs}
+        detail = {"median seconds": _medians(own)}
+        yield row("growth", what, "exponent", goal, _exponents(own, fitted), detail)
 
 
 def memory_row(name: str, problems: dict[int, Problem]) -> Row:
