@@ -24,7 +24,9 @@ from ports.bench.measuring import (
     row,
 )
 from ports.lockstep import reference_at
+from ports.matrix import Part
 from ports.report import benchmarks
+from ports.selection import Planned
 from reference.runs import trajectory
 
 NUMPY = PORTS["numpy"]
@@ -131,24 +133,29 @@ def test_stacks_end_with_the_engines_own():
 
 
 @pytest.mark.parametrize(("jobs", "two_layer"), [(1, [range(100)]), (2, [range(50), range(50, 100)])])
-def test_shares_are_the_default_runs(jobs, two_layer):
+def test_parts_are_the_default_runs(jobs, two_layer):
     """Every port runs both models; a long run is cut as the command cuts it, and comes first."""
-    shares = runs.shares_of(list(PORTS.values()), scale=0.01, jobs=jobs)
-    assert all(share.ports == tuple(PORTS) for share in shares)
-    assert [(s.model, s.steps) for s in shares] == [
+    parts = runs.shortened_run(list(PORTS.values()), scale=0.01, jobs=jobs)
+    assert all([p.port.name for p in part.cells] == list(PORTS) for part in parts)
+    assert [(part.cells[0].cell.model, part.steps) for part in parts] == [
         *(("two_layer", steps) for steps in two_layer),
         ("softmax", range(2)),
     ]
 
 
+def numpy_part(model):
+    """Two steps of NumPy's port, not from the start."""
+    return Part((Planned(steps.cell_of(model, NUMPY), NUMPY, None),), range(1, 3))
+
+
 def test_a_crew_certifies_checks_and_trains():
-    """Workers in their own processes do every share, in each way."""
-    with runs.crew([runs.Share("softmax", ("numpy",), range(1, 3))], jobs=1, one_thread=True) as crew:
+    """Workers in their own processes do every part, in each way."""
+    with runs.crew([numpy_part("softmax")], jobs=1, one_thread=True) as crew:
         for kind in ("certified", "naive", "bare"):
             crew.run(kind)
 
 
-def test_naive_run_looks_at_every_step(monkeypatch):
+def test_naive_run_looks_at_every_step():
     """Negative control: what is compared naively is what the port returned, at its steps alone."""
     seen = []
 
@@ -157,7 +164,7 @@ def test_naive_run_looks_at_every_step(monkeypatch):
         trace = NUMPY.module.softmax_step(params, X, y, reg, step_size)
         return trace if len(seen) < 2 else trace | {"db": trace["db"] + 1}
 
-    loops = runs.Loops(runs.Share("softmax", ("numpy",), range(1, 3)))
+    loops = runs.Loops(numpy_part("softmax"))
     loops.contestants[0].step = wrong_at_2
     with pytest.raises(AssertionError):
         loops.naive()
@@ -169,7 +176,7 @@ def test_a_crew_tells_what_went_wrong():
     """A worker's failure is the caller's, in words."""
     with (
         pytest.raises(ValueError, match="KeyError: 'no_such_model'"),
-        runs.crew([runs.Share("no_such_model", ("numpy",), range(2))], jobs=1, one_thread=True),
+        runs.crew([numpy_part("no_such_model")], jobs=1, one_thread=True),
     ):
         pass
 
@@ -201,8 +208,17 @@ def test_peak_memory_sees_arrays():
     assert 8e5 <= peak < 1e6
 
 
-def test_time_rows_are_of_the_sizes_beyond_the_small_ones():
+def test_time_rows_are_of_the_sizes_beyond_the_small_ones(monkeypatch):
     """One for the certified step, with a goal, and one for the port's own, without."""
+
+    def clock(contestants, *effort):
+        """As if a certified step took the square of its size, and the port's own its size."""
+        for run in contestants.values():
+            run()
+        sizes = {name: int(name.rpartition(" ")[2]) for name in contestants}
+        return {name: [float(n**2 if "certified" in name else n)] for name, n in sizes.items()}
+
+    monkeypatch.setattr(growth, "interleaved", clock)
     problems = {n: growth.sized_problem(examples=n) for n in (6, 60, 120)}
     certified, own = growth.time_rows(QUICK, "examples", problems, beyond=60)
     assert (certified.goal, own.goal, own.verdict) == (growth.EXPONENT_GOAL, None, NO_GOAL)
@@ -210,6 +226,7 @@ def test_time_rows_are_of_the_sizes_beyond_the_small_ones():
         assert "60 to 120" in found.what
         assert set(found.detail["median seconds"]) == {"6", "60", "120"}
     assert certified.detail["median seconds"]["120"] > own.detail["median seconds"]["120"]
+    assert (certified.figure, own.figure) == pytest.approx((2, 1))
 
 
 def test_memory_row_has_a_share_for_both_ends():

@@ -373,7 +373,7 @@ CHAINABLE = {
     "log": lambda x, y: np.log(x),
     "sin": lambda x, y: np.sin(x),
     "cos": lambda x, y: np.cos(x),
-    "normalise": lambda x, y: x / np.sum(x, axis=1, keepdims=True),
+    "normalise": lambda x, y: normalised(x),
     "sum_and_add": lambda x, y: np.sum(x, axis=0, keepdims=True) + y,
     "total_and_add": lambda x, y: np.sum(x) + y,
 }
@@ -877,8 +877,7 @@ def test_sum_of_a_vector(axis):
     """A vector has one axis; a stack of vectors has one behind the leading axes."""
     vector = np.arange(5.0)
     assert np.sum(Rounded.exact(vector, FLOAT32), axis=axis).value == 10
-    stack = Rounded.exact(np.stack([vector, 2 * vector]), FLOAT32)
-    stack.stacked = 1
+    stack = Rounded.exact(np.stack([vector, 2 * vector]), FLOAT32, stacked=1)
     assert np.sum(stack, axis=axis).value.tolist() == [10, 20]
 
 
@@ -930,7 +929,7 @@ def test_exact_zero_beside_a_flushed_product_stays_exact():
 def test_row_sum_of_the_smallest_numbers_may_lose_its_terms():
     """8 s / (8 s + 8 s) with s the smallest normal number: each term's flushing weighs on the share."""
     x = Rounded.exact(np.full((1, 2), 8 * FLOAT32.smallest_normal), FLOAT32)
-    assert np.all((x / np.sum(x, axis=1, keepdims=True)).error >= 8 / 14 - 8 / 16)
+    assert np.all(normalised(x).error >= 8 / 14 - 8 / 16)
 
 
 def test_share_of_a_column_is_not_taken_for_one_of_a_row():

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +27,7 @@ import ports
 from ports.bench.measuring import Effort, Row, interleaved, ratio_row, ratios, row
 from ports.bench.steps import cell_of, document_problem, ports_here
 from ports.lockstep import Contestant, prepare, run_lockstep, run_step
-from ports.matrix import exact_settings_of, parts_of, worker_settings
+from ports.matrix import Part, exact_settings_of, parts_of, worker_settings
 from ports.memory import keep_freed_memory
 from ports.port import Port
 from ports.selection import Planned
@@ -41,38 +41,22 @@ ALONE_NOW, ALONE_ONE = "certified, --jobs 1, default threads", "certified, --job
 NAIVE_ONE = "assert_allclose at every step, one thread"
 
 
-class Share(NamedTuple):
-    """A part of the default run, with a share of its steps."""
-
-    model: str
-    ports: tuple[str, ...]
-    steps: range
-
-
-def shares_of(here: Sequence[Port], scale: float, jobs: int) -> list[Share]:
-    """The default run's parts with a share of the document's iterations, the longest first."""
+def shortened_run(here: Sequence[Port], scale: float, jobs: int) -> list[Part]:
+    """The default run's parts, the longest first, with a share of the document's iterations."""
     planned = [Planned(cell_of(model, port), port, None) for model in ITERATIONS for port in here]
     return [
-        Share(
-            part.cells[0].cell.model,
-            tuple(p.port.name for p in part.cells),
-            range(math.ceil(part.steps.start * scale), math.ceil(part.steps.stop * scale)),
-        )
-        for part in parts_of(planned, jobs)
+        Part(cells, range(math.ceil(steps.start * scale), math.ceil(steps.stop * scale)))
+        for cells, steps in parts_of(planned, jobs)
     ]
 
 
 class Loops:
-    """One share of the run, ready to run again and again: compiled and warm."""
+    """One part of the run, ready to run again and again: compiled and warm."""
 
-    def __init__(self, share: Share) -> None:
-        self.problem = document_problem(share.model)
-        self.steps = share.steps
-        self.contestants = [
-            prepare(cell_of(share.model, port), port, self.problem, share.steps)
-            for port in map(ports.PORTS.get, share.ports)
-            if port
-        ]
+    def __init__(self, part: Part) -> None:
+        self.problem = document_problem(part.cells[0].cell.model)
+        self.steps = part.steps
+        self.contestants = [prepare(p.cell, p.port, self.problem, part.steps) for p in part.cells]
         self.warm_up()
 
     def warm_up(self) -> None:
@@ -112,17 +96,17 @@ def train(contestant: Contestant, problem: Problem, iterations: int) -> None:
 
 
 class Crew:
-    """Worker processes that hold every share ready, as the engine's workers do while it runs."""
+    """Worker processes that hold every part ready, as the engine's workers do while it runs."""
 
-    def __init__(self, shares: Sequence[Share], jobs: int, one_thread: bool) -> None:
-        self.shares = shares
+    def __init__(self, parts: Sequence[Part], jobs: int, one_thread: bool) -> None:
+        self.parts = parts
         self.hands: list[Connection] = []
         self.workers: list[Any] = []
         spawn = multiprocessing.get_context("spawn")
         with worker_settings() if one_thread else nullcontext():
             for _ in range(jobs):
                 here, there = spawn.Pipe()
-                worker = spawn.Process(target=_work, args=(there, shares), daemon=True)
+                worker = spawn.Process(target=_work, args=(there, parts), daemon=True)
                 worker.start()
                 there.close()
                 self.hands.append(here)
@@ -131,8 +115,8 @@ class Crew:
             _answer(hand)  # it is ready
 
     def run(self, kind: str) -> None:
-        """Have every share run `certified`, `naive` or `bare`; a free worker takes the next."""
-        free, waiting = list(self.hands), list(range(len(self.shares)))
+        """Have every part run `certified`, `naive` or `bare`; a free worker takes the next."""
+        free, waiting = list(self.hands), list(range(len(self.parts)))
         busy: list[Connection] = []
         while waiting or busy:
             while free and waiting:
@@ -161,13 +145,12 @@ def _answer(hand: Connection) -> None:
         raise ValueError(why)
 
 
-def _work(hand: Connection, shares: Sequence[Share]) -> None:
+def _work(hand: Connection, parts: Sequence[Part]) -> None:
     """A worker: answers each order with "" when done, or with what went wrong."""
     keep_freed_memory()
-    here = [ports.PORTS[name] for name in {name for share in shares for name in share.ports}]
-    with exact_settings_of(here):
+    with exact_settings_of([p.port for part in parts for p in part.cells]):
         try:
-            loops = [Loops(share) for share in shares]
+            loops = [Loops(part) for part in parts]
             hand.send("")
             while (order := hand.recv()) is not None:
                 kind, number = order
@@ -180,9 +163,9 @@ def _work(hand: Connection, shares: Sequence[Share]) -> None:
 
 
 @contextmanager
-def crew(shares: Sequence[Share], jobs: int, one_thread: bool) -> Iterator[Crew]:
+def crew(parts: Sequence[Part], jobs: int, one_thread: bool) -> Iterator[Crew]:
     """A crew for as long as it is needed."""
-    workers = Crew(shares, jobs, one_thread)
+    workers = Crew(parts, jobs, one_thread)
     try:
         yield workers
     finally:
@@ -193,11 +176,12 @@ def run(effort: Effort) -> Iterator[Row]:
     """The certified run with one process and with one a core, against the bare loops."""
     here, jobs = ports_here(), os.cpu_count() or 1
     scale = 0.005 if effort.quick else 0.03
+    uncut = shortened_run(here, scale, jobs=1)
     certified_by_all = f"certified, --jobs {jobs}"
     with ExitStack() as stack:
-        alone = stack.enter_context(crew(shares_of(here, scale, 1), 1, one_thread=False))
-        single = stack.enter_context(crew(shares_of(here, scale, 1), 1, one_thread=True))
-        team = stack.enter_context(crew(shares_of(here, scale, jobs), jobs, one_thread=True))
+        alone = stack.enter_context(crew(uncut, 1, one_thread=False))
+        single = stack.enter_context(crew(uncut, 1, one_thread=True))
+        team = stack.enter_context(crew(shortened_run(here, scale, jobs), jobs, one_thread=True))
         contestants = {
             BARE_NOW: lambda: alone.run("bare"),
             BARE_ONE: lambda: single.run("bare"),
@@ -224,7 +208,7 @@ def run(effort: Effort) -> Iterator[Row]:
 
 def whole_command(here: Sequence[Port]) -> Row:
     """`lockstep` itself, imports, compilation and spread cells included, against the full bare loops."""
-    with crew(shares_of(here, 1, 1), 1, one_thread=False) as alone:
+    with crew(shortened_run(here, scale=1, jobs=1), 1, one_thread=False) as alone:
         seconds = interleaved({"bare": lambda: alone.run("bare"), "lockstep": _command}, rounds=1)
     detail = {"median seconds": {name: values[0] for name, values in seconds.items()}}
     what = (

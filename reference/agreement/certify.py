@@ -288,17 +288,14 @@ def compare_all(
         expected = expected.of_ports(recorded.ports)
     shares = _shares(recorded.values, expected)
     ports, steps = shares.shape[:2]
-    places = [(port, step) for port in range(ports) for step in range(steps)]
-    largest = (shares.reshape(len(places), -1).max(axis=1) / SLACK).tolist()
-    tensors = recorded.values.reshape(len(places), *shares.shape[2:])
-    outcomes = [
-        Outcome(quantity, certificate, share, got, expected, place)
-        for share, got, place in zip(largest, tensors, places, strict=True)
-    ]
-    found: list[Compared] = list(outcomes)
-    if shares[0, 0].size > LARGE:
-        found = [outcome.finding(shares[outcome.place]) for outcome in outcomes]
-    return [found[row : row + steps] for row in range(0, len(found), steps)]
+    largest = (shares.reshape(ports, steps, -1).max(axis=2) / SLACK).tolist()
+
+    def outcome(i: int, j: int) -> Compared:
+        got = recorded.values[i, j]
+        found = Outcome(quantity, certificate, largest[i][j], got, expected, (i, j))
+        return found.finding(shares[i, j]) if got.size > LARGE else found
+
+    return [[outcome(i, j) for j in range(steps)] for i in range(ports)]
 
 
 def _shares(got: Plain, expected: Rounded) -> Plain:

@@ -87,14 +87,11 @@ class Rounded:
     def exact(cls, value: Any, arithmetic: Arithmetic, stacked: int = 0) -> "Rounded":
         """An input that the port holds exactly, except that it may read subnormals as zero."""
         value = np.asarray(value, dtype=np.float64)
-        magnitude = _absolute(value)
+        exact = cls(value, 0.0, arithmetic, stacked=stacked)
+        magnitude = exact.magnitude
         subnormal = magnitude < arithmetic.smallest_normal
-        if np.count_nonzero(subnormal) == np.count_nonzero(value == 0):
-            exact = cls(value, 0.0, arithmetic, stacked=stacked)
-        else:
-            exact = cls(value, np.where(subnormal, magnitude, 0.0), arithmetic, stacked=stacked)
-        if not exact.is_large:
-            exact._magnitude = magnitude
+        if np.count_nonzero(subnormal) != np.count_nonzero(value == 0):
+            exact.error = np.where(subnormal, magnitude, 0.0)
         return exact
 
     def at(self, place: tuple[int, ...]) -> "Rounded":
@@ -167,6 +164,7 @@ class Rounded:
         return self._like(self.value[place], self.error if self.is_exact else self.error[place])
 
     def __setitem__(self, index: Any, new: Any) -> None:
+        self._magnitude = None
         if isinstance(index, Comparison):
             self._assign_where(index, new)
             return
@@ -174,7 +172,6 @@ class Rounded:
         if self.is_exact:
             self.error = np.zeros_like(self.value)
         place = self._place(index)
-        self._magnitude = None
         self.value[place] = new.value
         self.error[place] = new.error
         self.product = min(self.product, new.product)
@@ -184,7 +181,6 @@ class Rounded:
         held, kept = self.arithmetic.constant(constant), (~mask.true).astype(np.float64)
         if mask.undecided is not None:
             either = np.abs(self.value - constant) + self.errors() + held
-        self._magnitude = None
         _choose(kept, self.value, constant)
         if self.is_exact and (held or mask.undecided is not None):
             self.error = np.zeros_like(self.value)
@@ -451,7 +447,7 @@ def _divide_by_own_sum(x: Rounded, total: Rounded) -> Rounded:
 
 def _quotient(x: Rounded, y: Rounded) -> tuple[Any, Any]:
     """The quotient's value and the smallest magnitude its divisor may have."""
-    smallest = np.abs(y.value) - y.error
+    smallest = y.magnitude - y.error
     if not np.all(smallest > 0):
         raise Unbounded(f"a divisor may be 0 in {x.arithmetic.name}: {ADVICE}")
     return x.value / y.value, smallest
@@ -460,7 +456,7 @@ def _quotient(x: Rounded, y: Rounded) -> tuple[Any, Any]:
 def _rounded_quotient(x: Rounded, y: Rounded, value: Any, propagated: Error) -> Rounded:
     arithmetic = x.arithmetic
     error = _rounding(value, propagated, arithmetic.division, arithmetic)
-    largest_divisor = np.max(np.abs(y.value) + y.error)
+    largest_divisor = np.max(y.magnitude + y.error)
     if largest_divisor * arithmetic.smallest_normal > 2.0**-73:  # its reciprocal nears underflow
         error = error + (np.abs(x.value) + x.error) * arithmetic.smallest_normal
     return Rounded(value, error, arithmetic, product=1, stacked=_stacked(x, y))
