@@ -166,7 +166,7 @@ class Heat:
         if not waiting or not self.contestants:
             return
         try:
-            judgements = self._certified(waiting)
+            problems, compared = self._certified(waiting)
         except Unbounded as why:
             if len(waiting) == 1:
                 for contestant in self.contestants:
@@ -177,11 +177,16 @@ class Heat:
                     self.waiting = [step]
                     self.judge()
             return
-        for step, of_ports in zip(waiting, judgements, strict=True):
-            for contestant, (problems, outcomes) in zip(self.contestants, of_ports, strict=True):
-                contestant.result.add([*problems, *outcomes], step.step)
+        results = [contestant.result for contestant in self.contestants]
+        for step, of_ports in zip(waiting, problems, strict=True):
+            for result, found in zip(results, of_ports, strict=True):
+                result.add(found, step.step)
+        for of_quantity in compared:
+            steps = [waiting[j].step for j in of_quantity.steps]
+            for i, port in enumerate(of_quantity.ports):
+                results[port].add_row(of_quantity, i, steps)
 
-    def _certified(self, waiting: Sequence[Waiting]) -> list[list[Judgement]]:
+    def _certified(self, waiting: Sequence[Waiting]) -> Judgement:
         problem = self.problem
         return certify_steps(
             problem.model,

@@ -5,10 +5,10 @@ failure, so memory does not grow with the number of steps.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from reference.agreement.certify import CERTIFICATES, LOCAL, Finding, Outcome
+from reference.agreement.certify import CERTIFICATES, LOCAL, Compared, Finding
 from reference.trace import QUANTITIES
 
 #: The third part of the document that every port has; its quantities are the data.
@@ -48,16 +48,26 @@ class Verdict:
     first: Finding | None = None
     first_step: int = -1
 
-    def add(self, found: Finding | Outcome, step: int) -> None:
-        """Count one comparison in; only a first failure or a new worst is looked up in full."""
+    def add(self, found: Finding, step: int) -> None:
+        """Count one comparison in; of equals the first stays the worst."""
         self.steps += 1
         self.elements += found.elements
         if self._is_worse(found.share):
-            self.worst, self.worst_step = found.finding(), step
+            self.worst, self.worst_step = found, step
         if not found.share <= 1:
             self.failures += 1
             if self.first is None:
-                self.first, self.first_step = found.finding(), step
+                self.first, self.first_step = found, step
+
+    def add_row(self, compared: Compared, i: int, steps: Sequence[int]) -> None:
+        """Count some steps of one port in; only a failure or a new worst is looked up in full."""
+        known = min(1.0, self.worst.share) if self.worst else -math.inf
+        for j, (share, step) in enumerate(zip(compared.shares[i], steps, strict=True)):
+            if share <= known:
+                self.steps += 1
+                self.elements += compared.elements
+            else:
+                self.add(compared.finding(i, j), step)
 
     def follow(self, later: "Verdict") -> None:
         """Count in what the steps after these came to."""
@@ -90,14 +100,18 @@ class CellResult:
     steps: int = 0
     error: str = ""
 
-    def add(self, found: Iterable[Finding | Outcome], step: int) -> None:
-        """Count one step's comparisons in."""
+    def add(self, found: Iterable[Finding], step: int) -> None:
+        """Count one step in, and findings on it."""
         self.steps += 1
-        for comparison in found:
-            key = comparison.quantity, comparison.certificate
-            if key not in self.verdicts:
-                self.verdicts[key] = Verdict()
-            self.verdicts[key].add(comparison, step)
+        for finding in found:
+            self._verdict(finding.quantity, finding.certificate).add(finding, step)
+
+    def add_row(self, compared: Compared, i: int, steps: Sequence[int]) -> None:
+        """Count in what one quantity of this cell, row i of those compared, came to at these steps."""
+        self._verdict(compared.quantity, compared.certificate).add_row(compared, i, steps)
+
+    def _verdict(self, quantity: str, certificate: str) -> Verdict:
+        return self.verdicts.setdefault((quantity, certificate), Verdict())
 
     def follow(self, later: "CellResult") -> None:
         """Count in a later part of the same run, unless the run ended before it."""

@@ -14,8 +14,10 @@ Several steps of several ports, in the same arithmetic, are certified in one pas
 """
 
 import difflib
+import functools
+import math
 import weakref
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
@@ -60,42 +62,25 @@ class Finding(NamedTuple):
         """Whether the difference is within rounding."""
         return self.share <= 1
 
-    def finding(self) -> "Finding":
-        """Itself, as `Outcome.finding`."""
-        return self
 
+class Compared(NamedTuple):
+    """One quantity of some ports and steps under one certificate.
 
-class Outcome(NamedTuple):
-    """A comparison whose `Finding` is not spelled out yet: most are never looked at."""
+    `shares[i][j]` is the largest share of `ports[i]` at `steps[j]`: most are never looked at more
+    closely. `spell` looks up the worst element of one of them; `elements` were compared in each.
+    """
 
     quantity: str
     certificate: str
-    share: float
-    got: Plain
-    expected: Rounded
-    place: tuple[int, int]  # port and step
+    ports: Sequence[int]
+    steps: Sequence[int]
+    shares: list[list[float]]
+    elements: int
+    spell: Callable[[int, int], Finding]
 
-    @property
-    def elements(self) -> int:
-        """How many numbers were compared."""
-        return self.got.size
-
-    def finding(self, shares: Plain | None = None) -> Finding:
-        """Look up the worst element, or the first NaN; `shares` may hand in those of `got`."""
-        expected = self.expected.at(self.place)
-        worst = (_shares(self.got, expected) if shares is None else shares).argmax()
-        index = tuple(int(i) for i in np.unravel_index(worst, self.got.shape))
-        allowed = float(expected.errors()[index])
-        return Finding(
-            self.quantity,
-            self.certificate,
-            float("inf") if self.share > 1 and not allowed else self.share,
-            index,
-            float(self.got[index]),
-            float(expected.value[index]),
-            allowed,
-            self.got.size,
-        )
+    def finding(self, i: int, j: int) -> Finding:
+        """The comparison of `ports[i]` at `steps[j]` in full."""
+        return self.spell(i, j)._replace(certificate=self.certificate)
 
 
 class Recorded(NamedTuple):
@@ -118,10 +103,11 @@ class Given(NamedTuple):
     known: Known
 
 
-Compared: TypeAlias = Finding | Outcome
+class Judgement(NamedTuple):
+    """Some steps of some ports: problems[step][port] of structure, and all comparisons by value."""
 
-#: Of one step of one port: structural problems, and the outcomes of all comparisons by value.
-Judgement: TypeAlias = tuple[list[Finding], list[Compared]]
+    problems: list[list[list[Finding]]]
+    compared: list[Compared]
 
 
 def end_to_end(
@@ -274,32 +260,52 @@ def _as_recorded(recorded: Recorded, ports: int, computed: Rounded, expected: Ro
 def compare(quantity: str, certificate: str, got: Plain, expected: Rounded) -> Finding:
     """Hold one recorded tensor against its bound."""
     recorded = Recorded((0,), np.asarray(got, dtype=np.float64)[None, None])
-    return compare_all(quantity, certificate, recorded, expected)[0][0].finding()
+    return compare_all(quantity, certificate, recorded, expected).finding(0, 0)
 
 
 def compare_all(
-    quantity: str, certificate: str, recorded: Recorded, expected: Rounded
-) -> list[list[Compared]]:
-    """Hold all recordings of a quantity against its bound; returns outcomes[row of the ports][step].
+    quantity: str, certificate: str, recorded: Recorded, expected: Rounded, at: Sequence[int] = (0,)
+) -> Compared:
+    """Hold all recordings of a quantity against its bound.
 
-    Those of large tensors are spelled out at once, so that the bounds need not be kept.
+    Findings on large tensors are spelled out at once, so that the bounds need not be kept.
     """
     if expected.stacked == 2 and len(recorded.ports) < len(expected.value):
         expected = expected.of_ports(recorded.ports)
-    shares = _shares(recorded.values, expected)
-    ports, steps = shares.shape[:2]
-    largest = (shares.reshape(ports, steps, -1).max(axis=2) / SLACK).tolist()
+    got = recorded.values
+    shares = _shares(got, expected)
+    behind = tuple(range(2, shares.ndim))
+    largest = np.maximum(shares.max(axis=behind), -shares.min(axis=behind)) / SLACK
+    elements = math.prod(got.shape[2:])
 
-    def outcome(i: int, j: int) -> Compared:
-        got = recorded.values[i, j]
-        found = Outcome(quantity, certificate, largest[i][j], got, expected, (i, j))
-        return found.finding(shares[i, j]) if got.size > LARGE else found
+    def spell(i: int, j: int) -> Finding:
+        return _finding(quantity, certificate, got[i, j], expected.at((i, j)))
 
-    return [[outcome(i, j) for j in range(steps)] for i in range(ports)]
+    if elements > LARGE:
+        found = {place: spell(*place) for place in np.ndindex(*largest.shape)}
+        spell = lambda i, j: found[i, j]
+    return Compared(quantity, certificate, recorded.ports, at, largest.tolist(), elements, spell)
+
+
+def _finding(quantity: str, certificate: str, got: Plain, expected: Rounded) -> Finding:
+    """The worst element of one tensor, or the first NaN."""
+    shares = np.abs(_shares(got, expected))
+    index = tuple(int(i) for i in np.unravel_index(shares.argmax(), shares.shape))
+    share, allowed = float(shares[index] / SLACK), float(expected.errors()[index])
+    return Finding(
+        quantity,
+        certificate,
+        float("inf") if share > 1 and not allowed else share,
+        index,
+        float(got[index]),
+        float(expected.value[index]),
+        allowed,
+        got.size,
+    )
 
 
 def _shares(got: Plain, expected: Rounded) -> Plain:
-    """|got - expected| / error, elementwise; the largest is still to be divided by SLACK.
+    """(got - expected) / error, elementwise; the largest is still to be divided by SLACK.
 
     0/0 (both exact, and equal) uses none of the bound; anything over an exact bound is
     infinite; NaN stays NaN.
@@ -307,7 +313,6 @@ def _shares(got: Plain, expected: Rounded) -> Plain:
     allowed = expected.error + SMALLEST
     with np.errstate(all="ignore"):
         share = np.asarray(got - expected.value)  # shape () gives a scalar, which `out` refuses
-        np.abs(share, out=share)
         share /= allowed
     return share
 
@@ -325,12 +330,11 @@ def structural_problems(
     its library does not show.
     """
     findings = []
-    for name, letters in QUANTITIES[model].items():
+    for name, shape in _shapes(model, tuple(sizes.items())).items():
         if name not in trace:
             if name not in hidden:
                 findings.append(_problem(name, "is missing from the port's trace"))
             continue
-        shape = tuple(1 if letter == "1" else sizes[letter] for letter in letters)
         got = trace[name]
         if got.shape != shape:
             findings.append(_problem(name, f"has shape {got.shape}, expected {shape}"))
@@ -340,6 +344,15 @@ def structural_problems(
         if name not in QUANTITIES[model]:
             findings.append(_problem(name, f"is not a quantity of {model}; {_nearest(name, model)}"))
     return findings
+
+
+@functools.lru_cache(maxsize=8)
+def _shapes(model: str, sizes: tuple[tuple[str, int], ...]) -> dict[str, tuple[int, ...]]:
+    """The shape of each quantity."""
+    size = dict(sizes) | {"1": 1}
+    return {
+        name: tuple(size[letter] for letter in letters) for name, letters in QUANTITIES[model].items()
+    }
 
 
 def _problem(name: str, problem: str) -> Finding:
@@ -377,8 +390,8 @@ def certify(
     `bounds` is the step's `end_to_end` result, shared by all ports that start from the same numbers.
     """
     inputs = (model, [params], X, y, reg, step_size)
-    problems, outcomes = certify_steps(*inputs, [[trace]], arithmetic, [hidden], at, bounds)[0][0]
-    return problems + [outcome.finding() for outcome in outcomes]
+    judged = certify_steps(*inputs, [[trace]], arithmetic, [hidden], at, bounds)
+    return judged.problems[0][0] + [compared.finding(0, 0) for compared in judged.compared]
 
 
 def certify_steps(
@@ -393,11 +406,10 @@ def certify_steps(
     hidden: Sequence[Collection[str]] | None = None,
     at: str = "this step",
     bounds: Mapping[str, Rounded] | None = None,
-) -> list[list[Judgement]]:
+) -> Judgement:
     """`certify` for several steps of several ports, in one pass.
 
     `starts` holds the parameters of each step; traces[step][port] what each port made of them.
-    Returns judgements[step][port]: structural problems, and the outcomes of all comparisons by value.
     """
     sizes, dtype = sizes_of(model, starts[0], X), np.dtype(arithmetic.name)
     shown = hidden or [()] * len(traces[0])
@@ -418,34 +430,33 @@ def certify_steps(
             certify_steps(model, [start], X, y, reg, step_size, [step], arithmetic, hidden, at)
             for start, step in zip(starts, traces, strict=True)
         )
-        return [judged for (judged,) in one_by_one]
+        compared = [c._replace(steps=(i,)) for i, one in enumerate(one_by_one) for c in one.compared]
+        return Judgement(problems, compared)
     usable = [
         [_without(trace, found) for trace, found in zip(*step, strict=True)]
         for step in zip(traces, problems, strict=True)
     ]
-    recorded, ports = _recorded(usable), len(shown)
+    recorded, steps = _recorded(usable), range(len(starts))
     given = _given(model, starts, X, y, reg, step_size, arithmetic)
     bounds = bounds or _end_to_end(given, at)
-    at_the_end = _compared(END_TO_END, recorded, bounds)
+    ends = _compared(END_TO_END, recorded, bounds, steps)
     bounds = {name: bound for name, bound in bounds.items() if bound.value.size <= LARGE}
-    ends = _dealt(at_the_end, recorded, usable)
     try:
-        own_bounds = _local(given, recorded, ports, at)
+        own_bounds = _local(given, recorded, len(shown), at)
         from_inputs = {
-            name: at_the_end[name]
+            name: ends[name]
             for name, bound in bounds.items()
             if name in recorded and bound.is_same(own_bounds[name])
         }
-        own = _dealt(_compared(LOCAL, recorded, own_bounds, from_inputs), recorded, usable)
+        own = list(_compared(LOCAL, recorded, own_bounds, steps, from_inputs).values())
     except Unbounded:
         own = []
-        for start, step, outcomes in zip(starts, usable, ends, strict=True):
+        for i, (start, step) in enumerate(zip(starts, usable, strict=True)):
             given = _given(model, [start], X, y, reg, step_size, arithmetic)
-            own.append([_local_alone(given, *one, at) for one in zip(step, outcomes, strict=True)])
-    return [
-        [(problems[i][port], own[i][port] + ends[i][port]) for port in range(ports)]
-        for i in range(len(starts))
-    ]
+            for port, trace in enumerate(step):
+                alone = _local_alone(given, trace, _agreeing(ends.values(), port, i), at)
+                own += [compared._replace(ports=(port,), steps=(i,)) for compared in alone]
+    return Judgement(problems, own + list(ends.values()))
 
 
 def _without(trace: PortTrace, problems: Sequence[Finding]) -> PortTrace:
@@ -454,52 +465,42 @@ def _without(trace: PortTrace, problems: Sequence[Finding]) -> PortTrace:
     return {name: got for name, got in trace.items() if name not in broken} if broken else trace
 
 
+def _agreeing(compared: Iterable[Compared], port: int, step: int) -> set[str]:
+    """The quantities of one port and step that agree."""
+    return {
+        c.quantity for c in compared if port in c.ports and c.shares[c.ports.index(port)][step] <= 1
+    }
+
+
 def _local_alone(
-    given: Given, trace: PortTrace, end_to_end_outcomes: Sequence[Compared], at: str
-) -> list[Compared]:
+    given: Given, trace: PortTrace, sound: Collection[str], at: str
+) -> Iterable[Compared]:
     """The local certificates of one step of one port, where something recorded has no bound.
 
     A recorded NaN, infinity or probability of 0 leaves what follows it without one: then the
-    port is judged from those of its recordings that agree end to end.
+    port is judged from those of its recordings that are sound: that agree end to end.
     """
     recorded = _recorded([[trace]])
     try:
         bounds = _local(given, recorded, 1, at)
     except Unbounded:
-        sound = {o.quantity: trace[o.quantity] for o in end_to_end_outcomes if o.share <= 1}
-        bounds = _local(given, _recorded([[sound]]), 1, at)
-    return _dealt(_compared(LOCAL, recorded, bounds), recorded, [[trace]])[0][0]
+        kept = {name: got for name, got in trace.items() if name in sound}
+        bounds = _local(given, _recorded([[kept]]), 1, at)
+    return _compared(LOCAL, recorded, bounds, (0,)).values()
 
 
 def _compared(
     certificate: str,
     recorded: Mapping[str, Recorded],
     expected: Mapping[str, Rounded],
-    known: Mapping[str, list[list[Compared]]] = MappingProxyType({}),
-) -> dict[str, list[list[Compared]]]:
+    steps: Sequence[int],
+    known: Mapping[str, Compared] = MappingProxyType({}),
+) -> dict[str, Compared]:
     """Hold every recorded quantity against its bound, but for those known from the other certificate."""
-
-    def renamed(rows: list[list[Compared]]) -> list[list[Compared]]:
-        return [[outcome._replace(certificate=certificate) for outcome in row] for row in rows]
-
     return {
-        name: renamed(known[name])
+        name: known[name]._replace(certificate=certificate)
         if name in known
-        else compare_all(name, certificate, recorded[name], bound)
+        else compare_all(name, certificate, recorded[name], bound, steps)
         for name, bound in expected.items()
         if name in recorded
     }
-
-
-def _dealt(
-    compared: Mapping[str, list[list[Compared]]],
-    recorded: Mapping[str, Recorded],
-    traces: Sequence[Sequence[PortTrace]],
-) -> list[list[list[Compared]]]:
-    """The outcomes of each step and port that shows the quantity: outcomes[step][port]."""
-    outcomes: list[list[list[Compared]]] = [[[] for _ in step] for step in traces]
-    for name, rows in compared.items():
-        for port, by_step in zip(recorded[name].ports, rows, strict=True):
-            for i, outcome in enumerate(by_step):
-                outcomes[i][port].append(outcome)
-    return outcomes

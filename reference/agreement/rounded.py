@@ -41,6 +41,8 @@ ADVICE = "use smaller weights, data or step size, or a wider dtype."
 Error: TypeAlias = Any
 #: Tensors of more elements than this are large: their memory counts, a microsecond more does not.
 LARGE = 1 << 17
+#: A matrix of at most this many rows or columns is multiplied vector by vector.
+THIN = 4
 
 
 class Known(dict[tuple[Any, ...], tuple[tuple["Rounded", ...], "Rounded"]]):
@@ -530,17 +532,30 @@ def _dot(a: Rounded, b: Rounded) -> Rounded:
     left, right = a.magnitude, b.magnitude
     propagate = (1 + c) / c
     if b.is_exact:
-        size = np.matmul(_total(left, propagate * a.error), right)
+        size = _matmul(_total(left, propagate * a.error), right)
     else:
-        size = np.matmul(left, right + propagate * b.error)
+        size = _matmul(left, right + propagate * b.error)
         if not a.is_exact:
-            size += np.matmul(a.error, propagate * (right + b.error))
+            size += _matmul(a.error, propagate * (right + b.error))
     if size.size and size.max() > arithmetic.largest:  # the partial sums, then, may be too large
-        reach = np.matmul(left + a.error, right + b.error)
+        reach = _matmul(left + a.error, right + b.error)
         _refuse_overflow("a dot product", reach, arithmetic)
     error = _scaled(size, c, _underflow(size, arithmetic, roundings=2 * k))
-    value = np.matmul(a.value, b.value)
+    value = _matmul(a.value, b.value)
     return Rounded(value, error, arithmetic, product=k, stacked=_stacked(a, b))
+
+
+def _matmul(a: Plain, b: Plain) -> Any:
+    """np.matmul; with a matrix of few rows or columns, vector by vector.
+
+    BLAS copies both matrices to multiply them, which for a thin one costs more than its few vectors.
+    """
+    if a.shape[-2] <= THIN < b.shape[-2]:
+        return np.matmul(a[..., None, :], b[..., None, :, :])[..., 0, :]
+    if b.shape[-1] <= THIN < a.shape[-1]:
+        columns = np.swapaxes(b, -1, -2)[..., None]
+        return np.swapaxes(np.matmul(a[..., None, :, :], columns)[..., 0], -1, -2)
+    return np.matmul(a, b)
 
 
 def _sum(x: Rounded, axis: int | None = None, keepdims: bool = False) -> Rounded:
@@ -568,7 +583,7 @@ def _summed(array: Plain, axis: int | None, keepdims: bool, stacked: int) -> Any
     if array.ndim != stacked + 2:
         return np.sum(array, axis=axis + stacked, keepdims=keepdims)
     ones = np.ones((1, array.shape[-2])) if axis == 0 else np.ones((array.shape[-1], 1))
-    total = np.matmul(ones, array) if axis == 0 else np.matmul(array, ones)
+    total = _matmul(ones, array) if axis == 0 else _matmul(array, ones)
     return total if keepdims else np.squeeze(total, axis=axis + stacked)
 
 
