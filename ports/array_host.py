@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ports.numpy_host import (
+    IMMUTABLE,
     MODES,
     NATURAL_MODE,
     arithmetic,
@@ -24,6 +25,7 @@ from ports.numpy_host import (
 from reference.arrays import Plain
 
 __all__ = [
+    "IMMUTABLE",
     "MODES",
     "NATURAL_MODE",
     "arithmetic",

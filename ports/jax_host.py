@@ -13,6 +13,8 @@ from reference.arrays import Plain
 
 NATURAL_MODE = "compiled"
 MODES = ("eager", "compiled")
+#: A buffer that NumPy sees is not even donated to a later step.
+IMMUTABLE = True
 
 #: JAX's platform names, where the rest of the project says cuda.
 _PLATFORM = {"cuda": "gpu"}

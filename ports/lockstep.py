@@ -5,6 +5,7 @@ step are rounded to a port's dtype, and the reference step is then analysed from
 rounded numbers. Results stream into one `CellResult` a cell: memory does not grow with steps.
 """
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -17,9 +18,12 @@ from reference.agreement.arithmetic import Arithmetic, Unbounded
 from reference.agreement.certify import (
     END_TO_END,
     Judgement,
+    PortTrace,
     certify_steps,
     compare,
     local,
+    shapes_of,
+    sizes_of,
 )
 from reference.agreement.rounded import Rounded, linspace
 from reference.arrays import Plain
@@ -73,12 +77,13 @@ def prepare(cell: Cell, port: Port, problem: Problem, steps: Collection[int]) ->
 def run_step(contestant: Contestant, params: Mapping[str, Plain], problem: Problem) -> dict[str, Any]:
     """One step of a port from the given parameters; its quantities as NumPy arrays.
 
-    They are copies: a port may use its memory again at the next step.
+    They are copies where a port may use its memory again at the next step.
     """
     host, cell = contestant.port.host, contestant.result.cell
+    kept = np.asarray if host.IMMUTABLE else np.array
     on_device = {name: host.put(value, cell.device, cell.dtype) for name, value in params.items()}
     trace = contestant.step(on_device, contestant.X, contestant.y, problem.reg, problem.step_size)
-    return {name: np.array(host.get(tensor)) for name, tensor in trace.items()}
+    return {name: kept(host.get(tensor)) for name, tensor in trace.items()}
 
 
 def run_lockstep(
@@ -92,18 +97,19 @@ def run_lockstep(
     A contestant that raises, or whose dtype or the reference leaves the number range, keeps what it
     has and tells in `error`. `progress` is called after each port step.
     """
-    heats = _heats(contestants, problem)
+    heats, overflow = _heats(contestants, problem), ""
     last = max((max(c.steps) for c in contestants), default=-1)
     try:
         for i, params, _ in trajectory(problem, min(iterations, last + 1)):
             for heat in heats:
                 if i in heat.steps:
-                    heat.run(i, params, progress)
+                    heat.start_from(i, params, progress)
     except ScoreOverflow as why:
-        for contestant in contestants:
-            contestant.result.error = contestant.result.error or str(why)
+        overflow = str(why)
     for heat in heats:
-        heat.judge()
+        heat.run(progress)
+    for contestant in contestants:
+        contestant.result.error = contestant.result.error or overflow
     return [c.result for c in contestants]
 
 
@@ -115,16 +121,19 @@ def _heats(contestants: Sequence[Contestant], problem: Problem) -> list["Heat"]:
     return [Heat(problem, group) for group in together.values()]
 
 
-class Waiting(NamedTuple):
-    """One step that has been run and is to be judged."""
+class Start(NamedTuple):
+    """The reference's parameters at the start of one step, as a port's dtype holds them."""
 
     step: int
-    start: dict[str, Plain]
-    traces: list[dict[str, Plain]]
+    params: dict[str, Plain]
 
 
 class Heat:
-    """Contestants that start from the same numbers at the same steps, judged a few steps at a time."""
+    """Contestants that start from the same numbers at the same steps, run and judged a few steps at a time.
+
+    Each makes its steps one after the other, as in a training loop, before the next one's turn: that
+    keeps its code and data in the processor's cache.
+    """
 
     def __init__(self, problem: Problem, contestants: Sequence[Contestant]) -> None:
         self.problem = problem
@@ -132,85 +141,86 @@ class Heat:
         self.steps = contestants[0].steps
         self.dtype = contestants[0].result.cell.dtype
         self.X = held_as(self.dtype, problem.X)
-        self.waiting: list[Waiting] = []
+        self.starts: list[Start] = []
+        shapes = shapes_of(problem.model, sizes_of(problem.model, problem.params, problem.X))
+        self.trace_bytes = sum(math.prod(shape) for shape in shapes.values()) * self.X.itemsize
 
-    def run(
+    def start_from(
         self, i: int, params: Mapping[str, Plain], progress: Callable[[], None] = lambda: None
     ) -> None:
-        """Run one step of every contestant; judge when enough are waiting, or when one drops out."""
-        start = {name: held_as(self.dtype, value) for name, value in params.items()}
-        ran = []
-        for contestant in self.contestants:
-            trace = _trace_or_error(contestant, start, self.problem, f"step {i}")
-            if trace is not None:
-                ran.append((contestant, trace))
-            progress()
-        if len(ran) < len(self.contestants):
-            self.judge()
-            self.contestants = [contestant for contestant, _ in ran]
-        if not self.contestants:
-            return
-        self.waiting.append(Waiting(i, start, [trace for _, trace in ran]))
-        if len(self.waiting) * len(self.contestants) >= STACK or self._waiting_bytes() >= STACK_BYTES:
-            self.judge()
+        """Put a step on the list; run and judge when there are enough, or when all have dropped out."""
+        self.starts.append(Start(i, {n: held_as(self.dtype, value) for n, value in params.items()}))
+        port_steps = len(self.starts) * len(self.contestants)
+        if port_steps >= STACK or port_steps * self.trace_bytes >= STACK_BYTES:
+            self.run(progress)
 
-    def _waiting_bytes(self) -> int:
-        """The size of the waiting tensors; all traces are about as large as the last one."""
-        last = self.waiting[-1].traces[-1:]
-        each = sum(tensor.nbytes for trace in last for tensor in trace.values())
-        return each * len(self.waiting) * len(self.contestants)
+    def run(self, progress: Callable[[], None] = lambda: None) -> None:
+        """Run and judge the listed steps; a contestant that raises drops out, the others go on."""
+        starts, self.starts = self.starts, []
+        traces = [_traces(c, starts, self.problem, progress) for c in self.contestants]
+        while starts and self.contestants:
+            together = min(map(len, traces))
+            self._judge(starts[:together], [of_port[:together] for of_port in traces])
+            starts, traces = starts[together:], [of_port[together:] for of_port in traces]
+            if starts:
+                self.contestants = [c for c, rest in zip(self.contestants, traces, strict=True) if rest]
+                traces = [rest for rest in traces if rest]
 
-    def judge(self) -> None:
-        """Certify the waiting steps, in one pass or, where one of them has no bound, one by one."""
-        waiting, self.waiting = self.waiting, []
-        if not waiting or not self.contestants:
-            return
-        try:
-            problems, compared = self._certified(waiting)
-        except Unbounded as why:
-            if len(waiting) == 1:
-                for contestant in self.contestants:
-                    contestant.result.error = str(why)
-                self.contestants = []
-            else:
-                for step in waiting:
-                    self.waiting = [step]
-                    self.judge()
+    def _judge(self, starts: Sequence[Start], traces: Sequence[Sequence[PortTrace]]) -> None:
+        """Certify some steps, in one pass or, where one of them has no bound, one by one."""
+        if not starts or not self.contestants:
             return
         results = [contestant.result for contestant in self.contestants]
-        for step, of_ports in zip(waiting, problems, strict=True):
+        try:
+            problems, compared = self._certified(starts, traces)
+        except Unbounded as why:
+            if len(starts) > 1:
+                for j, start in enumerate(starts):
+                    self._judge([start], [[of_port[j]] for of_port in traces])
+            else:
+                for result in results:
+                    result.error = str(why)
+                self.contestants = []
+            return
+        for start, of_ports in zip(starts, problems, strict=True):
             for result, found in zip(results, of_ports, strict=True):
-                result.add(found, step.step)
+                result.add(found, start.step)
         for of_quantity in compared:
-            steps = [waiting[j].step for j in of_quantity.steps]
+            steps = [starts[j].step for j in of_quantity.steps]
             for i, port in enumerate(of_quantity.ports):
                 results[port].add_row(of_quantity, i, steps)
 
-    def _certified(self, waiting: Sequence[Waiting]) -> Judgement:
+    def _certified(self, starts: Sequence[Start], traces: Sequence[Sequence[PortTrace]]) -> Judgement:
         problem = self.problem
         return certify_steps(
             problem.model,
-            [step.start for step in waiting],
+            [start.params for start in starts],
             self.X,
             problem.y,
             problem.reg,
             problem.step_size,
-            [step.traces for step in waiting],
+            list(zip(*traces, strict=True)),
             self.contestants[0].arithmetic,
             [contestant.result.hidden for contestant in self.contestants],
-            f"step {waiting[0].step}",
+            f"step {starts[0].step}",
         )
 
 
-def _trace_or_error(
-    contestant: Contestant, start: Mapping[str, Plain], problem: Problem, at: str
-) -> dict[str, Plain] | None:
-    """A port's trace; where the port raises, None and the reason in its result: the others go on."""
-    try:
-        return run_step(contestant, start, problem)
-    except Exception as error:
-        contestant.result.error = f"{at}: the port raised {type(error).__name__}: {error}"
-        return None
+def _traces(
+    contestant: Contestant, starts: Sequence[Start], problem: Problem, progress: Callable[[], None]
+) -> list[dict[str, Plain]]:
+    """A port's traces of these steps. Where it raises they end, and the reason is in its result."""
+    traces = []
+    for start in starts:
+        try:
+            traces.append(run_step(contestant, start.params, problem))
+        except Exception as error:
+            why = f"the port raised {type(error).__name__}: {error}"
+            contestant.result.error = f"step {start.step}: {why}"
+            break
+        finally:
+            progress()
+    return traces
 
 
 def reference_at(problem: Problem, i: int) -> Mapping[str, Plain]:

@@ -12,6 +12,7 @@ from reference.arrays import Plain
 
 NATURAL_MODE = "eager"
 MODES = ("eager",)
+IMMUTABLE = False
 
 
 def devices() -> list[str]:

@@ -40,6 +40,7 @@ class Host(Protocol):
 
     NATURAL_MODE: str
     MODES: tuple[str, ...]
+    IMMUTABLE: bool  #: whether nobody can write to what `get` returned, not even a later step
 
     def devices(self) -> list[str]:
         """Names of the devices found, the CPU first."""

@@ -14,6 +14,7 @@ from reference.arrays import Plain
 
 NATURAL_MODE = "eager"
 MODES = ("eager", "compiled")
+IMMUTABLE = False
 
 
 def devices() -> list[str]:
@@ -69,7 +70,7 @@ def get(tensor: Any) -> Plain:
     """The tensor as NumPy sees it, on the CPU without a copy."""
     if not isinstance(tensor, torch.Tensor):
         raise TypeError(f"is a {type(tensor).__name__}, expected a torch.Tensor")
-    return tensor.detach().cpu().numpy()  # type: ignore[no-any-return]
+    return tensor.numpy(force=True)  # type: ignore[no-any-return]
 
 
 def compile(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -330,7 +330,7 @@ def structural_problems(
     its library does not show.
     """
     findings = []
-    for name, shape in _shapes(model, tuple(sizes.items())).items():
+    for name, shape in shapes_of(model, sizes).items():
         if name not in trace:
             if name not in hidden:
                 findings.append(_problem(name, "is missing from the port's trace"))
@@ -344,15 +344,6 @@ def structural_problems(
         if name not in QUANTITIES[model]:
             findings.append(_problem(name, f"is not a quantity of {model}; {_nearest(name, model)}"))
     return findings
-
-
-@functools.lru_cache(maxsize=8)
-def _shapes(model: str, sizes: tuple[tuple[str, int], ...]) -> dict[str, tuple[int, ...]]:
-    """The shape of each quantity."""
-    size = dict(sizes) | {"1": 1}
-    return {
-        name: tuple(size[letter] for letter in letters) for name, letters in QUANTITIES[model].items()
-    }
 
 
 def _problem(name: str, problem: str) -> Finding:
@@ -370,6 +361,19 @@ def sizes_of(model: str, params: Params, X: Plain) -> dict[str, int]:
     for name, letters in PARAMETERS[model].items():
         sizes |= dict(zip(letters, params[name].shape, strict=True))
     return sizes
+
+
+def shapes_of(model: str, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+    """The shape of each quantity, from the numbers that the letters N, D, H, K stand for."""
+    return _shapes_of(model, tuple(sizes.items()))
+
+
+@functools.lru_cache(maxsize=8)
+def _shapes_of(model: str, sizes: tuple[tuple[str, int], ...]) -> dict[str, tuple[int, ...]]:
+    size = dict(sizes) | {"1": 1}
+    return {
+        name: tuple(size[letter] for letter in letters) for name, letters in QUANTITIES[model].items()
+    }
 
 
 def certify(
