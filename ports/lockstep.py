@@ -162,7 +162,7 @@ class Heat:
             together = min(map(len, traces))
             self._judge(starts[:together], [of_port[:together] for of_port in traces])
             starts, traces = starts[together:], [of_port[together:] for of_port in traces]
-            if starts:
+            if starts and self.contestants:
                 self.contestants = [c for c, rest in zip(self.contestants, traces, strict=True) if rest]
                 traces = [rest for rest in traces if rest]
 

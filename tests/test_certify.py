@@ -12,7 +12,6 @@ from reference.agreement.certify import (
     CERTIFICATES,
     END_TO_END,
     LOCAL,
-    Finding,
     Recorded,
     _end_to_end,
     _given,
@@ -341,6 +340,15 @@ def test_float32_promise_accepts_what_float64_refuses(steps):
 # Several ports in one pass
 
 
+def findings_of(judgement, port, step=0):
+    """All findings on one port and step, in the order in which `certify` gives them."""
+    return judgement.problems[step][port] + [
+        compared.finding(compared.ports.index(port), compared.steps.index(step))
+        for compared in judgement.compared
+        if port in compared.ports and step in compared.steps
+    ]
+
+
 def altered(step):
     """Traces of six ports: right, wrong in three ways, hiding a quantity, broken down."""
     right = step.trace()
@@ -359,7 +367,7 @@ def test_ports_certified_together_are_judged_as_alone(steps, model, dtype, chose
     step = steps[model, 100, dtype]
     traces, hidden = altered(step), [(), (), (), ("dscores", "dW"), (), ()]
     model, params, *rest = step.problem("float64")
-    (together,) = certify_steps(
+    together = certify_steps(
         model,
         [params],
         *rest,
@@ -367,9 +375,9 @@ def test_ports_certified_together_are_judged_as_alone(steps, model, dtype, chose
         step.arithmetic,
         hidden=[hidden[i] for i in chosen],
     )
-    for i, (problems, outcomes) in zip(chosen, together, strict=True):
-        findings = [*problems, *(outcome.finding() for outcome in outcomes)]
-        for ours, alone in zip(findings, step.judge(traces[i], hidden=hidden[i]), strict=True):
+    for port, i in enumerate(chosen):
+        alone_too = step.judge(traces[i], hidden=hidden[i])
+        for ours, alone in zip(findings_of(together, port), alone_too, strict=True):
             assert ours[:2] == alone[:2]
             assert ours.agrees == alone.agrees
             assert ours.share == pytest.approx(alone.share, rel=1e-6, nan_ok=True)
@@ -377,14 +385,14 @@ def test_ports_certified_together_are_judged_as_alone(steps, model, dtype, chose
 
 @pytest.mark.parametrize("model", STEPS)
 def test_what_follows_from_the_inputs_alone_is_computed_once(steps, model):
-    """The first quantity has one bound under both certificates, and keeps its verdict; no other has."""
+    """Two quantities have one bound under both certificates, and keep their verdicts; no other has."""
     step = steps[model, 100, "float64"]
     first = next(iter(QUANTITIES[model]))
     name, params, *rest = step.problem("float64")
     right, wrong = step.trace(), step.trace(planting(first, 1e-9))
     given = _given(name, [params], *rest, step.arithmetic)
     ends, own = _end_to_end(given, ""), _local(given, _recorded([[right]]), 1, "")
-    assert [n for n in own if own[n].is_same(ends[n])] == [first]
+    assert [n for n in own if own[n].is_same(ends[n])] == [first, "reg_loss"]
     found = {f.certificate: f for f in step.judge(wrong) if f.quantity == first}
     assert set(found) == set(CERTIFICATES)
     assert not any(f.agrees for f in found.values())
@@ -427,6 +435,18 @@ def test_large_results_are_not_kept():
         assert (x + x).is_same(x + x) == kept
 
 
+def test_what_is_assigned_to_is_no_longer_known():
+    """A ReLU written as an assignment does not change the sum that both certificates begin with."""
+    x, known = Rounded.exact(np.array([[1.0, -2.0]]), FLOAT64), Known()
+    x.known = weakref.ref(known)
+    relu, before = x + x, (x + x).value.copy()
+    relu[relu <= 0] = 0
+    assert relu.value.tolist() == [[2, 0]]
+    assert (x + x).value.tolist() == before.tolist()
+    assert (relu + x).value.tolist() == [[3, -2]]
+    assert not (relu + x).is_same(relu + x)
+
+
 @pytest.mark.parametrize("dscores", ["shown", "missing", "misshapen"])
 @pytest.mark.parametrize("model", STEPS)
 def test_steps_certified_together_are_judged_as_alone(steps, model, dscores):
@@ -441,11 +461,11 @@ def test_steps_certified_together_are_judged_as_alone(steps, model, dscores):
     together = certify_steps(
         model, [params for _, params, *_ in problems], *rest, traces, checked[0].arithmetic
     )
-    for step, of_ports, judgements in zip(checked, traces, together, strict=True):
-        for trace, (structural, outcomes) in zip(of_ports, judgements, strict=True):
-            alone = step.judge(trace)
-            assert [f[:2] for f in (*structural, *outcomes)] == [f[:2] for f in alone]
-            shares = [f.share for f in (*structural, *outcomes)]
+    for j, (step, of_ports) in enumerate(zip(checked, traces, strict=True)):
+        for i, trace in enumerate(of_ports):
+            alone, ours = step.judge(trace), findings_of(together, i, j)
+            assert [f[:2] for f in ours] == [f[:2] for f in alone]
+            shares = [f.share for f in ours]
             assert shares == pytest.approx([f.share for f in alone], rel=1e-6, abs=1e-6, nan_ok=True)
 
 
@@ -457,15 +477,17 @@ def test_large_tensor_is_spelled_out_at_once(wrong):
     for port, step in np.ndindex(2, 3):
         got[port, step, 3 * port + step] = wrong
     bound = Rounded(np.zeros(LARGE + 1), np.full(LARGE + 1, 0.5), FLOAT64)
+    kept = weakref.ref(bound.error)
     of_large = compare_all("scores", LOCAL, Recorded((0, 1), got), bound)
-    of_small = compare_all("scores", LOCAL, Recorded((0, 1), got[..., :9]), bound[:9])
-    for port, step in np.ndindex(2, 3):
-        large, small = of_large[port][step], of_small[port][step]
-        assert isinstance(large, Finding)
-        assert not isinstance(small, Finding)
-        assert large.index == small.finding().index == (3 * port + step,)
+    of_small = compare_all("scores", LOCAL, Recorded((0, 1), got[..., :9]), bound[:9].copy())
+    del bound
+    for place in np.ndindex(2, 3):
+        large, small = of_large.finding(*place), of_small.finding(*place)
+        assert large.index == small.index == (3 * place[0] + place[1],)
+        assert large._replace(elements=9) == small or np.isnan(wrong)
         assert not large.agrees
-        assert not small.finding().agrees
+        assert np.array_equal(large.share, of_large.shares[place[0]][place[1]], equal_nan=True)
+    assert kept() is None
 
 
 def test_wrong_record_of_a_right_tensor_is_blamed_with_what_follows(step):

@@ -147,6 +147,10 @@ class Rounded:
         """Whether it is the other one under another name: the same arrays, not only the same numbers."""
         return self.value is other.value and self.error is other.error
 
+    def constant(self) -> tuple[float, float, int]:
+        """All that tells one number of shape () from another."""
+        return float(self.value), float(self.error), self.product
+
     def errors(self) -> Plain:
         """The error as an array of the value's shape."""
         return np.broadcast_to(self.error, self.value.shape) if self.is_exact else self.error
@@ -167,6 +171,7 @@ class Rounded:
 
     def __setitem__(self, index: Any, new: Any) -> None:
         self._magnitude = None
+        self._forget()
         if isinstance(index, Comparison):
             self._assign_where(index, new)
             return
@@ -177,6 +182,13 @@ class Rounded:
         self.value[place] = new.value
         self.error[place] = new.error
         self.product = min(self.product, new.product)
+
+    def _forget(self) -> None:
+        """Before it is assigned to: it no longer is what it was known as."""
+        known = self.known() if self.known else None
+        self.known = None
+        for key in [key for key, (_, result) in (known or {}).items() if result is self]:
+            del known[key]  # type: ignore[union-attr]
 
     def _assign_where(self, mask: "Comparison", constant: float) -> None:
         """Assign under a comparison: where it is undecided the bound covers both branches."""
@@ -361,15 +373,15 @@ def _once(rule: Callable[..., Rounded]) -> Callable[..., Rounded]:
     """
 
     @functools.wraps(rule)
-    def found(*operands: Rounded) -> Rounded:
+    def found(*operands: Rounded, **options: Any) -> Rounded:
         arrays = [x for x in operands if x.value.ndim]
         reference = arrays[0].known if arrays else None
         known = reference() if reference else None
         if known is None or any(x.known is not reference for x in arrays):
-            return rule(*operands)
-        key = (rule, *(id(x) if x.value.ndim else float(x.value) for x in operands))
+            return rule(*operands, **options)
+        key = (rule, *(id(x) if x.value.ndim else x.constant() for x in operands), *options.items())
         if key not in known:
-            result = rule(*operands)
+            result = rule(*operands, **options)
             if result.is_large:
                 return result
             result.known = reference
@@ -406,6 +418,7 @@ def _added_early(dot: Rounded, bias: Rounded) -> Error:
     return dot.arithmetic.gamma(dot.product - 1) * _total(np.abs(bias.value), bias.error)
 
 
+@_once
 def _multiply(x: Rounded, y: Rounded) -> Rounded:
     """fl(x * y), |x' y' - x y| <= |x| Ey + Ex |y| + Ex Ey."""
     value = x.value * y.value
@@ -467,7 +480,7 @@ def _rounded_quotient(x: Rounded, y: Rounded, value: Any, propagated: Error) -> 
 def _exp(x: Rounded) -> Rounded:
     """|exp(x') - exp(x)| <= exp(x) (exp(Ex) - 1). No exp is exactly 0, so all may underflow."""
     value = np.exp(x.value)
-    propagated: Error = 0.0 if x.is_exact else value * np.expm1(x.error)
+    propagated: Error = 0.0 if x.is_exact else value * _above(np.expm1, x.error)
     relative: Error = x.arithmetic.exp
     if x.arithmetic.exp_per_unit:
         relative = relative + x.arithmetic.exp_per_unit * (np.abs(x.value) + x.error)
@@ -484,9 +497,14 @@ def _log(x: Rounded) -> Rounded:
             f"infinite: {ADVICE}"
         )
     value = np.log(x.value)
-    propagated: Error = 0.0 if x.is_exact else -np.log1p(-x.error / x.value)
+    propagated: Error = 0.0 if x.is_exact else _above(lambda t: -np.log1p(-t), x.error / x.value)
     error = _rounding(value, propagated, x.arithmetic.function, x.arithmetic)
     return Rounded(value, error, x.arithmetic, stacked=x.stacked)
+
+
+def _above(function: Callable[[Any], Any], t: Any) -> Any:
+    """Bound exp(t) - 1 or -log(1 - t) for t >= 0; for t <= 1/2 both are at most t + t**2, which is fast."""
+    return t * (1 + t) if np.max(t) <= 0.5 else function(t)
 
 
 def _sine(function: Callable[[Any], Any]) -> Callable[[Rounded], Rounded]:
@@ -558,6 +576,7 @@ def _matmul(a: Plain, b: Plain) -> Any:
     return np.matmul(a, b)
 
 
+@_once
 def _sum(x: Rounded, axis: int | None = None, keepdims: bool = False) -> Rounded:
     """Sum of n terms in any order: gamma_{n-1} sum |x| plus the terms' own errors (Higham (4.4))."""
     value = _summed(x.value, axis, keepdims, x.stacked)
