@@ -115,7 +115,7 @@ class Rounded:
     @property
     def is_large(self) -> bool:
         """Whether the memory of one of the tensors counts, even stacked with others."""
-        return math.prod(self.shape) > LARGE
+        return self.value.size > LARGE and math.prod(self.shape) > LARGE
 
     @property
     def is_exact(self) -> bool:
@@ -298,8 +298,11 @@ def _lift(*operands: Any) -> list[Rounded]:
     """Make every operand Rounded: arrays are exact inputs, constants what the port can hold."""
     arithmetic = next(x.arithmetic for x in operands if isinstance(x, Rounded))
     lifted = [_lifted(x, arithmetic) for x in operands]
-    dimensions = max(len(x.shape) for x in lifted)
-    return [x if not x.stacked or len(x.shape) == dimensions else _spread(x, dimensions) for x in lifted]
+    dimensions = [x.value.ndim - x.stacked for x in lifted]
+    most = max(dimensions)
+    if min(dimensions) == most:
+        return lifted
+    return [_spread(x, most) if x.stacked and n < most else x for x, n in zip(lifted, dimensions, strict=True)]
 
 
 def _lifted(x: Any, arithmetic: Arithmetic) -> Rounded:
@@ -463,7 +466,7 @@ def _divide_by_own_sum(x: Rounded, total: Rounded) -> Rounded:
 def _quotient(x: Rounded, y: Rounded) -> tuple[Any, Any]:
     """The quotient's value and the smallest magnitude its divisor may have."""
     smallest = y.magnitude - y.error
-    if not np.all(smallest > 0):
+    if not np.min(smallest) > 0:
         raise Unbounded(f"a divisor may be 0 in {x.arithmetic.name}: {ADVICE}")
     return x.value / y.value, smallest
 
@@ -491,7 +494,7 @@ def _exp(x: Rounded) -> Rounded:
 
 def _log(x: Rounded) -> Rounded:
     """|log(x') - log(x)| <= log(x / (x - Ex)), the steep side."""
-    if not np.all(x.value - x.error > 0):
+    if not np.min(x.value - x.error) > 0:
         raise Unbounded(
             f"the probability {np.min(x.value):.3g} may be 0 in {x.arithmetic.name}, and its log "
             f"infinite: {ADVICE}"
