@@ -187,8 +187,9 @@ class Heat:
                 result.add(found, start.step)
         for of_quantity in compared:
             steps = [starts[j].step for j in of_quantity.steps]
-            for i, port in enumerate(of_quantity.ports):
-                results[port].add_row(of_quantity, i, steps)
+            rows = zip(of_quantity.ports, of_quantity.shares.max(axis=1).tolist(), strict=True)
+            for i, (port, largest) in enumerate(rows):
+                results[port].add_row(of_quantity, i, steps, largest)
 
     def _certified(self, starts: Sequence[Start], traces: Sequence[Sequence[PortTrace]]) -> Judgement:
         problem = self.problem

@@ -50,8 +50,7 @@ class Verdict:
 
     def add(self, found: Finding, step: int) -> None:
         """Count one comparison in; of equals the first stays the worst."""
-        self.steps += 1
-        self.elements += found.elements
+        self._count(1, found.elements)
         if self._is_worse(found.share):
             self.worst, self.worst_step = found, step
         if not found.share <= 1:
@@ -59,15 +58,23 @@ class Verdict:
             if self.first is None:
                 self.first, self.first_step = found, step
 
-    def add_row(self, compared: Compared, i: int, steps: Sequence[int]) -> None:
-        """Count some steps of one port in; only a failure or a new worst is looked up in full."""
-        known = min(1.0, self.worst.share) if self.worst else -math.inf
-        for j, (share, step) in enumerate(zip(compared.shares[i], steps, strict=True)):
-            if share <= known:
-                self.steps += 1
-                self.elements += compared.elements
+    def add_row(self, compared: Compared, i: int, steps: Sequence[int], largest: float) -> None:
+        """Count some steps of one port in; only failures and a new worst are looked up in full."""
+        if self._is_unremarkable(largest):
+            self._count(len(steps), compared.elements)
+            return
+        for j, (step, share) in enumerate(zip(steps, compared.shares[i].tolist(), strict=True)):
+            if self._is_unremarkable(share):
+                self._count(1, compared.elements)
             else:
                 self.add(compared.finding(i, j), step)
+
+    def _count(self, steps: int, elements: int) -> None:
+        self.steps += steps
+        self.elements += steps * elements
+
+    def _is_unremarkable(self, share: float) -> bool:
+        return share <= 1 and not self._is_worse(share)
 
     def follow(self, later: "Verdict") -> None:
         """Count in what the steps after these came to."""
@@ -106,12 +113,18 @@ class CellResult:
         for finding in found:
             self._verdict(finding.quantity, finding.certificate).add(finding, step)
 
-    def add_row(self, compared: Compared, i: int, steps: Sequence[int]) -> None:
-        """Count in what one quantity of this cell, row i of those compared, came to at these steps."""
-        self._verdict(compared.quantity, compared.certificate).add_row(compared, i, steps)
+    def add_row(self, compared: Compared, i: int, steps: Sequence[int], largest: float) -> None:
+        """Count in what one quantity of this cell came to: row i of those compared, at these steps.
+
+        `largest` is the row's largest share, NaN if any is.
+        """
+        self._verdict(compared.quantity, compared.certificate).add_row(compared, i, steps, largest)
 
     def _verdict(self, quantity: str, certificate: str) -> Verdict:
-        return self.verdicts.setdefault((quantity, certificate), Verdict())
+        key = quantity, certificate
+        if key not in self.verdicts:
+            self.verdicts[key] = Verdict()
+        return self.verdicts[key]
 
     def follow(self, later: "CellResult") -> None:
         """Count in a later part of the same run, unless the run ended before it."""

@@ -486,7 +486,7 @@ def test_large_tensor_is_spelled_out_at_once(wrong):
         assert large.index == small.index == (3 * place[0] + place[1],)
         assert large._replace(elements=9) == small or np.isnan(wrong)
         assert not large.agrees
-        assert np.array_equal(large.share, of_large.shares[place[0]][place[1]], equal_nan=True)
+        assert np.array_equal(large.share, of_large.shares[place], equal_nan=True)
     assert kept() is None
 
 

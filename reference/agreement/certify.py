@@ -66,7 +66,7 @@ class Finding(NamedTuple):
 class Compared(NamedTuple):
     """One quantity of some ports and steps under one certificate.
 
-    `shares[i][j]` is the largest share of `ports[i]` at `steps[j]`: most are never looked at more
+    `shares[i, j]` is the largest share of `ports[i]` at `steps[j]`: most are never looked at more
     closely. `spell` looks up the worst element of one of them; `elements` were compared in each.
     """
 
@@ -74,7 +74,7 @@ class Compared(NamedTuple):
     certificate: str
     ports: Sequence[int]
     steps: Sequence[int]
-    shares: list[list[float]]
+    shares: Plain
     elements: int
     spell: Callable[[int, int], Finding]
 
@@ -284,7 +284,7 @@ def compare_all(
     if elements > LARGE:
         found = {place: spell(*place) for place in np.ndindex(*largest.shape)}
         spell = lambda i, j: found[i, j]
-    return Compared(quantity, certificate, recorded.ports, at, largest.tolist(), elements, spell)
+    return Compared(quantity, certificate, recorded.ports, at, largest, elements, spell)
 
 
 def _finding(quantity: str, certificate: str, got: Plain, expected: Rounded) -> Finding:
@@ -472,7 +472,7 @@ def _without(trace: PortTrace, problems: Sequence[Finding]) -> PortTrace:
 def _agreeing(compared: Iterable[Compared], port: int, step: int) -> set[str]:
     """The quantities of one port and step that agree."""
     return {
-        c.quantity for c in compared if port in c.ports and c.shares[c.ports.index(port)][step] <= 1
+        c.quantity for c in compared if port in c.ports and c.shares[c.ports.index(port), step] <= 1
     }
 
 
