@@ -24,7 +24,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from reference.agreement.arithmetic import Arithmetic, Unbounded
-from reference.agreement.rounded import LARGE, SLACK, Known, Rounded
+from reference.agreement.rounded import LARGE, SLACK, Known, Rounded, tiles_of
 from reference.agreement.routes import Quantities, cover
 from reference.arrays import Params, Plain, Tap
 from reference.trace import PARAMETERS, QUANTITIES, STEPS, overflow_message
@@ -273,25 +273,35 @@ def compare_all(
     if expected.stacked == 2 and len(recorded.ports) < len(expected.value):
         expected = expected.of_ports(recorded.ports)
     got = recorded.values
-    shares = _shares(got, expected)
-    behind = tuple(range(2, shares.ndim))
-    largest = np.maximum(shares.max(axis=behind), -shares.min(axis=behind)) / SLACK
     elements = math.prod(got.shape[2:])
 
     def spell(i: int, j: int) -> Finding:
         return _finding(quantity, certificate, got[i, j], expected.at((i, j)))
 
     if elements > LARGE:
-        found = {place: spell(*place) for place in np.ndindex(*largest.shape)}
+        found = {place: spell(*place) for place in np.ndindex(*got.shape[:2])}
+        largest = np.reshape([finding.share for finding in found.values()], got.shape[:2])
         spell = lambda i, j: found[i, j]
+    else:
+        shares = _shares(got, expected)
+        behind = tuple(range(2, shares.ndim))
+        largest = np.maximum(shares.max(axis=behind), -shares.min(axis=behind)) / SLACK
     return Compared(quantity, certificate, recorded.ports, at, largest, elements, spell)
 
 
 def _finding(quantity: str, certificate: str, got: Plain, expected: Rounded) -> Finding:
-    """The worst element of one tensor, or the first NaN."""
-    shares = np.abs(_shares(got, expected))
-    index = tuple(int(i) for i in np.unravel_index(shares.argmax(), shares.shape))
-    share, allowed = float(shares[index] / SLACK), float(expected.errors()[index])
+    """The worst element of one tensor, or the first NaN. A large matrix is compared in tiles."""
+    large = got.size > LARGE and got.ndim == 2
+    tiles = list(tiles_of(got.shape)) if large else [slice(0, None)]
+    shares, indices = zip(
+        *(_worst(got[tile], expected.rows(tile)) if large else _worst(got, expected) for tile in tiles),
+        strict=True,
+    )
+    worst = int(np.argmax(shares))
+    index = indices[worst]
+    if large:
+        index = (index[0] + tiles[worst].start, index[1])
+    share, allowed = shares[worst] / SLACK, float(expected.errors()[index])
     return Finding(
         quantity,
         certificate,
@@ -302,6 +312,13 @@ def _finding(quantity: str, certificate: str, got: Plain, expected: Rounded) -> 
         allowed,
         got.size,
     )
+
+
+def _worst(got: Plain, expected: Rounded) -> tuple[float, tuple[int, ...]]:
+    """The largest share of its bound, and where."""
+    shares = np.abs(_shares(got, expected))
+    index = np.unravel_index(shares.argmax(), shares.shape)
+    return float(shares[index]), tuple(int(i) for i in index)
 
 
 def _shares(got: Plain, expected: Rounded) -> Plain:

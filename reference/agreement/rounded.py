@@ -22,7 +22,7 @@ import functools
 import math
 import operator
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -41,6 +41,8 @@ ADVICE = "use smaller weights, data or step size, or a wider dtype."
 Error: TypeAlias = Any
 #: Tensors of more elements than this are large: their memory counts, a microsecond more does not.
 LARGE = 1 << 17
+#: They are computed in tiles of about this many, which stay in the processor's cache meanwhile.
+TILE = 1 << 15
 #: A matrix of at most this many rows or columns is multiplied vector by vector.
 THIN = 4
 
@@ -90,11 +92,14 @@ class Rounded:
         """An input that the port holds exactly, except that it may read subnormals as zero."""
         value = np.asarray(value, dtype=np.float64)
         exact = cls(value, 0.0, arithmetic, stacked=stacked)
-        magnitude = exact.magnitude
-        subnormal = magnitude < arithmetic.smallest_normal
-        if np.count_nonzero(subnormal) != np.count_nonzero(value == 0):
-            exact.error = np.where(subnormal, magnitude, 0.0)
+        if any(part._has_subnormal() for part in exact.tiles()):
+            magnitude = exact.magnitude
+            exact.error = np.where(magnitude < arithmetic.smallest_normal, magnitude, 0.0)
         return exact
+
+    def _has_subnormal(self) -> bool:
+        tiny = self.magnitude < self.arithmetic.smallest_normal
+        return np.count_nonzero(tiny) != np.count_nonzero(self.value == 0)
 
     def at(self, place: tuple[int, ...]) -> "Rounded":
         """The array of one port and step; what is not stacked by port, or at all, is shared."""
@@ -116,6 +121,21 @@ class Rounded:
     def is_large(self) -> bool:
         """Whether the memory of one of the tensors counts, even stacked with others."""
         return self.value.size > LARGE and math.prod(self.shape) > LARGE
+
+    def tiles(self) -> Iterator["Rounded"]:
+        """Itself; a large matrix some rows at a time."""
+        if not self.is_large or len(self.shape) != 2:
+            return iter((self,))
+        return (self.rows(tile) for tile in tiles_of(self.value.shape))
+
+    def rows(self, tile: slice) -> "Rounded":
+        """Some rows of a matrix, not copied; what is one row for all, or no matrix, as it is."""
+        if len(self.shape) < 2 or self.shape[0] == 1:
+            return self
+        part = self._like(self.value[..., tile, :], self.error if self.is_exact else self.error[..., tile, :])
+        if self._magnitude is not None:
+            part._magnitude = self._magnitude[..., tile, :]
+        return part
 
     @property
     def is_exact(self) -> bool:
@@ -192,16 +212,18 @@ class Rounded:
 
     def _assign_where(self, mask: "Comparison", constant: float) -> None:
         """Assign under a comparison: where it is undecided the bound covers both branches."""
-        held, kept = self.arithmetic.constant(constant), (~mask.true).astype(np.float64)
-        if mask.undecided is not None:
-            either = np.abs(self.value - constant) + self.errors() + held
-        _choose(kept, self.value, constant)
+        held = self.arithmetic.constant(constant)
         if self.is_exact and (held or mask.undecided is not None):
             self.error = np.zeros_like(self.value)
-        if not self.is_exact:
-            _choose(kept, self.error, held)
-        if mask.undecided is not None:
-            np.copyto(self.error, either, where=mask.undecided)
+        for part, chosen in zip(self.tiles(), mask.tiles(self), strict=True):
+            kept = (~chosen.true).astype(np.float64)
+            if chosen.undecided is not None:
+                either = np.abs(part.value - constant) + part.errors() + held
+            _choose(kept, part.value, constant)
+            if not part.is_exact:
+                _choose(kept, part.error, held)
+            if chosen.undecided is not None:
+                np.copyto(part.error, either, where=chosen.undecided)
 
     # Operators, so that reference code reads as on plain arrays. In-place forms make new arrays.
     def __add__(self, other: Any) -> "Rounded":
@@ -270,8 +292,51 @@ class Comparison:
         self.true = true
         self.undecided = undecided
 
+    def tiles(self, of: Rounded) -> Iterator["Comparison"]:
+        """The parts that belong to the tiles of an array of that shape."""
+        if not of.is_large or len(of.shape) != 2:
+            return iter((self,))
+        return (self.rows(tile) for tile in tiles_of(of.value.shape))
+
+    def rows(self, tile: slice) -> "Comparison":
+        """Some rows."""
+        undecided = None if self.undecided is None else self.undecided[..., tile, :]
+        return Comparison(self.true[..., tile, :], undecided)
+
     def __bool__(self) -> bool:
         raise TypeError("a comparison of Rounded arrays may be undecided: it has no truth value")
+
+
+def tiles_of(shape: tuple[int, ...]) -> Iterator[slice]:
+    """The rows of a large matrix, stacked or not, in tiles."""
+    rows = max(1, TILE * shape[-2] // math.prod(shape))
+    return (slice(start, start + rows) for start in range(0, shape[-2], rows))
+
+
+def _in_tiles(shape: tuple[int, ...], part_of: Callable[[slice], Rounded]) -> Rounded:
+    """Put together a large result, whose rows `part_of` computes some at a time."""
+    value, error = np.empty(shape), 0.0
+    for tile in tiles_of(shape):
+        part = part_of(tile)
+        value[..., tile, :] = part.value
+        if not part.is_exact:
+            if type(error) is float:
+                error = np.zeros(shape)
+            error[..., tile, :] = part.error
+    return Rounded(value, error, part.arithmetic, part.product, part.stacked)
+
+
+def _by_rows(rule: Callable[..., Any]) -> Callable[..., Any]:
+    """An elementwise rule, applied to the rows of a large matrix some at a time."""
+
+    @functools.wraps(rule)
+    def tiled(*operands: Rounded) -> Rounded:
+        most = max(operands, key=lambda x: x.value.size)
+        if not most.is_large or len(most.shape) != 2:
+            return rule(*operands)
+        return _in_tiles(most.value.shape, lambda tile: rule(*(x.rows(tile) for x in operands)))
+
+    return tiled
 
 
 def _absolute(array: Plain) -> Plain:
@@ -395,10 +460,12 @@ def _once(rule: Callable[..., Rounded]) -> Callable[..., Rounded]:
 
 
 @_once
+@_by_rows
 def _add(x: Rounded, y: Rounded) -> Rounded:
     return _sum_of_two(x, y, operator.add)
 
 
+@_by_rows
 def _subtract(x: Rounded, y: Rounded) -> Rounded:
     return _sum_of_two(x, y, operator.sub)
 
@@ -422,6 +489,7 @@ def _added_early(dot: Rounded, bias: Rounded) -> Error:
 
 
 @_once
+@_by_rows
 def _multiply(x: Rounded, y: Rounded) -> Rounded:
     """fl(x * y), |x' y' - x y| <= |x| Ey + Ex |y| + Ex Ey."""
     value = x.value * y.value
@@ -480,6 +548,7 @@ def _rounded_quotient(x: Rounded, y: Rounded, value: Any, propagated: Error) -> 
     return Rounded(value, error, arithmetic, product=1, stacked=_stacked(x, y))
 
 
+@_by_rows
 def _exp(x: Rounded) -> Rounded:
     """|exp(x') - exp(x)| <= exp(x) (exp(Ex) - 1). No exp is exactly 0, so all may underflow."""
     value = np.exp(x.value)
@@ -521,6 +590,7 @@ def _sine(function: Callable[[Any], Any]) -> Callable[[Rounded], Rounded]:
 
 
 @_once
+@_by_rows
 def _maximum(x: Rounded, y: Rounded) -> Rounded:
     """Exact in itself. m = max(x, y) moves as far as x or y reaches: max(Ex - (m - x), Ey - (m - y))."""
     value = np.maximum(x.value, y.value)
@@ -536,34 +606,68 @@ def _maximum(x: Rounded, y: Rounded) -> Rounded:
 def _less_equal(x: Rounded, y: Rounded) -> Comparison:
     if x.is_exact and y.is_exact:
         return Comparison(x.value <= y.value, None)
+    most = max(x, y, key=lambda operand: operand.value.size)
+    if most.is_large and len(most.shape) == 2:
+        return _joined_comparison([_decided(x.rows(t), y.rows(t)) for t in tiles_of(most.value.shape)])
+    return _decided(x, y)
+
+
+def _decided(x: Rounded, y: Rounded) -> Comparison:
     gap, reach = y.value - x.value, _total(x.error, y.error) * SLACK
     undecided = np.abs(gap) < reach  # SLACK takes in the case of equality; an exact 0 is decided
     return Comparison(gap >= 0, undecided if np.any(undecided) else None)
+
+
+def _joined_comparison(parts: Sequence[Comparison]) -> Comparison:
+    undecided = None
+    if any(part.undecided is not None for part in parts):
+        each = [np.zeros_like(p.true) if p.undecided is None else p.undecided for p in parts]
+        undecided = np.concatenate(each, axis=-2)
+    return Comparison(np.concatenate([part.true for part in parts], axis=-2), undecided)
 
 
 @_once
 def _dot(a: Rounded, b: Rounded) -> Rounded:
     """Matrix product in any order of summation, fused or not: Higham (3.13).
 
-    |fl(AB) - AB| <= c |A||B| with c = gamma_k, plus what rounding of the inputs adds (TF32);
-    with errors in A and B: |A|(c |B| + (1 + c) Eb) + (1 + c) Ea (|B| + Eb).
+    |fl(AB) - AB| <= c |A||B| with c = gamma_k, plus what rounding of the inputs adds (TF32).
     """
+    rows, columns = a.shape[0], b.shape[1]
+    if rows * columns > LARGE:
+        stack = np.broadcast_shapes(a.value.shape[:-2], b.value.shape[:-2])
+        return _in_tiles((*stack, rows, columns), lambda tile: _product(a.rows(tile), b))
+    return _product(a, b)
+
+
+def _product(a: Rounded, b: Rounded) -> Rounded:
     k, arithmetic = a.shape[1], a.arithmetic
     c = arithmetic.dot(k)
-    left, right = a.magnitude, b.magnitude
-    propagate = (1 + c) / c
-    if b.is_exact:
-        size = _matmul(_total(left, propagate * a.error), right)
+    if a.is_large or b.is_large:
+        longer = a.T if a.value.size > b.value.size else b
+        size = functools.reduce(
+            operator.add,
+            (_size_of_product(a.T.rows(t).T, b.rows(t), c) for t in tiles_of(longer.value.shape)),
+        )
     else:
-        size = _matmul(left, right + propagate * b.error)
-        if not a.is_exact:
-            size += _matmul(a.error, propagate * (right + b.error))
+        size = _size_of_product(a, b, c)
     if size.size and size.max() > arithmetic.largest:  # the partial sums, then, may be too large
-        reach = _matmul(left + a.error, right + b.error)
+        reach = _matmul(a.magnitude + a.error, b.magnitude + b.error)
         _refuse_overflow("a dot product", reach, arithmetic)
     error = _scaled(size, c, _underflow(size, arithmetic, roundings=2 * k))
     value = _matmul(a.value, b.value)
     return Rounded(value, error, arithmetic, product=k, stacked=_stacked(a, b))
+
+
+def _size_of_product(a: Rounded, b: Rounded, c: float) -> Any:
+    """The error over c: |A|(|B| + (1 + c)/c Eb) + (1 + c)/c Ea (|B| + Eb), with errors in A and B."""
+    left, right = a.magnitude, b.magnitude
+    propagate = (1 + c) / c
+    if b.is_exact:
+        return _matmul(_total(left, propagate * a.error), right)
+    size = _matmul(left, right + propagate * b.error)
+    if not a.is_exact:
+        size += _matmul(a.error, propagate * (right + b.error))
+    return size
 
 
 def _matmul(a: Plain, b: Plain) -> Any:
@@ -584,7 +688,7 @@ def _sum(x: Rounded, axis: int | None = None, keepdims: bool = False) -> Rounded
     """Sum of n terms in any order: gamma_{n-1} sum |x| plus the terms' own errors (Higham (4.4))."""
     value = _summed(x.value, axis, keepdims, x.stacked)
     n = x.value.size // max(value.size, 1)
-    size = _summed(x.magnitude, axis, keepdims, x.stacked)
+    size = _sum_of_magnitudes(x, axis, keepdims)
     propagated: Error = 0.0
     if not x.is_exact:
         propagated = _summed(x.error, axis, keepdims, x.stacked)
@@ -596,6 +700,13 @@ def _sum(x: Rounded, axis: int | None = None, keepdims: bool = False) -> Rounded
     if axis == 1 and keepdims and len(x.shape) == 2:
         result.summand = x
     return result
+
+
+def _sum_of_magnitudes(x: Rounded, axis: int | None, keepdims: bool) -> Any:
+    if axis == 1:
+        return _summed(x.magnitude, axis, keepdims, x.stacked)
+    parts = (_summed(part.magnitude, axis, keepdims, x.stacked) for part in x.tiles())
+    return functools.reduce(operator.add, parts)
 
 
 def _summed(array: Plain, axis: int | None, keepdims: bool, stacked: int) -> Any:
