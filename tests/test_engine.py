@@ -17,7 +17,7 @@ from ports.lockstep import (
 )
 from ports.port import LoadedPort
 from ports.results import Cell, CellResult, Verdict
-from reference.agreement.certify import END_TO_END, LOCAL, Finding, certify_steps, compare
+from reference.agreement.certify import END_TO_END, LOCAL, Compared, Finding, certify_steps, compare
 from reference.runs import draw, trajectory
 from reference.trace import QUANTITIES
 
@@ -95,6 +95,27 @@ def test_parts_of_a_run_come_to_the_same_as_the_run(shares, cut):
     whole, joined = run(range(5)), run(range(cut))
     joined.follow(run(range(cut, 5)))
     assert repr(joined) == repr(whole)
+
+
+@pytest.mark.parametrize("shares", [[0.5, 0.2, 3.0, 3.0, 0.1], [NAN, 2.0, NAN, 0.0, 1.0], [0.0] * 5])
+@pytest.mark.parametrize("rows", [[5], [2, 3], [1, 4], [1] * 5], ids=str)
+def test_rows_come_to_the_same_as_one_by_one(shares, rows):
+    """Several steps counted at once; only a new worst and what fails are looked up."""
+    alone, together, looked_up = Verdict(), Verdict(), []
+
+    def spell(i, j):
+        looked_up.append(done[j])
+        return found(shares[done[j]])
+
+    for step, share in enumerate(shares):
+        alone.add(found(share), step)
+    for start, count in zip(np.cumsum([0, *rows]), rows, strict=False):
+        done = range(start, start + count)
+        of_row = np.array([shares[done.start : done.stop]])
+        compared = Compared("scores", LOCAL, (0,), range(count), of_row, 2, spell)
+        together.add_row(compared, 0, done, float(of_row.max()))
+    assert repr(together) == repr(alone)
+    assert len(looked_up) <= sum(not share <= 0.5 for share in shares) + 1
 
 
 def test_nothing_follows_a_run_that_ended():
@@ -212,6 +233,54 @@ def test_port_that_raises_keeps_what_it_has_and_the_others_go_on():
     assert all(v.agrees for v in broken.verdicts.values())
     assert whole.agrees
     assert told == 6 + 3
+
+
+def test_port_makes_its_steps_one_after_the_other():
+    """As in a training loop, not in turns with the others; so many as are judged in one pass."""
+    turns = []
+
+    def noting(name):
+        def softmax_step(*inputs):
+            turns.append(name)
+            return numpy_reference.softmax_step(*inputs)
+
+        return softmax_step
+
+    results, _ = run(numpy_port(noting("a")), numpy_port(noting("b")))
+    assert all(result.agrees and result.steps == 6 for result in results)
+    assert "".join(turns) == "aaaaaabbbbbb"
+
+
+def test_port_may_use_its_memory_again():
+    """A port that writes every step's results into the same arrays is judged by each step's own."""
+    memory = {}
+
+    def reusing(*inputs):
+        for name, value in numpy_reference.softmax_step(*inputs).items():
+            np.copyto(memory.setdefault(name, np.empty_like(value)), value)
+        return memory
+
+    (result,), _ = run(numpy_port(reusing))
+    assert result.agrees
+    assert result.steps == 6
+
+
+@pytest.mark.parametrize("first", [0, 1, 3, 5])
+def test_ports_that_raise_in_one_pass_leave_the_others_all_their_steps(first):
+    """Each keeps the steps it made, and what was wrong in them is told of the right port and step."""
+    calls = []
+
+    def wrong_at_step_5(*inputs):
+        calls.append(1)
+        trace = numpy_reference.softmax_step(*inputs)
+        return trace | {"loss": trace["loss"] * (1 + (len(calls) == 6))}
+
+    ports = (failing_from(first), wrong_at_step_5, failing_from(4))
+    (one, wrong, two), told = run(*map(numpy_port, ports))
+    assert (one.steps, wrong.steps, two.steps) == (first, 6, 4)
+    assert [r.error.partition(":")[0] for r in (one, wrong, two)] == [f"step {first}", "", "step 4"]
+    assert [(step, f.quantity) for step, f in wrong.first_failures()] == [(5, "loss")] * 2
+    assert told == first + 1 + 6 + 5
 
 
 def test_each_step_is_judged_by_its_own_number():

@@ -177,6 +177,21 @@ def test_put_copies(host, dtype, offset):
     assert np.array_equal(got, numbers)
 
 
+def test_what_jax_returned_stays_as_it_is():
+    """Even where a later step is given the buffer to write into: the engine does not copy it."""
+    jax = pytest.importorskip("jax", reason="JAX is not installed")
+    host = importlib.import_module("ports.jax_host")
+    assert host.IMMUTABLE
+    into_its_own = jax.jit(lambda x: x * 2, donate_argnums=0)
+    unseen, seen = (host.put(np.arange(1000.0), "cpu", "float32") + 1 for _ in range(2))
+    got = host.get(seen)
+    assert not got.flags.writeable
+    for tensor in (unseen, seen):
+        into_its_own(tensor).block_until_ready()
+    assert unseen.is_deleted()  # donation works here, so that the next line says something
+    assert np.array_equal(got, np.arange(1000.0) + 1)
+
+
 @pytest.mark.parametrize("offset", [0, 8])
 @pytest.mark.parametrize("dtype", ["uint8", "int32", "int64"])
 def test_put_labels_copies(host, dtype, offset):

@@ -13,7 +13,7 @@ from simulated import KINDS, Machine, Simulated, machine, rounded_to
 
 from reference.agreement.arithmetic import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, Unbounded
 from reference.agreement.certify import LOCAL, Recorded, _as_recorded, compare, end_to_end, local
-from reference.agreement.rounded import SLACK, Rounded, linspace
+from reference.agreement.rounded import SLACK, Rounded, _above, _matmul, linspace
 from reference.agreement.routes import (
     dscores_through_quotient,
     shifted_scores,
@@ -833,6 +833,42 @@ def test_stack_meets_an_array_as_each_of_its_members_does(operation, shape):
             assert member.shape == alone.shape
             assert np.all(member.value == alone.value)
             assert np.all(member.errors() == alone.errors())
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ((2, 9), (9, 7)),
+        ((4, 9), (9, 4)),
+        ((7, 9), (9, 3)),
+        ((5, 2, 9), (9, 7)),
+        ((9, 7), (5, 7, 3)),
+        ((3, 5, 9, 7), (5, 7, 4)),
+        ((5, 4, 9), (3, 5, 9, 7)),
+        ((9, 2), (2, 7)),
+        ((0, 9), (9, 3)),
+        ((1, 9), (9, 1)),
+    ],
+    ids=str,
+)
+def test_thin_matrices_multiply_as_others_do(left, right):
+    """Few rows, few columns, both or neither; alone, stacked, beside a plain matrix."""
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal(left), rng.standard_normal(right)
+    for x, y in ((a, b), (np.swapaxes(np.swapaxes(a, -1, -2).copy(), -1, -2), b)):
+        assert _matmul(x, y).shape == np.matmul(a, b).shape
+        assert _matmul(x, y) == pytest.approx(np.matmul(a, b), rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize("function", [np.expm1, lambda t: -np.log1p(-t)], ids=["exp", "log"])
+def test_short_bound_is_above_the_function_and_close(function):
+    """Of exp(t) - 1 and -log(1 - t), which it replaces up to a half; NaN stays NaN."""
+    for t in (0.0, 2.0**-60, 1e-9, 0.01, 0.3, 0.5):
+        bound, exact = _above(function, np.array([t, 0.0])), float(function(t))
+        assert exact <= bound[0] * SLACK <= SLACK * (exact * (1 + t) + 2.0**-70)
+        assert bound[1] == 0
+    assert _above(function, np.array([0.0, 0.6])).tolist() == [0, float(function(0.6))]
+    assert np.isnan(_above(function, np.array([np.nan, 0.1]))[0])
 
 
 OF_MEMBERS = {

@@ -42,7 +42,7 @@ Error: TypeAlias = Any
 #: Tensors of more elements than this are large: their memory counts, a microsecond more does not.
 LARGE = 1 << 17
 #: They are computed in tiles of about this many, which stay in the processor's cache meanwhile.
-TILE = 1 << 15
+TILE = 1 << 16
 #: A matrix of at most this many rows or columns is multiplied vector by vector.
 THIN = 4
 
@@ -334,7 +334,8 @@ def _by_rows(rule: Callable[..., Any]) -> Callable[..., Any]:
         most = max(operands, key=lambda x: x.value.size)
         if not most.is_large or len(most.shape) != 2:
             return rule(*operands)
-        return _in_tiles(most.value.shape, lambda tile: rule(*(x.rows(tile) for x in operands)))
+        shape = np.broadcast_shapes(*(x.value.shape for x in operands))
+        return _in_tiles(shape, lambda tile: rule(*(x.rows(tile) for x in operands)))
 
     return tiled
 

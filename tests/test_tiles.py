@@ -1,0 +1,133 @@
+"""Large matrices are certified some rows at a time: the same as whole, and what is wrong is found."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from simulated import machine
+from test_soundness import OPERATIONS, bounded, numbers, uncertain
+
+from reference.agreement import certify as certifying
+from reference.agreement import rounded
+from reference.agreement.arithmetic import FLOAT16, FLOAT32, FLOAT64
+from reference.agreement.certify import LOCAL, certify, compare
+from reference.agreement.rounded import LARGE, TILE, Rounded
+from reference.runs import draw
+from reference.trace import STEPS, record
+
+
+@pytest.fixture
+def in_tiles(monkeypatch):
+    """Call it, and from then on more than 7 elements are large, and computed about 5 at a time."""
+
+    def small_is_large():
+        monkeypatch.setattr(rounded, "LARGE", 7)
+        monkeypatch.setattr(certifying, "LARGE", 7)
+        monkeypatch.setattr(rounded, "TILE", 5)
+
+    return small_is_large
+
+
+def same(tiled, whole):
+    """Whether a result is the same as another, but for the order in which it was summed."""
+    return (
+        tiled.value == pytest.approx(whole.value, rel=1e-12, abs=1e-12)
+        and tiled.errors() == pytest.approx(whole.errors(), rel=1e-9, abs=0)
+        and (tiled.is_exact, tiled.product, tiled.stacked) == (whole.is_exact, whole.product, whole.stacked)
+    )
+
+
+@pytest.mark.parametrize("stacked", [0, 2])
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_operation_in_tiles_is_the_same(operation, stacked, in_tiles, monkeypatch):
+    """Value and bound of every operation, on matrices alone and stacked; or no bound for either.
+
+    But for which of two bounds of exp is taken, that depends on the largest error in the tile.
+    """
+    monkeypatch.setattr(rounded, "_above", lambda function, t: function(t))
+    f, rng = OPERATIONS[operation], np.random.default_rng(1)
+    if stacked and operation in ("index", "assign", "negated_aside", "stack", "stack_of_one", "concatenate"):
+        pytest.skip("an operation for matrices that are not stacked")
+    shape, bounds = ((2, 2, 3, 4) if stacked else (3, 4)), []
+    for _ in range(20):
+        m = machine("plain", FLOAT16, rng)
+        drawn = [uncertain(rng, m, numbers(rng, shape, FLOAT16))[1] for _ in "xy"]
+        for x in drawn:
+            x.stacked = stacked
+        bounds.append((drawn, bounded(f, *drawn)))
+    in_tiles()
+    for drawn, whole in bounds:
+        again = [Rounded(x.value, x.error, FLOAT16, stacked=stacked) for x in drawn]
+        tiled = bounded(f, *again)
+        assert (tiled is None) == (whole is None)
+        assert whole is None or same(tiled, whole)
+
+
+@pytest.mark.parametrize("wrong", [{}, {"dhidden": 1.0}, {"scores": 1e-6}, {"dW2": np.nan}], ids=str)
+@pytest.mark.parametrize("model", STEPS)
+def test_step_in_tiles_is_judged_the_same(model, wrong, in_tiles):
+    """All findings: which agree, and of the others share, worst element, what is allowed there.
+
+    The share of what agrees depends on the order of summation, which tiles change.
+    """
+    problem = draw(np.random.RandomState(0), 5).problem(model)
+    inputs = model, problem.params, problem.X, problem.y, problem.reg, problem.step_size
+    trace = record(*inputs)
+    for name, off in wrong.items():
+        if name in trace:
+            trace[name][-1, -1] += off
+    whole = certify(*inputs, trace, FLOAT64)
+    in_tiles()
+    for one, other in zip(certify(*inputs, trace, FLOAT64), whole, strict=True):
+        assert one[:2] == other[:2]
+        assert one.agrees == other.agrees
+        assert one.elements == other.elements
+        if not one.agrees:
+            assert one.share == pytest.approx(other.share, rel=1e-3, nan_ok=True)
+            assert one.index == other.index
+            assert one.got == pytest.approx(other.got, nan_ok=True)
+            assert one.allowed == pytest.approx(other.allowed)
+
+
+@pytest.mark.parametrize("row", [0, 1, 2, 5, 6])
+@pytest.mark.parametrize("bad", [3.0, np.nan])
+def test_worst_element_is_pointed_to_in_any_tile(row, bad, in_tiles):
+    """Of tiles of two rows, whole ones and the last one; a NaN comes before any number."""
+    in_tiles()
+    got = np.zeros((7, 2))
+    got[3, 0], got[row, 1] = 2.0, bad
+    finding = compare("scores", LOCAL, got, Rounded(np.zeros((7, 2)), np.ones((7, 2)), FLOAT32))
+    assert finding.index == (row, 1)
+    assert np.array_equal(finding.got, bad, equal_nan=True)
+    assert not finding.agrees
+
+
+def test_undecided_in_one_tile_alone(in_tiles):
+    """A mask that rounding leaves open in the last rows covers both branches there, and only there."""
+    in_tiles()
+    x = Rounded(np.array([[1.0, -1.0]] * 4 + [[1e-9, -1.0]]), np.full((5, 2), 1e-8), FLOAT64)
+    y = Rounded.exact(np.full((5, 2), 3.0), FLOAT64)
+    y[x <= 0] = 0
+    assert y.value.tolist() == [[3, 0]] * 5
+    assert y.errors().tolist() == [[0, 0]] * 4 + [[3, 0]]
+
+
+def test_subnormal_in_the_last_tile_is_uncertain(in_tiles):
+    """It may be read as zero, wherever it stands."""
+    in_tiles()
+    numbers = np.ones((5, 2))
+    numbers[-1, -1] = FLOAT32.smallest_normal / 4
+    errors = Rounded.exact(numbers, FLOAT32).errors()
+    assert errors[-1, -1] == FLOAT32.smallest_normal / 4
+    assert np.count_nonzero(errors) == 1
+
+
+def test_tiles_take_no_more_memory_than_their_result():
+    """What lies between the operations of a rule is as large as a tile, not as the matrix."""
+    shape = (40 * LARGE // 100, 100)
+    x = Rounded(np.ones(shape), np.full(shape, 1e-9), FLOAT64)
+    tracemalloc.start()
+    result = x + 1
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert result.value.nbytes * 2 <= peak <= result.value.nbytes * 2 + 10 * 8 * TILE
