@@ -488,14 +488,10 @@ def _without(trace: PortTrace, problems: Sequence[Finding]) -> PortTrace:
 
 def _agreeing(compared: Iterable[Compared], port: int, step: int) -> set[str]:
     """The quantities of one port and step that agree."""
-    return {
-        c.quantity for c in compared if port in c.ports and c.shares[c.ports.index(port), step] <= 1
-    }
+    return {c.quantity for c in compared if port in c.ports and c.shares[c.ports.index(port), step] <= 1}
 
 
-def _local_alone(
-    given: Given, trace: PortTrace, sound: Collection[str], at: str
-) -> Iterable[Compared]:
+def _local_alone(given: Given, trace: PortTrace, sound: Collection[str], at: str) -> Iterable[Compared]:
     """The local certificates of one step of one port, where something recorded has no bound.
 
     A recorded NaN, infinity or probability of 0 leaves what follows it without one: then the

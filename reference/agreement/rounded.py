@@ -132,7 +132,9 @@ class Rounded:
         """Some rows of a matrix, not copied; what is one row for all, or no matrix, as it is."""
         if len(self.shape) < 2 or self.shape[0] == 1:
             return self
-        part = self._like(self.value[..., tile, :], self.error if self.is_exact else self.error[..., tile, :])
+        part = self._like(
+            self.value[..., tile, :], self.error if self.is_exact else self.error[..., tile, :]
+        )
         if self._magnitude is not None:
             part._magnitude = self._magnitude[..., tile, :]
         return part
@@ -368,7 +370,10 @@ def _lift(*operands: Any) -> list[Rounded]:
     most = max(dimensions)
     if min(dimensions) == most:
         return lifted
-    return [_spread(x, most) if x.stacked and n < most else x for x, n in zip(lifted, dimensions, strict=True)]
+    return [
+        _spread(x, most) if x.stacked and n < most else x
+        for x, n in zip(lifted, dimensions, strict=True)
+    ]
 
 
 def _lifted(x: Any, arithmetic: Arithmetic) -> Rounded:
@@ -505,6 +510,11 @@ def _divide(x: Rounded, y: Rounded) -> Rounded:
     """fl(x / y), possibly as x * fl(1 / y), whose reciprocal may be flushed to zero."""
     if y.summand is x and x.value.min() >= 0:
         return _divide_by_own_sum(x, y)
+    return _divide_by_another(x, y)
+
+
+@_by_rows
+def _divide_by_another(x: Rounded, y: Rounded) -> Rounded:
     value, smallest = _quotient(x, y)
     propagated: Error = 0.0
     if not (x.is_exact and y.is_exact):
@@ -512,6 +522,7 @@ def _divide(x: Rounded, y: Rounded) -> Rounded:
     return _rounded_quotient(x, y, value, propagated)
 
 
+@_by_rows
 def _divide_by_own_sum(x: Rounded, total: Rounded) -> Rounded:
     """p = x / sum(x), where an error in x moves numerator and denominator together.
 
@@ -562,6 +573,7 @@ def _exp(x: Rounded) -> Rounded:
     return Rounded(value, error, x.arithmetic, stacked=x.stacked)
 
 
+@_by_rows
 def _log(x: Rounded) -> Rounded:
     """|log(x') - log(x)| <= log(x / (x - Ex)), the steep side."""
     if not np.min(x.value - x.error) > 0:
@@ -643,19 +655,16 @@ def _dot(a: Rounded, b: Rounded) -> Rounded:
 def _product(a: Rounded, b: Rounded) -> Rounded:
     k, arithmetic = a.shape[1], a.arithmetic
     c = arithmetic.dot(k)
-    if a.is_large or b.is_large:
+    parts = [(a, b)]
+    if a.is_large or b.is_large:  # sums of products of tiles
         longer = a.T if a.value.size > b.value.size else b
-        size = functools.reduce(
-            operator.add,
-            (_size_of_product(a.T.rows(t).T, b.rows(t), c) for t in tiles_of(longer.value.shape)),
-        )
-    else:
-        size = _size_of_product(a, b, c)
+        parts = [(a.T.rows(tile).T, b.rows(tile)) for tile in tiles_of(longer.value.shape)]
+    value = functools.reduce(operator.add, (_matmul(a.value, b.value) for a, b in parts))
+    size = functools.reduce(operator.add, (_size_of_product(a, b, c) for a, b in parts))
     if size.size and size.max() > arithmetic.largest:  # the partial sums, then, may be too large
         reach = _matmul(a.magnitude + a.error, b.magnitude + b.error)
         _refuse_overflow("a dot product", reach, arithmetic)
     error = _scaled(size, c, _underflow(size, arithmetic, roundings=2 * k))
-    value = _matmul(a.value, b.value)
     return Rounded(value, error, arithmetic, product=k, stacked=_stacked(a, b))
 
 
