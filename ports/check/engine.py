@@ -122,8 +122,8 @@ def judge_step(
 ) -> None:
     """Make and certify one step; keep the first case that disagrees."""
     heat = Heat(found.run.problem, [contestant])
-    heat.run(i, params)
-    heat.judge()
+    heat.start_from(i, params)
+    heat.run()
     found.returned |= set(step.trace)
     found.unreadable = step.facts.get("unreadable", {}) | found.unreadable
     if found.case is None and disagreement(found):

@@ -24,7 +24,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from reference.agreement.arithmetic import Arithmetic, Unbounded
-from reference.agreement.rounded import LARGE, SLACK, Known, Rounded, tiles_of
+from reference.agreement.rounded import LARGE, SLACK, WHOLE, Known, Rounded
 from reference.agreement.routes import Quantities, cover
 from reference.arrays import Params, Plain, Tap
 from reference.trace import PARAMETERS, QUANTITIES, STEPS, overflow_message
@@ -280,28 +280,25 @@ def compare_all(
 
     if elements > LARGE:
         found = {place: spell(*place) for place in np.ndindex(*got.shape[:2])}
-        largest = np.reshape([finding.share for finding in found.values()], got.shape[:2])
-        spell = lambda i, j: found[i, j]
-    else:
-        shares = _shares(got, expected)
-        behind = tuple(range(2, shares.ndim))
-        largest = np.maximum(shares.max(axis=behind), -shares.min(axis=behind)) / SLACK
+        shares = np.reshape([finding.share for finding in found.values()], got.shape[:2])
+        return Compared(
+            quantity, certificate, recorded.ports, at, shares, elements, lambda i, j: found[i, j]
+        )
+    shares = _shares(got, expected)
+    behind = tuple(range(2, shares.ndim))
+    largest = np.maximum(shares.max(axis=behind), -shares.min(axis=behind)) / SLACK
     return Compared(quantity, certificate, recorded.ports, at, largest, elements, spell)
 
 
 def _finding(quantity: str, certificate: str, got: Plain, expected: Rounded) -> Finding:
-    """The worst element of one tensor, or the first NaN. A large matrix is compared in tiles."""
-    large = got.size > LARGE and got.ndim == 2
-    tiles = list(tiles_of(got.shape)) if large else [slice(0, None)]
-    shares, indices = zip(
-        *(_worst(got[tile], expected.rows(tile)) if large else _worst(got, expected) for tile in tiles),
-        strict=True,
-    )
-    worst = int(np.argmax(shares))
-    index = indices[worst]
-    if large:
-        index = (index[0] + tiles[worst].start, index[1])
-    share, allowed = shares[worst] / SLACK, float(expected.errors()[index])
+    """The worst element of one tensor, or the first NaN."""
+    tiles = expected.tiles()
+    worst_of = [_worst(got if t == WHOLE else got[t], expected.rows(t)) for t in tiles]
+    tile = int(np.argmax([share for share, _ in worst_of]))
+    share, index = worst_of[tile]
+    if tile:
+        index = (tiles[tile].start + index[0], *index[1:])
+    share, allowed = share / SLACK, float(expected.errors()[index])
     return Finding(
         quantity,
         certificate,

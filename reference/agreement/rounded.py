@@ -22,7 +22,7 @@ import functools
 import math
 import operator
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -43,6 +43,8 @@ Error: TypeAlias = Any
 LARGE = 1 << 17
 #: They are computed in tiles of about this many, which stay in the processor's cache meanwhile.
 TILE = 1 << 16
+#: All rows, as a tile.
+WHOLE = slice(None)
 #: A matrix of at most this many rows or columns is multiplied vector by vector.
 THIN = 4
 
@@ -92,14 +94,14 @@ class Rounded:
         """An input that the port holds exactly, except that it may read subnormals as zero."""
         value = np.asarray(value, dtype=np.float64)
         exact = cls(value, 0.0, arithmetic, stacked=stacked)
-        if any(part._has_subnormal() for part in exact.tiles()):
+        if any(exact.rows(tile)._has_subnormal() for tile in exact.tiles()):
             magnitude = exact.magnitude
             exact.error = np.where(magnitude < arithmetic.smallest_normal, magnitude, 0.0)
         return exact
 
     def _has_subnormal(self) -> bool:
-        tiny = self.magnitude < self.arithmetic.smallest_normal
-        return np.count_nonzero(tiny) != np.count_nonzero(self.value == 0)
+        tiny = np.count_nonzero(self.magnitude < self.arithmetic.smallest_normal)
+        return int(tiny) != np.count_nonzero(self.value == 0)
 
     def at(self, place: tuple[int, ...]) -> "Rounded":
         """The array of one port and step; what is not stacked by port, or at all, is shared."""
@@ -122,19 +124,18 @@ class Rounded:
         """Whether the memory of one of the tensors counts, even stacked with others."""
         return self.value.size > LARGE and math.prod(self.shape) > LARGE
 
-    def tiles(self) -> Iterator["Rounded"]:
-        """Itself; a large matrix some rows at a time."""
+    def tiles(self) -> list[slice]:
+        """The rows of a large matrix, some at a time; of anything else, all in one."""
         if not self.is_large or len(self.shape) != 2:
-            return iter((self,))
-        return (self.rows(tile) for tile in tiles_of(self.value.shape))
+            return [WHOLE]
+        return tiles_of(self.value.shape)
 
     def rows(self, tile: slice) -> "Rounded":
         """Some rows of a matrix, not copied; what is one row for all, or no matrix, as it is."""
-        if len(self.shape) < 2 or self.shape[0] == 1:
+        if tile == WHOLE or len(self.shape) < 2 or self.shape[0] == 1:
             return self
-        part = self._like(
-            self.value[..., tile, :], self.error if self.is_exact else self.error[..., tile, :]
-        )
+        error = self.error if self.is_exact else self.error[..., tile, :]
+        part = self._like(self.value[..., tile, :], error)
         if self._magnitude is not None:
             part._magnitude = self._magnitude[..., tile, :]
         return part
@@ -209,15 +210,17 @@ class Rounded:
         """Before it is assigned to: it no longer is what it was known as."""
         known = self.known() if self.known else None
         self.known = None
-        for key in [key for key, (_, result) in (known or {}).items() if result is self]:
-            del known[key]  # type: ignore[union-attr]
+        if known is not None:
+            for key in [key for key, (_, result) in known.items() if result is self]:
+                del known[key]
 
     def _assign_where(self, mask: "Comparison", constant: float) -> None:
         """Assign under a comparison: where it is undecided the bound covers both branches."""
         held = self.arithmetic.constant(constant)
         if self.is_exact and (held or mask.undecided is not None):
             self.error = np.zeros_like(self.value)
-        for part, chosen in zip(self.tiles(), mask.tiles(self), strict=True):
+        for tile in self.tiles():
+            part, chosen = self.rows(tile), mask.rows(tile)
             kept = (~chosen.true).astype(np.float64)
             if chosen.undecided is not None:
                 either = np.abs(part.value - constant) + part.errors() + held
@@ -294,14 +297,10 @@ class Comparison:
         self.true = true
         self.undecided = undecided
 
-    def tiles(self, of: Rounded) -> Iterator["Comparison"]:
-        """The parts that belong to the tiles of an array of that shape."""
-        if not of.is_large or len(of.shape) != 2:
-            return iter((self,))
-        return (self.rows(tile) for tile in tiles_of(of.value.shape))
-
     def rows(self, tile: slice) -> "Comparison":
-        """Some rows."""
+        """Some rows of a matrix."""
+        if tile == WHOLE:
+            return self
         undecided = None if self.undecided is None else self.undecided[..., tile, :]
         return Comparison(self.true[..., tile, :], undecided)
 
@@ -309,15 +308,16 @@ class Comparison:
         raise TypeError("a comparison of Rounded arrays may be undecided: it has no truth value")
 
 
-def tiles_of(shape: tuple[int, ...]) -> Iterator[slice]:
-    """The rows of a large matrix, stacked or not, in tiles."""
+def tiles_of(shape: tuple[int, ...]) -> list[slice]:
+    """The rows of a large matrix, stacked or not, some at a time."""
     rows = max(1, TILE * shape[-2] // math.prod(shape))
-    return (slice(start, start + rows) for start in range(0, shape[-2], rows))
+    return [slice(start, start + rows) for start in range(0, shape[-2], rows)]
 
 
 def _in_tiles(shape: tuple[int, ...], part_of: Callable[[slice], Rounded]) -> Rounded:
     """Put together a large result, whose rows `part_of` computes some at a time."""
-    value, error = np.empty(shape), 0.0
+    value = np.empty(shape)
+    error: Error = 0.0
     for tile in tiles_of(shape):
         part = part_of(tile)
         value[..., tile, :] = part.value
@@ -328,18 +328,21 @@ def _in_tiles(shape: tuple[int, ...], part_of: Callable[[slice], Rounded]) -> Ro
     return Rounded(value, error, part.arithmetic, part.product, part.stacked)
 
 
-def _by_rows(rule: Callable[..., Any]) -> Callable[..., Any]:
+def _by_rows(rule: Callable[..., Rounded]) -> Callable[..., Rounded]:
     """An elementwise rule, applied to the rows of a large matrix some at a time."""
 
     @functools.wraps(rule)
     def tiled(*operands: Rounded) -> Rounded:
-        most = max(operands, key=lambda x: x.value.size)
-        if not most.is_large or len(most.shape) != 2:
+        if max(operands, key=_size).tiles() == [WHOLE]:
             return rule(*operands)
         shape = np.broadcast_shapes(*(x.value.shape for x in operands))
         return _in_tiles(shape, lambda tile: rule(*(x.rows(tile) for x in operands)))
 
     return tiled
+
+
+def _size(x: Rounded) -> int:
+    return x.value.size
 
 
 def _absolute(array: Plain) -> Plain:
@@ -546,7 +549,7 @@ def _divide_by_own_sum(x: Rounded, total: Rounded) -> Rounded:
 def _quotient(x: Rounded, y: Rounded) -> tuple[Any, Any]:
     """The quotient's value and the smallest magnitude its divisor may have."""
     smallest = y.magnitude - y.error
-    if not np.min(smallest) > 0:
+    if not np.min(smallest, initial=1) > 0:
         raise Unbounded(f"a divisor may be 0 in {x.arithmetic.name}: {ADVICE}")
     return x.value / y.value, smallest
 
@@ -576,7 +579,7 @@ def _exp(x: Rounded) -> Rounded:
 @_by_rows
 def _log(x: Rounded) -> Rounded:
     """|log(x') - log(x)| <= log(x / (x - Ex)), the steep side."""
-    if not np.min(x.value - x.error) > 0:
+    if not np.min(x.value - x.error, initial=1) > 0:
         raise Unbounded(
             f"the probability {np.min(x.value):.3g} may be 0 in {x.arithmetic.name}, and its log "
             f"infinite: {ADVICE}"
@@ -588,8 +591,8 @@ def _log(x: Rounded) -> Rounded:
 
 
 def _above(function: Callable[[Any], Any], t: Any) -> Any:
-    """Bound exp(t) - 1 or -log(1 - t) for t >= 0; for t <= 1/2 both are at most t + t**2, which is fast."""
-    return t * (1 + t) if np.max(t) <= 0.5 else function(t)
+    """Bound exp(t) - 1 or -log(1 - t), t >= 0. Up to a half both are at most t + t**2, which is faster."""
+    return t * (1 + t) if np.max(t, initial=0) <= 0.5 else function(t)
 
 
 def _sine(function: Callable[[Any], Any]) -> Callable[[Rounded], Rounded]:
@@ -619,24 +622,20 @@ def _maximum(x: Rounded, y: Rounded) -> Rounded:
 def _less_equal(x: Rounded, y: Rounded) -> Comparison:
     if x.is_exact and y.is_exact:
         return Comparison(x.value <= y.value, None)
-    most = max(x, y, key=lambda operand: operand.value.size)
-    if most.is_large and len(most.shape) == 2:
-        return _joined_comparison([_decided(x.rows(t), y.rows(t)) for t in tiles_of(most.value.shape)])
-    return _decided(x, y)
+    parts = [_decided(x.rows(tile), y.rows(tile)) for tile in max(x, y, key=_size).tiles()]
+    if len(parts) == 1:
+        return parts[0]
+    undecided = None
+    if any(part.undecided is not None for part in parts):
+        each = [np.zeros_like(p.true) if p.undecided is None else p.undecided for p in parts]
+        undecided = np.concatenate(each, axis=-2)
+    return Comparison(np.concatenate([part.true for part in parts], axis=-2), undecided)
 
 
 def _decided(x: Rounded, y: Rounded) -> Comparison:
     gap, reach = y.value - x.value, _total(x.error, y.error) * SLACK
     undecided = np.abs(gap) < reach  # SLACK takes in the case of equality; an exact 0 is decided
     return Comparison(gap >= 0, undecided if np.any(undecided) else None)
-
-
-def _joined_comparison(parts: Sequence[Comparison]) -> Comparison:
-    undecided = None
-    if any(part.undecided is not None for part in parts):
-        each = [np.zeros_like(p.true) if p.undecided is None else p.undecided for p in parts]
-        undecided = np.concatenate(each, axis=-2)
-    return Comparison(np.concatenate([part.true for part in parts], axis=-2), undecided)
 
 
 @_once
@@ -715,7 +714,7 @@ def _sum(x: Rounded, axis: int | None = None, keepdims: bool = False) -> Rounded
 def _sum_of_magnitudes(x: Rounded, axis: int | None, keepdims: bool) -> Any:
     if axis == 1:
         return _summed(x.magnitude, axis, keepdims, x.stacked)
-    parts = (_summed(part.magnitude, axis, keepdims, x.stacked) for part in x.tiles())
+    parts = (_summed(x.rows(tile).magnitude, axis, keepdims, x.stacked) for tile in x.tiles())
     return functools.reduce(operator.add, parts)
 
 
