@@ -129,7 +129,7 @@ class Start(NamedTuple):
 
 
 class Heat:
-    """Contestants that start from the same numbers at the same steps, a few of which are judged at a time.
+    """Contestants that start from the same numbers at the same steps, judged a few steps at a time.
 
     Each makes these few one after the other, as in a training loop, before the next one's turn: that
     keeps its code and data in the processor's cache.

@@ -591,7 +591,7 @@ def _log(x: Rounded) -> Rounded:
 
 
 def _above(function: Callable[[Any], Any], t: Any) -> Any:
-    """Bound exp(t) - 1 or -log(1 - t), t >= 0. Up to a half both are at most t + t**2, which is faster."""
+    """Bound exp(t) - 1 or -log(1 - t), t >= 0: up to a half both are at most t + t**2, which is fast."""
     return t * (1 + t) if np.max(t, initial=0) <= 0.5 else function(t)
 
 
