@@ -333,16 +333,14 @@ def _by_rows(rule: Callable[..., Rounded]) -> Callable[..., Rounded]:
 
     @functools.wraps(rule)
     def tiled(*operands: Rounded) -> Rounded:
-        if max(operands, key=_size).tiles() == [WHOLE]:
+        if not any(x.is_large for x in operands):
             return rule(*operands)
         shape = np.broadcast_shapes(*(x.value.shape for x in operands))
+        if len(shape) - max(x.stacked for x in operands) != 2:
+            return rule(*operands)
         return _in_tiles(shape, lambda tile: rule(*(x.rows(tile) for x in operands)))
 
     return tiled
-
-
-def _size(x: Rounded) -> int:
-    return x.value.size
 
 
 def _absolute(array: Plain) -> Plain:
@@ -622,7 +620,8 @@ def _maximum(x: Rounded, y: Rounded) -> Rounded:
 def _less_equal(x: Rounded, y: Rounded) -> Comparison:
     if x.is_exact and y.is_exact:
         return Comparison(x.value <= y.value, None)
-    parts = [_decided(x.rows(tile), y.rows(tile)) for tile in max(x, y, key=_size).tiles()]
+    tiles = (x if x.is_large else y).tiles()
+    parts = [_decided(x.rows(tile), y.rows(tile)) for tile in tiles]
     if len(parts) == 1:
         return parts[0]
     undecided = None
