@@ -276,7 +276,7 @@ def batteries(path: str) -> list[Battery]:
         return [tests("engine", "planted"), tests("problems"), lockstep("numpy", "--steps", "3")]
     if path.startswith("reference/agreement/"):
         return [
-            tests("tightness", "certify"),
+            tests("tightness", "tiles", "certify"),
             tests("problems"),
             tests("soundness"),
             (*lockstep("numpy", "--steps", "3"), "--port", "torch_library", "--port", "torch_autograd"),
