@@ -148,7 +148,9 @@ class Heat:
     def start_from(
         self, i: int, params: Mapping[str, Plain], progress: Callable[[], None] = lambda: None
     ) -> None:
-        """Put a step on the list; run and judge when there are enough, or when all have dropped out."""
+        """Put a step on the list, if anybody is left to make it; run and judge when there are enough."""
+        if not self.contestants:
+            return
         self.starts.append(Start(i, {n: held_as(self.dtype, value) for n, value in params.items()}))
         port_steps = len(self.starts) * len(self.contestants)
         if port_steps >= STACK or port_steps * self.trace_bytes >= STACK_BYTES:

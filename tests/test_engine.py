@@ -283,6 +283,15 @@ def test_ports_that_raise_in_one_pass_leave_the_others_all_their_steps(first):
     assert told == first + 1 + 6 + 5
 
 
+def test_nothing_waits_for_contestants_that_have_dropped_out(monkeypatch):
+    """Memory does not grow with the steps that nobody is left to make."""
+    monkeypatch.setattr(lockstep, "STACK", 1)
+    heat = lockstep.Heat(PROBLEM, [prepare(CELL, numpy_port(failing_from(0)), PROBLEM, range(9))])
+    for i in range(9):
+        heat.start_from(i, PROBLEM.params)
+        assert not heat.starts
+
+
 def test_each_step_is_judged_by_its_own_number():
     """Steps that were judged in one pass, and the port that was wrong, are told apart."""
     calls = []

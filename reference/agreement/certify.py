@@ -354,8 +354,8 @@ def structural_problems(
             findings.append(_problem(name, f"has shape {got.shape}, expected {shape}"))
         elif got.dtype != dtype:
             findings.append(_problem(name, f"has dtype {got.dtype}, expected {dtype}"))
-    if not trace.keys() <= QUANTITIES[model].keys():
-        for name in [name for name in trace if name not in QUANTITIES[model]]:
+    for name in trace:
+        if name not in QUANTITIES[model]:
             findings.append(_problem(name, f"is not a quantity of {model}; {_nearest(name, model)}"))
     return findings
 

@@ -657,8 +657,8 @@ def _product(a: Rounded, b: Rounded) -> Rounded:
     if a.is_large or b.is_large:  # sums of products of tiles
         longer = a.T if a.value.size > b.value.size else b
         parts = [(a.T.rows(tile).T, b.rows(tile)) for tile in tiles_of(longer.value.shape)]
-    value = functools.reduce(operator.add, (_matmul(a.value, b.value) for a, b in parts))
-    size = functools.reduce(operator.add, (_size_of_product(a, b, c) for a, b in parts))
+    value = functools.reduce(operator.add, (_matmul(left.value, right.value) for left, right in parts))
+    size = functools.reduce(operator.add, (_size_of_product(left, right, c) for left, right in parts))
     if size.size and size.max() > arithmetic.largest:  # the partial sums, then, may be too large
         reach = _matmul(a.magnitude + a.error, b.magnitude + b.error)
         _refuse_overflow("a dot product", reach, arithmetic)
