@@ -12,7 +12,6 @@ of Numerical Algorithms, ch. 3).
 
 from dataclasses import replace
 
-import mpmath
 import numpy as np
 import pytest
 
@@ -106,7 +105,7 @@ def allowed(problem: Problem, probs: np.ndarray, share: int = 1) -> dict[str, np
     return {name: gamma(share * roundings) * size for name, size in sizes.items()}
 
 
-def exact_loss(params, X, y, reg):
+def exact_loss(mpmath, params, X, y, reg):
     """The document's loss in mpmath's digits, one example at a time."""
     if "W2" in params:
         hidden = np.maximum(0, X @ params["W"] + params["b"])
@@ -119,6 +118,7 @@ def exact_loss(params, X, y, reg):
 
 def central_differences(problem: Problem, of: str) -> np.ndarray:
     """d loss / d `of` in 60 digits; with h = 1e-20 the truncation, h^2, is past the 39th."""
+    mpmath = pytest.importorskip("mpmath", reason="mpmath is the exact arithmetic to compare with")
     with mpmath.workdps(60):
         digits = np.vectorize(mpmath.mpf, otypes=[object])
         params = {name: digits(value) for name, value in problem.params.items()}
@@ -128,7 +128,7 @@ def central_differences(problem: Problem, of: str) -> np.ndarray:
             nudge = digits(np.zeros(slopes.shape))
             nudge[index] = h
             up, down = (
-                exact_loss(params | {of: params[of] + side * nudge}, X, problem.y, reg)
+                exact_loss(mpmath, params | {of: params[of] + side * nudge}, X, problem.y, reg)
                 for side in (1, -1)
             )
             slopes[index] = float((up - down) / (2 * h))
