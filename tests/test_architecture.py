@@ -46,8 +46,8 @@ def imported(package: str, root: Path = ROOT) -> set[str]:
     return {name for path in files for name in imports(ast.parse(path.read_text(encoding="utf-8")))}
 
 
-def imports(tree: ast.Module) -> set[str]:
-    """The top-level modules that a file imports."""
+def imports(tree: ast.AST) -> set[str]:
+    """The top-level modules that a file, or a part of one, imports."""
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -76,6 +76,32 @@ def test_ports_loads_no_framework():
 def test_nothing_imports_the_tests(package):
     """Neither package imports a test module or helper."""
     assert imported(package) & set(TESTS) == set()
+
+
+def needed_to_collect(source: str) -> set[str]:
+    """What a test file imports before it skips itself where something is not installed."""
+    needed = set()
+    for statement in ast.parse(source).body:
+        if isinstance(statement, ast.Expr) and "importorskip" in ast.unparse(statement):
+            break
+        if isinstance(statement, (ast.Import, ast.ImportFrom)):
+            needed |= imports(statement)
+    return needed
+
+
+@pytest.mark.parametrize("path", sorted(HERE.glob("*.py")), ids=lambda path: path.stem)
+def test_tests_are_collected_with_numpy_and_pytest_alone(path):
+    """What needs more than a bare checkout skips itself."""
+    here = {"numpy", "pytest", "reference", "ports", *TESTS, *sys.stdlib_module_names}
+    assert needed_to_collect(path.read_text(encoding="utf-8")) <= here
+
+
+def test_import_that_fails_collection_is_caught():
+    """Negative control: an import at the top counts, one in a function or after a skip does not."""
+    skip = "import pytest\npytest.importorskip('torch')\nimport torch\n"
+    late = "def f():\n    import torch\n"
+    assert needed_to_collect(skip + "\n" + late) == {"pytest"}
+    assert needed_to_collect(late + "import mpmath.libmp\n") == {"mpmath"}
 
 
 @pytest.fixture
