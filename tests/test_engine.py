@@ -372,6 +372,9 @@ def test_step_without_a_bound_ends_the_run_of_that_dtype():
     assert single.error.startswith(f"step {single.steps}: ")
     assert "float32" in single.error
     assert all(v.agrees for v in single.verdicts.values())
+    last_two = (single.steps - 1, single.steps)
+    (two,), _ = run(numpy_port(), problem=growing, dtype="float32", iterations=60, steps=last_two)
+    assert (two.steps, two.error) == (1, single.error)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
