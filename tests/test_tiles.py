@@ -38,15 +38,23 @@ def same(tiled, whole):
     )
 
 
+#: Products of a large matrix and a small one, with a small result: sums over tiles.
+LONG = {
+    "dot_of_a_long_left": lambda x, y: np.dot(x.T, y[:, :1]),
+    "dot_of_a_long_right": lambda x, y: np.dot(x[:, :1].T, y),
+}
+ALL = OPERATIONS | LONG
+
+
 @pytest.mark.parametrize("stacked", [0, 2])
-@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("operation", ALL)
 def test_operation_in_tiles_is_the_same(operation, stacked, in_tiles, monkeypatch):
     """Value and bound of every operation, on matrices alone and stacked; or no bound for either.
 
     But for which of two bounds of exp is taken, that depends on the largest error in the tile.
     """
     monkeypatch.setattr(rounded, "_above", lambda function, t: function(t))
-    f, rng = OPERATIONS[operation], np.random.default_rng(1)
+    f, rng = ALL[operation], np.random.default_rng(1)
     if stacked and operation in (
         "index",
         "assign",
@@ -130,12 +138,15 @@ def test_subnormal_in_the_last_tile_is_uncertain(in_tiles):
     assert np.count_nonzero(errors) == 1
 
 
-def test_tiles_take_no_more_memory_than_their_result():
+@pytest.mark.parametrize(
+    "operation", [lambda x: x + 1, lambda x: np.dot(x, np.eye(100))], ids=["add", "dot"]
+)
+def test_tiles_take_no_more_memory_than_their_result(operation):
     """What lies between the operations of a rule is as large as a tile, not as the matrix."""
     shape = (40 * LARGE // 100, 100)
     x = Rounded(np.ones(shape), np.full(shape, 1e-9), FLOAT64)
     tracemalloc.start()
-    result = x + 1
+    result = operation(x)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert result.value.nbytes * 2 <= peak <= result.value.nbytes * 2 + 10 * 8 * TILE
