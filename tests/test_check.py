@@ -127,6 +127,18 @@ def test_first_wrong_quantity(write, check):
         assert f"\n    {label}" in output
 
 
+@pytest.mark.parametrize(("factor", "said"), [("1.000000001", "1 + 1e-09"), ("0.9", "0.9")])
+def test_factor_is_told(factor, said, write, check):
+    """Also one that six digits would round to 1."""
+    change = (
+        "np.sum(dscores, axis=0, keepdims=True)",
+        f"{factor} * np.sum(dscores, axis=0, keepdims=True)",
+    )
+    status, output, _ = check(write(SOFTMAX, change), *QUICK)
+    assert status == 1
+    assert f"a constant factor of {said}" in output
+
+
 def test_wrong_only_at_ties(write, check):
     """A gradient of 1 at the ReLU's tie shows."""
     source = SOFTMAX + TWO_LAYER

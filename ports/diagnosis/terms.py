@@ -72,7 +72,12 @@ def fitted_factor(case: Case) -> Iterator[Suspicion]:
     c = float(np.sum((case.got - base.value) * direction)) / along if along else 1.0
     predicted = scaled(case, c)
     predicted.error = predicted.errors() + fit_error(predicted.errors(), direction)
-    yield Suspicion("factor", f"a constant factor of {c:.6g}{_scaled_part(case)}", predicted)
+    yield Suspicion("factor", f"a constant factor of {_shown(c)}{_scaled_part(case)}", predicted)
+
+
+def _shown(c: float) -> str:
+    """A factor in digits; one that they would take for 1, by its distance from it."""
+    return f"1 {'+' if c > 1 else '-'} {abs(c - 1):.3g}" if 0 < abs(c - 1) < 1e-4 else f"{c:.6g}"
 
 
 def fit_error(error: Plain, direction: Plain) -> Plain:
