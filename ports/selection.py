@@ -69,18 +69,35 @@ def select(
     steps: str | None = None,
     require: Iterable[str] = (),
 ) -> Selection:
-    """Check the options' words. Raises ValueError, with the words there are, for an unknown one."""
-    from ports.user_port import find_port
+    """Check the options' words; one said twice counts once.
 
+    Raises ValueError, with the words there are, for an unknown one, and for two ports of one name.
+    """
     return Selection(
-        tuple(named("model", m, MODELS) for m in models),
-        tuple(find_port(p) for p in ports),
-        tuple(named("mode", m, MODES) for m in modes),
-        tuple(devices),
-        tuple(named("dtype", d, DTYPES) for d in dtypes),
+        tuple(named("model", m, MODELS) for m in dict.fromkeys(models)),
+        _ports_apart(dict.fromkeys(ports)),
+        tuple(named("mode", m, MODES) for m in dict.fromkeys(modes)),
+        tuple(dict.fromkeys(devices)),
+        tuple(named("dtype", d, DTYPES) for d in dict.fromkeys(dtypes)),
         parse_steps(steps),
         tuple(require),
     )
+
+
+def _ports_apart(words: Iterable[str]) -> tuple[Port, ...]:
+    """The ports of these words, whose rows go by their names. Raises ValueError for one name twice."""
+    from ports.user_port import find_port
+
+    found: dict[str, Port] = {}
+    for word in words:
+        port = find_port(word)
+        if port.name in found:
+            raise ValueError(
+                f"two ports are called {port.name}: their rows could not be told apart; "
+                "rename one of them, or run them one at a time"
+            )
+        found[port.name] = port
+    return tuple(found.values())
 
 
 def plan(selection: Selection) -> tuple[list[Planned], list[Skipped]]:
