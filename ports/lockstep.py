@@ -17,6 +17,7 @@ from ports.results import Cell, CellResult
 from reference.agreement.arithmetic import Arithmetic, Unbounded
 from reference.agreement.certify import (
     END_TO_END,
+    Finding,
     Judgement,
     PortTrace,
     certify_steps,
@@ -264,15 +265,28 @@ def certify_spiral(cell: Cell, port: Port, noise: Plain) -> CellResult:
     arithmetic = host.arithmetic(cell.device, cell.dtype)
     make = host.compile(port.module.spiral) if cell.mode == "compiled" else port.module.spiral
     X, y = (host.get(tensor) for tensor in make(host.put(noise, cell.device, cell.dtype)))
+    got = {"X": X, "y": y}
     exact_noise = Rounded.exact(held_as(cell.dtype, noise), arithmetic)
     expected_X, expected_y = spiral(exact_noise, linspace(arithmetic))
-    result = CellResult(cell)
+    expected = {"X": expected_X, "y": Rounded(expected_y.astype(float), 0.0, arithmetic)}
+    problems = misshapen_spiral(got, expected_X.shape, cell.dtype)
+    comparable = expected.keys() - {problem.quantity for problem in problems}
     with np.errstate(all="ignore"):
-        result.add(
-            [
-                compare("X", END_TO_END, X, expected_X),
-                compare("y", END_TO_END, y, Rounded(expected_y.astype(float), 0.0, arithmetic)),
-            ],
-            0,
-        )
+        found = [compare(n, END_TO_END, got[n], expected[n]) for n in got if n in comparable]
+    result = CellResult(cell)
+    result.add(problems + found, 0)
     return result
+
+
+def misshapen_spiral(got: Mapping[str, Plain], shape: tuple[int, ...], dtype: str) -> list[Finding]:
+    """Findings on shapes (of the points: that one) and dtypes, which come before values."""
+    shapes = {"X": shape, "y": shape[:1]}
+    problems = {}
+    for name, array in got.items():
+        if array.shape != shapes[name]:
+            problems[name] = f"has shape {array.shape}, expected {shapes[name]}"
+        elif name == "X" and array.dtype != dtype:
+            problems[name] = f"has dtype {array.dtype}, expected {dtype}"
+        elif name == "y" and array.dtype.kind not in "iu":
+            problems[name] = f"has dtype {array.dtype}, expected integers"
+    return [Finding(n, END_TO_END, float("nan"), problem=problem) for n, problem in problems.items()]

@@ -396,6 +396,25 @@ def test_wrong_spiral_is_caught(dtype):
     assert judged(one, 0).steps == 1
 
 
+@pytest.mark.parametrize(
+    ("change", "blamed", "said"),
+    [
+        (lambda X, y: (X[None], y), "X", "has shape (1, 15, 2), expected (15, 2)"),
+        (lambda X, y: (X, y[:, None]), "y", "has shape (15, 1), expected (15,)"),
+        (lambda X, y: (X, y[:0]), "y", "has shape (0,), expected (15,)"),
+        (lambda X, y: (X.astype("float32"), y), "X", "has dtype float32, expected float64"),
+        (lambda X, y: (X, y + 1j), "y", "has dtype complex128, expected integers"),
+    ],
+    ids=["X_shape", "y_shape", "no_labels", "X_dtype", "y_dtype"],
+)
+def test_misshapen_spiral_is_a_finding(change, blamed, said):
+    """Values that cannot be compared, or would be converted first, are told as what they are."""
+    port = numpy_port(spiral=lambda noise: change(*numpy_reference.spiral(noise)))
+    result = certify_spiral(replace(CELL, model="spiral"), port, DRAWS.noise)
+    assert [(f.quantity, f.problem) for _, f in result.first_failures()] == [(blamed, said)]
+    assert set(result.verdicts) == {("X", END_TO_END), ("y", END_TO_END)}  # the other one is compared
+
+
 @pytest.mark.parametrize(("mode", "times"), [("eager", 0), ("compiled", 1)])
 def test_spiral_is_compiled_in_the_compiled_mode_alone(mode, times, monkeypatch):
     """The framework's compiler is given the port's spiral, and what it makes of it is judged."""

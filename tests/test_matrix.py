@@ -124,7 +124,7 @@ def test_said_twice_counts_once():
 
 
 def test_two_ports_of_one_name_are_refused(tmp_path):
-    """Rows go by the port's name: those of two files would be taken for one, the right one's for wrong."""
+    """Rows go by the name: those of two files would be taken for one, the right one's for wrong."""
     files = [tmp_path / folder / "my_port.py" for folder in ("right", "wrong")]
     for file in files:
         file.parent.mkdir()

@@ -4,7 +4,7 @@ The file's steps run in a child process; the reference, the bounds and the judge
 A crash of one model's step keeps the other model's results.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import cast
@@ -14,12 +14,11 @@ import numpy as np
 from ports.check.process import UserProcess
 from ports.check.results import Case, Check, ModelResult, Options, Run, RunResult, runs_of
 from ports.check.worker import Message
-from ports.lockstep import Contestant, Heat, certify_spiral, held_as
+from ports.lockstep import Contestant, Heat, certify_spiral, held_as, misshapen_spiral
 from ports.port import LoadedPort
 from ports.results import SPIRAL, Cell, CellResult
 from ports.user_port import UserCodeError
 from reference.agreement.arithmetic import ARITHMETICS
-from reference.agreement.certify import END_TO_END, Finding
 from reference.arrays import Plain
 from reference.runs import Problem, draw, trajectory
 from reference.trace import QUANTITIES, ScoreOverflow
@@ -203,11 +202,10 @@ def check_spiral(session: Session, dtype: str, options: Options) -> ModelResult:
         found.result.error = str(why)
     else:
         found.returned, found.unreadable = set(got), facts["unreadable"]
-        misshapen = misshapen_spiral(got, draws.X, dtype)
-        if misshapen:
-            found.result.add(misshapen, 0)
-        elif len(got) == 2:
+        if len(got) == 2:
             found.result = certify_spiral(cell, spiral_port(cell.port, got), draws.noise)
+        elif misshapen := misshapen_spiral(got, draws.X.shape, dtype):
+            found.result.add(misshapen, 0)
     return ModelResult(SPIRAL, dtype, {}, [found])
 
 
@@ -215,16 +213,3 @@ def spiral_port(name: str, got: Mapping[str, Plain]) -> LoadedPort:
     """A port whose spiral is what the user's process has returned."""
     module = cast(ModuleType, SimpleNamespace(spiral=lambda _: (got["X"], got["y"])))
     return LoadedPort(name, "", "ports.numpy_host", loaded=module)
-
-
-def misshapen_spiral(got: Mapping[str, Plain], X: Plain, dtype: str) -> Sequence[Finding]:
-    """Findings on shapes and dtypes, which come before values."""
-    shapes = {"X": X.shape, "y": X.shape[:1]}
-    problems = {
-        name: f"has shape {array.shape}, expected {shapes[name]}"
-        for name, array in got.items()
-        if array.shape != shapes[name]
-    }
-    if "X" in got and "X" not in problems and got["X"].dtype != dtype:
-        problems["X"] = f"has dtype {got['X'].dtype}, expected {dtype}"
-    return [Finding(n, END_TO_END, float("nan"), problem=problem) for n, problem in problems.items()]
