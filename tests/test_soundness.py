@@ -13,7 +13,15 @@ from simulated import KINDS, Machine, Simulated, machine, rounded_to
 
 from reference.agreement.arithmetic import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, Unbounded
 from reference.agreement.certify import LOCAL, Recorded, _as_recorded, compare, end_to_end, local
-from reference.agreement.rounded import SLACK, Rounded, _above, _matmul, linspace
+from reference.agreement.rounded import (
+    SLACK,
+    Rounded,
+    _above,
+    _divide_by_another,
+    _divide_by_own_sum,
+    _matmul,
+    linspace,
+)
 from reference.agreement.routes import (
     dscores_through_quotient,
     shifted_scores,
@@ -966,6 +974,27 @@ def test_row_sum_of_the_smallest_numbers_may_lose_its_terms():
     """8 s / (8 s + 8 s) with s the smallest normal number: each term's flushing weighs on the share."""
     x = Rounded.exact(np.full((1, 2), 8 * FLOAT32.smallest_normal), FLOAT32)
     assert np.all(normalised(x).error >= 8 / 14 - 8 / 16)
+
+
+@pytest.mark.parametrize("index", [(0, 1), "mask"], ids=["index", "mask"])
+def test_changed_after_the_sum_it_is_no_share_of_it(index):
+    """The error of the element set to 0 is in the sum still, and no longer in the numerators."""
+    x = Rounded(np.array([[1.0, 1.0]]), np.array([[0.0, 0.1]]), FLOAT64)
+    total = np.sum(x, axis=1, keepdims=True)
+    x[Rounded.exact([[2.0, 0.0]], FLOAT64) <= 1 if index == "mask" else index] = 0
+    share = x / total
+    assert share.value[0, 0] == 0.5
+    assert share.error[0, 0] >= 1 / 1.9 - 0.5
+
+
+def test_share_of_a_sum_whose_terms_may_be_negative():
+    """The tighter rule is derived for terms of one sign: where that is open the general one holds."""
+    x = Rounded(np.array([[1.0, 0.01]]), np.array([[0.0, 0.02]]), FLOAT64)
+    total = np.sum(x, axis=1, keepdims=True)
+    assert (x / total).error.tolist() == _divide_by_another(x, total).error.tolist()
+    x.error /= 2
+    total = np.sum(x, axis=1, keepdims=True)
+    assert (x / total).error.tolist() == _divide_by_own_sum(x, total).error.tolist()
 
 
 def test_share_of_a_column_is_not_taken_for_one_of_a_row():

@@ -65,7 +65,7 @@ class Rounded:
         arithmetic: what the port promises.
         product: how many products it is the sum of, which a compiler may contract into the
             addition that consumes it: 1 for a product or quotient, k for a dot product, else 0.
-        summand: for a row sum, the array that was summed.
+        summand: for a row sum, the array that was summed, as it was then.
         stacked: how many leading axes there are: 0, 1 (steps) or 2 (ports, steps).
         known: of a step's inputs, and of what follows from them alone: what is `Known`.
     """
@@ -194,6 +194,7 @@ class Rounded:
 
     def __setitem__(self, index: Any, new: Any) -> None:
         self._magnitude = None
+        self.value = self.value.view()  # the same memory, but no longer the array that it was
         self._forget()
         if isinstance(index, Comparison):
             self._assign_where(index, new)
@@ -509,7 +510,7 @@ def _multiply(x: Rounded, y: Rounded) -> Rounded:
 
 def _divide(x: Rounded, y: Rounded) -> Rounded:
     """fl(x / y), possibly as x * fl(1 / y), whose reciprocal may be flushed to zero."""
-    if y.summand is x and x.value.min() >= 0:
+    if y.summand is not None and y.summand.is_same(x) and (x.value - x.error).min() >= 0:
         return _divide_by_own_sum(x, y)
     return _divide_by_another(x, y)
 
@@ -706,7 +707,7 @@ def _sum(x: Rounded, axis: int | None = None, keepdims: bool = False) -> Rounded
     error = _scaled(size, x.arithmetic.gamma(n - 1), propagated, underflow)
     result = Rounded(value, error, x.arithmetic, product=x.product if n == 1 else 0, stacked=x.stacked)
     if axis == 1 and keepdims and len(x.shape) == 2:
-        result.summand = x
+        result.summand = x._like(x.value, x.error)
     return result
 
 
