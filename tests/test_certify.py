@@ -172,19 +172,52 @@ def test_wrong_formula_is_caught_end_to_end_too(step):
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 @quantities("two_layer")
 def test_not_finite_never_passes(steps, model, name, bad):
-    """One NaN or infinity fails both certificates of its quantity, wherever the port goes from there."""
+    """One NaN or infinity in what is recorded fails both certificates of its quantity, and no other."""
     step = steps[model, 100, "float64"]
     trace = step.trace()
     trace[name] = trace[name].copy()
     trace[name].flat[-1] = bad
     failed = {(f.quantity, f.certificate) for f in step.judge(trace) if not f.agrees}
-    assert {(name, LOCAL), (name, END_TO_END)} <= failed
+    assert failed == {(name, LOCAL), (name, END_TO_END)}
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@quantities()
+def test_what_follows_from_nan_is_not_blamed(steps, model, name, bad):
+    """A port that goes on with a NaN or infinity makes more of them: the first alone is at fault."""
+
+    def spoilt(n, value, q):
+        if n == name:
+            value = np.array(value)
+            value.flat[-1] = bad
+        return value
+
+    step = steps[model, 100, "float64"]
+    with np.errstate(all="ignore"):
+        trace = step.trace(spoilt)
+    assert step.blamed(trace) == [name]
+
+
+@quantities()
+def test_what_does_not_follow_from_nan_is_judged(steps, model, name):
+    """Beside a NaN in the last column of the update's gradient, which reaches that update alone."""
+    first = {"softmax": "db", "two_layer": "db2"}[model]
+
+    def spoilt(n, value, q):
+        value = np.array(planting(name, 1e-2)(n, value, q))
+        if n == first:
+            value[0, -1] = np.nan
+        return value
+
+    step = steps[model, 100, "float64"]
+    assert set(step.blamed(step.trace(spoilt))) == {first, name}
 
 
 def test_nan_everywhere_never_passes(step):
-    """A port that has broken down altogether fails everywhere."""
+    """A port that has broken down altogether fails everywhere; at fault is what follows from nothing."""
     trace = {name: np.full_like(value, np.nan) for name, value in step.trace().items()}
-    assert not any(f.agrees for f in step.judge(trace))
+    assert step.blamed(trace, END_TO_END) == list(trace)
+    assert step.blamed(trace) == [next(iter(trace)), "reg_loss"]
 
 
 def test_probability_zero_is_a_finding(step):

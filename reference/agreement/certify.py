@@ -84,10 +84,14 @@ class Compared(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """One quantity as recorded: by which ports, and their tensors (ports, steps, ...) as float64."""
+    """One quantity as recorded: by which ports, and their tensors (ports, steps, ...) as float64.
+
+    `holes` is where the numbers are not finite, once that is known.
+    """
 
     ports: tuple[int, ...]
     values: Plain
+    holes: Plain | None = None
 
 
 class Given(NamedTuple):
@@ -237,9 +241,11 @@ def _as_recorded(recorded: Recorded, ports: int, computed: Rounded, expected: Ro
 
     That is the recorded number itself (a subnormal one may be read as 0), except for a product:
     a compiler may contract it into the addition that follows (a fused multiply-add), which then
-    sees the product unrounded. Where a port shows no tensor, what is expected stands in.
+    sees the product unrounded. Where a port shows no tensor or no number, what is expected stands in.
     """
     value = recorded.values
+    if recorded.holes is not None:
+        value = np.where(recorded.holes, expected.value, value)
     absent = [i for i in range(ports) if i not in recorded.ports]
     if absent:
         value = np.empty((ports, *recorded.values.shape[1:]))
@@ -460,6 +466,7 @@ def certify_steps(
     ends = _compared(END_TO_END, recorded, bounds, steps)
     bounds = {name: bound for name, bound in bounds.items() if bound.value.size <= LARGE}
     try:
+        _require_finite(ends.values())
         own_bounds = _local(given, recorded, len(shown), at)
         from_inputs = {
             name: ends[name]
@@ -483,24 +490,56 @@ def _without(trace: PortTrace, problems: Sequence[Finding]) -> PortTrace:
     return {name: got for name, got in trace.items() if name not in broken} if broken else trace
 
 
+def _require_finite(compared: Iterable[Compared]) -> None:
+    """Raises Unbounded where a recorded number is not finite: what follows it has no bound."""
+    if not all(np.isfinite(of_quantity.shares).all() for of_quantity in compared):
+        raise Unbounded("a recorded number is not finite")
+
+
 def _agreeing(compared: Iterable[Compared], port: int, step: int) -> set[str]:
     """The quantities of one port and step that agree."""
     return {c.quantity for c in compared if port in c.ports and c.shares[c.ports.index(port), step] <= 1}
 
 
 def _local_alone(given: Given, trace: PortTrace, sound: Collection[str], at: str) -> Iterable[Compared]:
-    """The local certificates of one step of one port, where something recorded has no bound.
+    """The local certificates of one step of one port, where something recorded needs a look.
 
-    A recorded NaN, infinity or probability of 0 leaves what follows it without one: then the
-    port is judged from those of its recordings that are sound: that agree end to end.
+    What is computed from a recorded NaN or infinity follows, whatever it is, and is not compared. A
+    recorded probability of 0 leaves what follows it without a bound: then the port is judged from
+    those of its recordings that are sound: that agree end to end.
     """
-    recorded = _recorded([[trace]])
+    follows = _following_not_finite(given, trace)
+    recorded = {
+        name: one._replace(holes=~np.isfinite(one.values)) for name, one in _recorded([[trace]]).items()
+    }
     try:
         bounds = _local(given, recorded, 1, at)
     except Unbounded:
-        kept = {name: got for name, got in trace.items() if name in sound}
-        bounds = _local(given, _recorded([[kept]]), 1, at)
-    return _compared(LOCAL, recorded, bounds, (0,)).values()
+        bounds = _local(given, {name: recorded[name] for name in recorded if name in sound}, 1, at)
+    compared = {
+        name: one._replace(values=np.where(follows[name], bounds[name].value, one.values))
+        for name, one in recorded.items()
+    }
+    return _compared(LOCAL, compared, bounds, (0,)).values()
+
+
+def _following_not_finite(given: Given, trace: PortTrace) -> dict[str, Plain]:
+    """By quantity, which elements are computed from a recorded NaN or infinity, directly or not.
+
+    Each of those made a NaN, the reference's step on the port's plain numbers makes NaN of what follows.
+    """
+    follows = {}
+
+    def tap(name: str, computed: Plain) -> Plain:
+        follows[name] = np.isnan(computed)
+        seen = np.asarray(trace.get(name, computed), dtype=np.float64)
+        return np.where(np.isfinite(seen) & ~follows[name], seen, np.nan)
+
+    inputs = {n: x.at((0, 0)).value if isinstance(x, Rounded) else x for n, x in given.inputs.items()}
+    params = {name: inputs[name] for name in PARAMETERS[given.model]}
+    with np.errstate(all="ignore"):
+        STEPS[given.model](params, inputs["X"], inputs["y"], given.inputs["reg"], given.step_size, tap)
+    return follows
 
 
 def _compared(
