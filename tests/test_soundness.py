@@ -225,10 +225,19 @@ def less_one_at_right_class(dscores, q):
 
 
 def logsumexp_less_score(q):
-    """(log of the summed exponentials + row maximum) - score, as optax does."""
+    """logsumexp - score, as optax does."""
+    return logsumexp(q)[:, 0] - q["scores"][right(q)]
+
+
+def logsumexp(q):
+    """log of the summed exponentials + row maximum."""
     top = np.max(q["scores"], axis=1, keepdims=True)
-    logsumexp = np.log(row_sum(np.exp(q["scores"] - top))) + top
-    return logsumexp[:, 0] - q["scores"][right(q)]
+    return np.log(row_sum(np.exp(q["scores"] - top))) + top
+
+
+def exp_less_logsumexp(q):
+    """exp(scores - logsumexp), which is logsumexp's gradient in PyTorch."""
+    return np.exp(q["scores"] - logsumexp(q))
 
 
 def chain_rule_through_shifted(q):
@@ -277,6 +286,11 @@ ROUTES = {
         "probs": shifted_probs,
         "correct_logprobs": logsumexp_less_score,
         "dscores": chain_rule_through_shifted,
+    },
+    "gradient of logsumexp": {
+        "probs": exp_less_logsumexp,
+        "correct_logprobs": logsumexp_less_score,
+        "dscores": lambda q: less_one_at_right_class(exp_less_logsumexp(q) / q["X"].shape[0], q),
     },
     "autograd": {"probs": shifted_probs, "dscores": chain_rule_through_quotient},
 }

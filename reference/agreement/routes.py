@@ -99,6 +99,18 @@ def exp_log_softmax(q: Quantities) -> Rounded:
     return cast(Rounded, np.exp(log_softmax(q)))
 
 
+@shared
+def logsumexp(q: Quantities) -> Rounded:
+    """log of the row sums (N, 1) of exp(scores), at the size of the scores."""
+    return row_maximum(q) + log_shifted_sum(q)
+
+
+@shared
+def exp_less_logsumexp(q: Quantities) -> Rounded:
+    """Softmax as exp(scores - logsumexp), rounded at the scores' size: the gradient of logsumexp."""
+    return cast(Rounded, np.exp(q["scores"] - logsumexp(q)))
+
+
 def right_class(q: Quantities) -> tuple[range, Any]:
     """The index of each example's right class."""
     return range(q["X"].shape[0]), q["y"]
@@ -114,6 +126,11 @@ def probs_from_log_softmax(computed: Rounded, q: Quantities) -> Rounded:
     return exp_log_softmax(q)
 
 
+def probs_from_logsumexp(computed: Rounded, q: Quantities) -> Rounded:
+    """exp(scores - logsumexp), which rounds more the larger the scores are."""
+    return exp_less_logsumexp(q)
+
+
 def correct_logprobs_from_scores(computed: Rounded, q: Quantities) -> Rounded:
     """Through log-softmax, without the probabilities."""
     return -log_softmax(q)[right_class(q)]
@@ -121,9 +138,8 @@ def correct_logprobs_from_scores(computed: Rounded, q: Quantities) -> Rounded:
 
 def correct_logprobs_from_logsumexp(computed: Rounded, q: Quantities) -> Rounded:
     """logsumexp(scores) - score of the right class, as optax has it: rounded at the scores' size."""
-    logsumexp = row_maximum(q) + log_shifted_sum(q)
     right_score = cast(Rounded, q["scores"])[right_class(q)]
-    return logsumexp[:, 0] - right_score
+    return logsumexp(q)[:, 0] - right_score
 
 
 def split_dscores(probs: Rounded, q: Quantities) -> Rounded:
@@ -139,9 +155,10 @@ def dscores_split(computed: Rounded, q: Quantities) -> Rounded:
     """From the recorded probabilities, or from a softmax of the gradient's own.
 
     Autograd computes that one again from the scores, shifted, or as the exponential of
-    log-softmax, as PyTorch's backward does.
+    log-softmax, as PyTorch's backward does, or of scores - logsumexp, the gradient of logsumexp.
     """
-    return split_dscores(hull(q["probs"], shifted_softmax(q), exp_log_softmax(q)), q)
+    own = shifted_softmax(q), exp_log_softmax(q), exp_less_logsumexp(q)
+    return split_dscores(hull(q["probs"], *own), q)
 
 
 def dscores_through_quotient(computed: Rounded, q: Quantities) -> Rounded:
@@ -187,7 +204,7 @@ def with_two_halves(weights: str) -> Route:
 
 
 ROUTES: dict[str, tuple[Route, ...]] = {
-    "probs": (probs_shifted, probs_from_log_softmax),
+    "probs": (probs_shifted, probs_from_log_softmax, probs_from_logsumexp),
     "correct_logprobs": (correct_logprobs_from_scores, correct_logprobs_from_logsumexp),
     "dscores": (dscores_split, dscores_through_quotient),
     "dW": (with_two_halves("W"),),
