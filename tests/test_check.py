@@ -155,6 +155,18 @@ def test_hard_coded_size(write, check):
     assert "other sizes" in output
 
 
+@pytest.mark.parametrize("source", [SOFTMAX, TWO_LAYER], ids=["softmax", "two_layer"])
+def test_clipped_probability(source, write, check):
+    """It shows where a right class is all but ruled out, as it is in no step of the document's run."""
+    change = ("-np.log(probs[np.arange(N), y])", "-np.log(np.clip(probs[np.arange(N), y], 1e-10, 1))")
+    status, output, _ = check(
+        write(source.replace(TWO_LAYER, "import numpy as np\n" + TWO_LAYER), change), *QUICK
+    )
+    assert status == 1
+    assert names(output, "wrong") == ["correct_logprobs"]
+    assert "correct_logprobs[0], at step 0 of other sizes" in output
+
+
 def test_state_across_steps(write, check):
     """Momentum agrees at the first step and is found at the second."""
     source = SOFTMAX.replace("def softmax_step", "VELOCITY = [0]\n\n\ndef softmax_step")
