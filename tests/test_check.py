@@ -191,6 +191,16 @@ def test_overwritten_array(write, check):
     assert "probs and dscores are one array" in output
 
 
+def test_shared_array_is_not_always_overwritten(write, check):
+    """`loss = data_loss` makes two names of one array, but what is wrong is what the loss lacks."""
+    mean = "data_loss = np.mean(correct_logprobs)"
+    as_array = (mean, "data_loss = np.asarray(np.mean(correct_logprobs))")
+    status, output, _ = check(write(SOFTMAX, as_array, ("data_loss + reg_loss", "data_loss")), *QUICK)
+    assert status == 1
+    assert names(output, "wrong") == ["loss"]
+    assert "the regularization missing" in output
+
+
 def test_changed_input(write, check):
     """A step that changes X in place is told so."""
     status, output, _ = check(

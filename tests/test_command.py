@@ -10,6 +10,7 @@ import pytest
 from document_listing import verbatim
 
 from ports.__main__ import COMMANDS, main
+from ports.report.terminal import in_digits
 
 NUMPY = ["--port", "numpy", "--steps", "2"]
 
@@ -93,6 +94,12 @@ def test_json_round_trip(tmp_path, capsys):
     verdicts = [v for cell in report["cells"] for v in cell["verdicts"]]
     assert sum(v["steps"] for v in verdicts) == report["comparisons"] > 0
     assert all(v["agrees"] and v["worst"]["share"] <= 1 for v in verdicts)
+
+
+def test_share_just_over_the_bound_is_not_told_as_1():
+    """Three digits, unless they hide which side of the bound it is on."""
+    told = [in_digits(share) for share in (0.5, 2 / 3, 1.0004, 0.9999, 1.24e5)]
+    assert told == ["0.5", "0.667", "1.0004", "0.9999", "1.24e+05"]
 
 
 def test_show_prints_side_by_side(capsys):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ports import PORTS
+from ports.check.results import odd_sizes
 from ports.commands import traps as command
 from ports.diagnosis import UNEXPLAINED, diagnose, explain
 from ports.diagnosis.precision import rounded_to
@@ -17,6 +18,7 @@ from ports.traps.fixtures import FIXTURES
 from ports.traps.naive import rejects
 from ports.traps.outcome import diagnosis_of
 from reference.agreement.arithmetic import ARITHMETICS
+from reference.agreement.certify import local
 from reference.trace import QUANTITIES, record
 
 STEPS = 2  # each trap declares step 0 or 1
@@ -159,6 +161,67 @@ def test_wrong_rows_are_named():
     found = diagnose("two_layer", *data, trace, arithmetic, "dscores")
     assert found.cause == UNEXPLAINED
     assert "rows 3, 7 of 15 and column 1 of 3 only" in found.sentence
+
+
+def far_out(quantity, changed):
+    """A correct step with a right class all but ruled out, one quantity changed by a function of all."""
+    p = odd_sizes("softmax")
+    data = (p.params, p.X, p.y, p.reg, p.step_size)
+    trace = dict(record("softmax", *data))
+    return data, trace | {quantity: changed(trace)}
+
+
+def logprobs_of_clipped(trace):
+    """-log(clip(p, 1e-9, 1 - 1e-9))."""
+    return np.minimum(trace["correct_logprobs"], -np.log(1e-9))
+
+
+def dscores_of_clipped(trace):
+    """No gradient where the right class has less."""
+    return trace["dscores"] * (trace["correct_logprobs"] < -np.log(1e-9))[:, None]
+
+
+@pytest.mark.parametrize(
+    ("quantity", "changed", "said"),
+    [
+        ("correct_logprobs", logprobs_of_clipped, "probabilities kept between 1e-09 and"),
+        (
+            "probs",
+            lambda trace: np.maximum(trace["probs"], 1e-9),
+            "probabilities kept between 1e-09 and",
+        ),
+        ("dscores", dscores_of_clipped, "no gradient where the probability of the right class is"),
+    ],
+)
+def test_clipped_probabilities_are_told(quantity, changed, said):
+    """The ends are fitted to the numbers: what is said is not certain."""
+    data, trace = far_out(quantity, changed)
+    found = diagnose("softmax", *data, trace, ARITHMETICS["float64"], quantity)
+    assert (found.cause, found.certain) == ("clipped", False)
+    assert said in found.sentence
+
+
+@pytest.mark.parametrize("layer", ["W", "W2"])
+@pytest.mark.parametrize(("factor", "said"), [(0, "missing"), (2, "doubled"), (0.5, "halved")])
+def test_one_layers_regularization(layer, factor, said):
+    """The layer whose term of the regularization loss is wrong, and how."""
+    data, trace, arithmetic = recorded()
+    W, reg = data[0][layer], data[3]
+    trace["reg_loss"] = trace["reg_loss"] + (factor - 1) * 0.5 * reg * np.sum(W * W)
+    found = diagnose("two_layer", *data, trace, arithmetic, "reg_loss")
+    assert (found.cause, found.certain) == (f"reg {said}", True)
+    assert f"the regularization of {layer} {said}" in found.sentence
+
+
+@pytest.mark.parametrize(("roundings", "cause"), [(7, "a few roundings"), (9, UNEXPLAINED)])
+def test_a_few_roundings(roundings, cause):
+    """What is over the bound by little is told from what is not."""
+    data, trace, arithmetic = recorded()
+    params, X, y, reg, step_size = data
+    allowed = local("two_layer", params, X, y, reg, step_size, trace, arithmetic)["W_next"].errors()
+    trace["W_next"] = trace["W_next"] + roundings * allowed * np.resize([0.3, -1.0, 0.4], allowed.shape)
+    found = diagnose("two_layer", *data, trace, arithmetic, "W_next")
+    assert (found.cause, found.certain) == (cause, False)
 
 
 def test_rounding_to_significant_bits():

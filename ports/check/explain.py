@@ -80,10 +80,17 @@ def _changed_input(case: Case, quantity: str) -> Explanation | None:
 
 
 def _shared_memory(case: Case, quantity: str) -> Explanation | None:
-    """An array that was overwritten when another name for it was."""
+    """An array that was overwritten when a later name for it was.
+
+    A later quantity that is an earlier one's array and no more, as in loss = data_loss, lacks something:
+    nothing was overwritten.
+    """
+    order = list(QUANTITIES[case.model])
     for pair in case.facts.get("shared", []):
         if quantity in pair and case.trace[pair[0]].shape == case.trace[pair[1]].shape:
             other = pair[0] if pair[1] == quantity else pair[1]
+            if other in order and order.index(other) < order.index(quantity):
+                continue
             sentence = (
                 f"{quantity} and {other} are one array: changing the one in place overwrote the "
                 "other. Make a copy first."

@@ -32,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
 
     from ports import PORTS
     from ports.lockstep import reference_at, run_step_at
+    from ports.report.terminal import in_digits
     from ports.selection import named, one_cell, positive, seed_number
     from reference.agreement.certify import LOCAL, compare
     from reference.runs import ITERATIONS, draw
@@ -74,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
             )
     for name, (_, _, finding) in columns.items():
         print(
-            f"{name:<15} largest share of the bound {finding.share:.3g}"
+            f"{name:<15} largest share of the bound {in_digits(finding.share)}"
             + ("" if finding.agrees else "  FAILS")
         )
     return 0 if agree and columns else 1

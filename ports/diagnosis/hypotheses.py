@@ -5,9 +5,18 @@ tensors, so that a prediction comes with the bound of its own operation.
 """
 
 from ports.diagnosis.case import Case, Hypothesis, Suspicion
-from ports.diagnosis.network import detached, dropout, epsilon, labels, masks, softmax_variants
+from ports.diagnosis.network import (
+    clipped,
+    detached,
+    dropout,
+    epsilon,
+    labels,
+    masks,
+    softmax_variants,
+)
 from ports.diagnosis.operands import exchanged, other_weights, overwritten, permuted, transposed
 from ports.diagnosis.precision import (
+    a_few_roundings,
     float32_residue,
     flushed,
     lower_precision,
@@ -50,4 +59,4 @@ SUSPECTS: tuple[Hypothesis, ...] = (
 )
 
 #: With one: what fits is said, and left open.
-LOOSE: tuple[Hypothesis, ...] = (fitted_factor, other_weights, lower_precision)
+LOOSE: tuple[Hypothesis, ...] = (fitted_factor, clipped, other_weights, lower_precision, a_few_roundings)

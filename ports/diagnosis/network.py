@@ -66,6 +66,29 @@ def epsilon(case: Case) -> Iterator[Suspicion]:
             yield Suspicion("epsilon", f"{added:g} added inside the log", predicted)
 
 
+def clipped(case: Case) -> Iterator[Suspicion]:
+    """Probabilities clipped, to keep their logarithm finite; or no gradient from the clipped ones."""
+    if case.quantity == "dscores":
+        yield from _cut_off(case)
+    elif case.quantity in ("probs", "correct_logprobs"):
+        low, high = float(case.got.min()), float(case.got.max())
+        predicted = -np.maximum(-np.maximum(case.expected, low), -high)
+        ends = (low, high) if case.quantity == "probs" else (np.exp(-high), np.exp(-low))
+        yield Suspicion(
+            "clipped", "probabilities kept between {:.3g} and {:.6g}".format(*ends), predicted
+        )
+
+
+def _cut_off(case: Case) -> Iterator[Suspicion]:
+    """A clipped probability does not depend on the scores."""
+    p = case.value_of("probs")[range(case.y.size), case.y]
+    gone = ~case.got.any(axis=1)
+    if gone.any() and not gone.all() and p[gone].max() < p[~gone].min():
+        phrase = f"no gradient where the probability of the right class is {p[gone].max():.0e} or less"
+        kept = np.where(gone, 0.0, 1.0)[:, None]
+        yield Suspicion("clipped", phrase, case.expected * case.exact(kept))
+
+
 def masks(case: Case) -> Iterator[Suspicion]:
     """The ReLU's mask: missing, from another tensor, or another gradient at exactly 0."""
     if case.model != "two_layer" or case.quantity not in ("dhidden", "db"):

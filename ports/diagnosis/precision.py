@@ -15,6 +15,8 @@ from reference.arrays import Plain
 PRODUCT_BITS = {"bfloat16": 8, "tf32": 11}
 #: An error is of a format's size if it uses this much of that format's bound.
 LEAST_SHARE = 1e-3
+#: An error of up to so many times the bound may be of rounding still.
+ROUNDINGS_MORE = 8
 
 
 def float32_residue(case: Case) -> Iterator[Suspicion]:
@@ -81,6 +83,18 @@ def lower_precision(case: Case) -> Iterator[Suspicion]:
             if not case.explained_by(far_within):
                 yield Suspicion(cause, phrase, case.exact(case.got))
             return
+
+
+def a_few_roundings(case: Case) -> Iterator[Suspicion]:
+    """An error over the bound by so little that nothing but rounding is likely."""
+    expected = case.expected
+    several = Rounded(expected.value, expected.errors() * ROUNDINGS_MORE, case.arithmetic)
+    if case.explained_by(several):
+        phrase = (
+            "an error of the size of a few roundings more than the bound allows: another order of "
+            "operations than those of docs/bounds.md, or a function less accurate than promised"
+        )
+        yield Suspicion("a few roundings", phrase, case.exact(case.got))
 
 
 def narrower_formats(arithmetic: Arithmetic) -> Iterator[tuple[str, str, Arithmetic]]:

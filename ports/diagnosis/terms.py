@@ -107,11 +107,16 @@ def _said(what: str) -> str:
 
 
 def regularized_parameters(case: Case) -> Iterator[Suspicion]:
-    """A layer left out of the regularization, or the biases in it."""
+    """One layer's regularization missing or with another factor, or the biases regularized."""
     if case.quantity == "reg_loss":
-        for name in (w for w in WEIGHTS if w in case.params):
-            without = case.try_recomputed({name: 0 * case.params[name]})
-            yield Suspicion("reg missing", f"{name} missing from the regularization", without)
+        weights = [name for name in WEIGHTS if name in case.params]
+        for name in weights:
+            W = case.exact(case.params[name])
+            term = np.sum(W * W) * (0.5 * case.reg)
+            for c, what in REGULARIZATIONS.items():
+                if c == 0 or len(weights) > 1:  # of one layer alone, that is a factor on the whole
+                    phrase = f"the regularization of {name} {_said(what)}"
+                    yield Suspicion(f"reg {what}", phrase, case.plus(c - 1, term))
         squares = {b: float(np.sum(case.params[b] ** 2)) for b in BIASES if b in case.params}
         for size in range(1, len(squares) + 1):
             for chosen in itertools.combinations(squares, size):

@@ -8,6 +8,7 @@ from ports.check.explain import Explanation, explain
 from ports.check.results import FIRST_STEPS, SPREAD_STEPS, Check, ModelResult, Options, RunResult
 from ports.report import as_json
 from ports.report.formula import formula
+from ports.report.terminal import in_digits
 from ports.results import SPIRAL, quantities_of
 from ports.user_port import undeclared_framework
 from reference.agreement.certify import LOCAL, Finding
@@ -96,7 +97,7 @@ def _first_wrong(found: RunResult, step: int, finding: Finding) -> Iterator[str]
         yield f"    got       {finding.got!r}"
         yield f"    expected  {finding.expected!r}  ({basis})"
         if finding.allowed:
-            yield f"    allowed   ± {finding.allowed:.2g}; this is {finding.share:.3g} times that"
+            yield f"    allowed   ± {finding.allowed:.2g}; this is {in_digits(finding.share)} times that"
         else:
             yield "    allowed   nothing else: no rounding happens here"
     yield from (f"    {start}{line}" for start, line in _with_label("document  ", formula(model, name)))

@@ -85,8 +85,14 @@ def sentence(step: int, finding: Finding) -> str:
     blame = "this operation is wrong" if finding.certificate == LOCAL else "end to end"
     return (
         f"{where}{list(finding.index)} is {finding.got!r}, expected {finding.expected!r} "
-        f"± {finding.allowed:.2g}, {finding.share:.3g} times the bound ({blame})"
+        f"± {finding.allowed:.2g}, {in_digits(finding.share)} times the bound ({blame})"
     )
+
+
+def in_digits(share: float) -> str:
+    """A share in three digits; in all, where three would not tell which side of 1 it is on."""
+    short = f"{share:.3g}"
+    return repr(share) if short == "1" else short
 
 
 def manifest(results: Sequence[CellResult], skipped: Sequence[Skipped]) -> str:

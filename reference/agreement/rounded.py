@@ -381,8 +381,8 @@ def _lift(*operands: Any) -> list[Rounded]:
 def _lifted(x: Any, arithmetic: Arithmetic) -> Rounded:
     if isinstance(x, Rounded):
         return x
-    if isinstance(x, (int, float)):
-        error = arithmetic.constant(x)
+    if isinstance(x, (int, float, np.integer)):
+        error = arithmetic.constant(float(x))
         return Rounded(np.float64(x), np.float64(error) if error else 0.0, arithmetic)  # type: ignore[arg-type]
     return Rounded.exact(x, arithmetic)
 
