@@ -213,6 +213,25 @@ def test_what_does_not_follow_from_nan_is_judged(steps, model, name):
     assert set(step.blamed(step.trace(spoilt))) == {first, name}
 
 
+@pytest.mark.parametrize(("own_mask", "blamed"), [(0, ["dscores", "dhidden"]), (1, ["dscores"])])
+def test_nan_stops_at_the_ports_own_mask(steps, own_mask, blamed):
+    """Where the port's ReLU is off, NaN from behind it does not reach the gradient before it."""
+    step = steps["two_layer", 100, "float64"]
+    i, j = np.argwhere(step.trace()["hidden_layer"] > 0)[0]
+
+    def spoilt(n, value, q):
+        value = np.array(value)
+        if n == "hidden_layer":
+            value[i, j] *= own_mask
+        elif n == "dscores":
+            value[i] = np.nan
+        elif n == "dhidden":
+            value[i, j] = 1.0
+        return value
+
+    assert [name for name in step.blamed(step.trace(spoilt)) if name != "hidden_layer"] == blamed
+
+
 def test_nan_everywhere_never_passes(step):
     """A port that has broken down altogether fails everywhere; at fault is what follows from nothing."""
     trace = {name: np.full_like(value, np.nan) for name, value in step.trace().items()}
