@@ -1,5 +1,6 @@
 """The README keeps its word: its commands run, its code runs, its links lead somewhere."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -38,6 +39,26 @@ def test_two_commands_set_everything_up():
     assert run.endswith("&& .venv/bin/lockstep")
     assert test.endswith("&& .venv/bin/python -m pytest -n 2")
     assert test in (ROOT / ".ci" / "run").read_text().replace("install -q", "install")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell script")
+@pytest.mark.parametrize("fails", ["all,test", "pytest", "dev", "format", "check .", "mypy", None])
+def test_ci_fails_where_a_command_fails(fails, tmp_path):
+    """Whichever of its commands fails, CI's script has a status that says so."""
+    script, python3, tool = (tmp_path / name for name in ("ci/run", "bin/python3", "tool"))
+    for file in (script, python3):
+        file.parent.mkdir()
+    script.write_text((ROOT / ".ci" / "run").read_text())
+    tool.write_text(f'#!/bin/sh\ncase "$0 $*" in *"{fails}"*) exit 1 ;; esac\n')
+    python3.write_text(
+        "#!/bin/sh\nmkdir -p .venv/bin\n"
+        "for name in pip python ruff mypy; do cp tool .venv/bin/$name; done\n"
+    )
+    for file in (tool, python3):
+        file.chmod(0o755)
+    path = f"{python3.parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(["bash", script], env=os.environ | {"PATH": path}, capture_output=True)
+    assert done.returncode == int(fails is not None), done.stderr
 
 
 @pytest.mark.parametrize("command", [c for c in dict.fromkeys(COMMANDS) if c.startswith("lockstep")])
