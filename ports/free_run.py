@@ -19,8 +19,9 @@ import numpy as np
 
 from ports.lockstep import held_as
 from ports.noise_floor import MEMBERS, NoiseFloor, Now, distance, relus_on
-from ports.port import Port, Tensor
+from ports.port import Port, PortError, Tensor, named_tensors, prepared_step, read, what_went_wrong
 from ports.results import Cell
+from reference.agreement.certify import shapes_of, sizes_of
 from reference.arrays import Plain
 from reference.runs import Problem, trajectory
 from reference.trace import next_params
@@ -89,12 +90,13 @@ class Runner:
     def __init__(self, cell: Cell, port: Port, problem: Problem, floor: NoiseFloor) -> None:
         host = self.host = port.host
         self.problem = problem
-        self.step = port.make_step(cell.model, cell.mode)
+        self.step = prepared_step(port, cell.model, cell.mode)
         self.X = host.put(problem.X, cell.device, cell.dtype)
         self.y = host.put_labels(problem.y, cell.device)
         self.params: dict[str, Tensor] = {
             name: host.put(value, cell.device, cell.dtype) for name, value in problem.params.items()
         }
+        self.shapes = shapes_of(cell.model, sizes_of(cell.model, problem.params, problem.X))
         self.held = problem.params  # the numbers in `params`, as NumPy float64
         headroom = floor.headroom[host.arithmetic(cell.device, cell.dtype)]
         unknown = np.full(headroom.shape, np.nan)
@@ -105,32 +107,32 @@ class Runner:
         if self.drift.error:
             return
         p = self.problem
-        with np.errstate(all="ignore"):  # a run that leaves the number range shows in its distance
-            trace = self.step(self.params, self.X, self.y, p.reg, p.step_size)
         try:
-            self.note(now, trace)
-        except KeyError as missing:
-            self.drift.error = f"step {now.step}: {missing.args[0]} is missing from the port's trace"
-        except (TypeError, ValueError) as wrong:
-            self.drift.error = f"step {now.step}: {wrong}"
+            with np.errstate(all="ignore"):  # a run that leaves the number range shows in its distance
+                trace = self.step(self.params, self.X, self.y, p.reg, p.step_size)
+            self.note(now, named_tensors(trace, f"{p.model}_step"))
+        except (Exception, SystemExit) as error:
+            self.drift.error = f"step {now.step}: {what_went_wrong(error)}"
 
     def note(self, now: Now, trace: Mapping[str, Tensor]) -> None:
         """Take flip, loss, parameters and distance from a trace. Raises where something is amiss."""
         if self.drift.first_flip is None and now.on.size:
-            hidden = {"hidden_layer": self.host.get(trace["hidden_layer"])}
+            hidden = {"hidden_layer": self.fetch("hidden_layer", trace)}
             self.drift.first_flip = self.flip(now, relus_on(hidden))
-        self.drift.losses[now.step] = self.host.get(trace["loss"]).item()
-        self.held = {name: self.fetch(name, trace) for name in self.params}
+        self.drift.losses[now.step] = self.fetch("loss", trace).item()
+        self.held = {n: self.fetch(f"{n}_next", trace).astype(np.float64) for n in self.params}
         self.params = next_params(self.problem.model, trace)
         self.drift.distances[now.step] = distance(self.problem.model, self.held, now.after)
 
-    def fetch(self, name: str, trace: Mapping[str, Tensor]) -> Plain:
-        """A float64 copy of a parameter. Raises ValueError if it has changed its shape or dtype."""
-        array = self.host.get(trace[f"{name}_next"])
-        shape, dtype = self.held[name].shape, self.drift.cell.dtype
+    def fetch(self, quantity: str, trace: Mapping[str, Tensor]) -> Plain:
+        """A quantity as the port has it. Raises PortError where its form is wrong, or it is missing."""
+        if quantity not in trace:
+            raise PortError(f"{quantity} is missing from the port's trace")
+        array = read(self.host, quantity, trace[quantity])
+        shape, dtype = self.shapes[quantity], self.drift.cell.dtype
         if array.shape != shape or array.dtype != dtype:
-            raise ValueError(f"{name}_next is {array.dtype} {array.shape}, expected {dtype} {shape}")
-        return array.astype(np.float64)
+            raise PortError(f"{quantity} is {array.dtype} {array.shape}, expected {dtype} {shape}")
+        return array
 
     def flip(self, now: Now, on: Plain) -> Flip | None:
         """The first ReLU that is on here and off in the reference, or the other way round."""

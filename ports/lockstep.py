@@ -12,7 +12,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ports.port import Port, Step, Tensor
+from ports.port import (
+    Port,
+    Step,
+    Tensor,
+    named_tensors,
+    points_and_labels,
+    prepared_step,
+    read,
+    what_went_wrong,
+)
 from ports.results import Cell, CellResult
 from reference.agreement.arithmetic import Arithmetic, Unbounded
 from reference.agreement.certify import (
@@ -25,6 +34,7 @@ from reference.agreement.certify import (
     local,
     shapes_of,
     sizes_of,
+    structural_problems,
 )
 from reference.agreement.rounded import Rounded, linspace
 from reference.arrays import Plain
@@ -39,7 +49,7 @@ STACK = 24
 STACK_BYTES = 16 << 20
 
 
-@dataclass
+@dataclass(eq=False)
 class Contestant:
     """A port's step in one cell, ready to run; and the steps it is to be judged at."""
 
@@ -68,7 +78,7 @@ def prepare(cell: Cell, port: Port, problem: Problem, steps: Collection[int]) ->
     return Contestant(
         port,
         CellResult(cell, port.hidden_quantities),
-        port.make_step(cell.model, cell.mode),
+        prepared_step(port, cell.model, cell.mode),
         port.host.put(problem.X, cell.device, cell.dtype),
         port.host.put_labels(problem.y, cell.device),
         steps,
@@ -78,13 +88,15 @@ def prepare(cell: Cell, port: Port, problem: Problem, steps: Collection[int]) ->
 def run_step(contestant: Contestant, params: Mapping[str, Plain], problem: Problem) -> dict[str, Any]:
     """One step of a port from the given parameters; its quantities as NumPy arrays.
 
-    They are copies where a port may use its memory again at the next step.
+    They are copies where a port may use its memory again at the next step. Raises PortError where the
+    port returns something else.
     """
     host, cell = contestant.port.host, contestant.result.cell
     kept = np.asarray if host.IMMUTABLE else np.array
     on_device = {name: host.put(value, cell.device, cell.dtype) for name, value in params.items()}
-    trace = contestant.step(on_device, contestant.X, contestant.y, problem.reg, problem.step_size)
-    return {name: kept(host.get(tensor)) for name, tensor in trace.items()}
+    returned = contestant.step(on_device, contestant.X, contestant.y, problem.reg, problem.step_size)
+    trace = named_tensors(returned, f"{cell.model}_step")
+    return {name: kept(read(host, name, tensor)) for name, tensor in trace.items()}
 
 
 def run_lockstep(
@@ -98,10 +110,11 @@ def run_lockstep(
     A contestant that raises, or whose dtype or the reference leaves the number range, keeps what it
     has and tells in `error`. `progress` is called after each port step.
     """
-    heats, overflow = _heats(contestants, problem), ""
+    heats, overflow, reached = _heats(contestants, problem), "", -1
     last = max((max(c.steps) for c in contestants), default=-1)
     try:
         for i, params, _ in trajectory(problem, min(iterations, last + 1)):
+            reached = i
             for heat in heats:
                 if i in heat.steps:
                     heat.start_from(i, params, progress)
@@ -110,7 +123,8 @@ def run_lockstep(
     for heat in heats:
         heat.run(progress)
     for contestant in contestants:
-        contestant.result.error = contestant.result.error or overflow
+        if max(contestant.steps) > reached:
+            contestant.result.error = contestant.result.error or overflow
     return [c.result for c in contestants]
 
 
@@ -160,31 +174,36 @@ class Heat:
     def run(self, progress: Callable[[], None] = lambda: None) -> None:
         """Run and judge the listed steps; a contestant that raises drops out, the others go on."""
         starts, self.starts = self.starts, []
-        traces = [_traces(c, starts, self.problem, progress) for c in self.contestants]
-        while starts and self.contestants:
-            together = min(map(len, traces))
-            self._judge(starts[:together], [of_port[:together] for of_port in traces])
-            starts, traces = starts[together:], [of_port[together:] for of_port in traces]
-            if starts and self.contestants:
-                self.contestants = [c for c, rest in zip(self.contestants, traces, strict=True) if rest]
-                traces = [rest for rest in traces if rest]
+        traces = {c: _traces(c, starts, self.problem, progress) for c in self.contestants}
+        raised = {c for c, made in traces.items() if len(made) < len(starts)}
+        while traces:
+            together = min(map(len, traces.values()))
+            self._judge(starts[:together], {c: made[:together] for c, made in traces.items()})
+            starts = starts[together:]
+            rest = {c: made[together:] for c, made in traces.items() if c in self.contestants}
+            traces = {c: made for c, made in rest.items() if made}
+        self.contestants = [c for c in self.contestants if c not in raised]
 
-    def _judge(self, starts: Sequence[Start], traces: Sequence[Sequence[PortTrace]]) -> None:
-        """Certify some steps, in one pass or, where one of them has no bound, one by one."""
-        if not starts or not self.contestants:
+    def _judge(self, starts: Sequence[Start], traces: Mapping[Contestant, Sequence[PortTrace]]) -> None:
+        """Certify some steps, in one pass; where one has no bound, one by one, and then port by port."""
+        traces = {c: made for c, made in traces.items() if c in self.contestants}
+        if not starts or not traces:
             return
-        results = [contestant.result for contestant in self.contestants]
         try:
             problems, compared = self._certified(starts, traces)
         except Unbounded as why:
             if len(starts) > 1:
                 for j, start in enumerate(starts):
-                    self._judge([start], [[of_port[j]] for of_port in traces])
+                    self._judge([start], {c: [made[j]] for c, made in traces.items()})
+            elif len(traces) > 1:
+                for c, made in traces.items():
+                    self._judge(starts, {c: made})
             else:
-                for result in results:
-                    result.error = str(why)
-                self.contestants = []
+                (contestant,) = traces
+                contestant.result.error = str(why)
+                self.contestants.remove(contestant)
             return
+        results = [contestant.result for contestant in traces]
         for start, of_ports in zip(starts, problems, strict=True):
             for result, found in zip(results, of_ports, strict=True):
                 result.add(found, start.step)
@@ -194,7 +213,9 @@ class Heat:
             for i, (port, largest) in enumerate(rows):
                 results[port].add_row(of_quantity, i, steps, largest)
 
-    def _certified(self, starts: Sequence[Start], traces: Sequence[Sequence[PortTrace]]) -> Judgement:
+    def _certified(
+        self, starts: Sequence[Start], traces: Mapping[Contestant, Sequence[PortTrace]]
+    ) -> Judgement:
         problem = self.problem
         return certify_steps(
             problem.model,
@@ -203,9 +224,9 @@ class Heat:
             problem.y,
             problem.reg,
             problem.step_size,
-            list(zip(*traces, strict=True)),
-            self.contestants[0].arithmetic,
-            [contestant.result.hidden for contestant in self.contestants],
+            list(zip(*traces.values(), strict=True)),
+            next(iter(traces)).arithmetic,
+            [contestant.result.hidden for contestant in traces],
             f"step {starts[0].step}",
         )
 
@@ -218,9 +239,8 @@ def _traces(
     for start in starts:
         try:
             traces.append(run_step(contestant, start.params, problem))
-        except Exception as error:
-            why = f"the port raised {type(error).__name__}: {error}"
-            contestant.result.error = f"step {start.step}: {why}"
+        except (Exception, SystemExit) as error:
+            contestant.result.error = f"step {start.step}: {what_went_wrong(error)}"
             break
         finally:
             progress()
@@ -234,12 +254,22 @@ def reference_at(problem: Problem, i: int) -> Mapping[str, Plain]:
 
 def run_step_at(
     port: Port, cell: Cell, problem: Problem, params: Mapping[str, Plain], i: int
-) -> tuple[dict[str, Plain], dict[str, Rounded]]:
-    """One port step from the reference's parameters: its trace, and what is expected of it locally."""
+) -> tuple[dict[str, Plain], dict[str, Rounded], dict[str, str]]:
+    """One port step from the reference's parameters: the trace, what is locally expected, and problems.
+
+    A problem is a quantity's whose form is wrong: it is not built on. Raises ValueError in one sentence
+    where the port raises.
+    """
     start = {name: held_as(cell.dtype, value) for name, value in params.items()}
-    trace = run_step(prepare(cell, port, problem, (i,)), start, problem)
-    arithmetic = port.host.arithmetic(cell.device, cell.dtype)
-    X = held_as(cell.dtype, problem.X)
+    try:
+        trace = run_step(prepare(cell, port, problem, (i,)), start, problem)
+    except (Exception, SystemExit) as error:
+        raise ValueError(f"{cell}: step {i}: {what_went_wrong(error)}") from error
+    sizes, X = sizes_of(problem.model, start, problem.X), held_as(cell.dtype, problem.X)
+    found = structural_problems(
+        problem.model, trace, sizes, np.dtype(cell.dtype), port.hidden_quantities
+    )
+    problems = {finding.quantity: finding.problem for finding in found}
     expected = local(
         problem.model,
         start,
@@ -247,11 +277,11 @@ def run_step_at(
         problem.y,
         problem.reg,
         problem.step_size,
-        trace,
-        arithmetic,
+        {name: tensor for name, tensor in trace.items() if name not in problems},
+        port.host.arithmetic(cell.device, cell.dtype),
         f"step {i}",
     )
-    return trace, expected
+    return trace, expected, problems
 
 
 def held_as(dtype: str, array: Plain) -> Plain:
@@ -260,12 +290,18 @@ def held_as(dtype: str, array: Plain) -> Plain:
 
 
 def certify_spiral(cell: Cell, port: Port, noise: Plain) -> CellResult:
-    """Certify a port's own spiral, from the same draws. One operation from noise to points."""
-    host = port.host
+    """Certify a port's own spiral, from the same draws. One operation from noise to points.
+
+    What it raises is told in the result's `error`.
+    """
+    host, result = port.host, CellResult(cell)
     arithmetic = host.arithmetic(cell.device, cell.dtype)
-    make = host.compile(port.module.spiral) if cell.mode == "compiled" else port.module.spiral
-    X, y = (host.get(tensor) for tensor in make(host.put(noise, cell.device, cell.dtype)))
-    got = {"X": X, "y": y}
+    try:
+        made = port.make_spiral(cell.mode)(host.put(noise, cell.device, cell.dtype))
+        got = {n: read(host, n, tensor) for n, tensor in zip("Xy", points_and_labels(made), strict=True)}
+    except (Exception, SystemExit) as error:
+        result.error = what_went_wrong(error)
+        return result
     exact_noise = Rounded.exact(held_as(cell.dtype, noise), arithmetic)
     expected_X, expected_y = spiral(exact_noise, linspace(arithmetic))
     expected = {"X": expected_X, "y": Rounded(expected_y.astype(float), 0.0, arithmetic)}
@@ -273,7 +309,6 @@ def certify_spiral(cell: Cell, port: Port, noise: Plain) -> CellResult:
     comparable = expected.keys() - {problem.quantity for problem in problems}
     with np.errstate(all="ignore"):
         found = [compare(n, END_TO_END, got[n], expected[n]) for n in got if n in comparable]
-    result = CellResult(cell)
     result.add(problems + found, 0)
     return result
 

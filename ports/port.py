@@ -26,6 +26,8 @@ if TYPE_CHECKING:  # NumPy is imported when a port runs, not for `lockstep --hel
     from reference.agreement.arithmetic import Arithmetic
     from reference.arrays import Plain
 
+#: Frameworks write long messages; one sentence is wanted.
+LONGEST_MESSAGE = 300
 #: A framework's own array.
 Tensor: TypeAlias = Any
 Step: TypeAlias = Callable[[Mapping[str, Tensor], Tensor, Tensor, float, float], dict[str, Tensor]]
@@ -33,6 +35,10 @@ Step: TypeAlias = Callable[[Mapping[str, Tensor], Tensor, Tensor, float, float],
 
 class Absent(Exception):
     """A framework, device or compiler is not here; the message says what to do about it."""
+
+
+class PortError(ValueError):
+    """A port is not one, or returned what no port returns; the message says so to its author."""
 
 
 class Host(Protocol):
@@ -103,7 +109,11 @@ class Port:
 
     def make_step(self, model: str, mode: str) -> Step:
         """The model's step in eager or compiled mode, with fresh state."""
-        return make_step(getattr(self.module, f"{model}_step"), self.host, mode)
+        return in_mode(mode, getattr(self.module, f"{model}_step"), self.host)
+
+    def make_spiral(self, mode: str) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+        """The spiral in eager or compiled mode."""
+        return in_mode(mode, self.module.spiral, self.host)
 
 
 @dataclass(frozen=True)
@@ -118,11 +128,67 @@ class LoadedPort(Port):
         return self.loaded
 
 
-def make_step(definition: Any, host: Host, mode: str) -> Step:
-    """Turn a port's step, function or class, into a callable in the given mode."""
+def in_mode(mode: str, definition: Any, host: Host) -> Callable[..., Any]:
+    """Turn what a port defines, a function or a class, into a callable in the given mode."""
     compile_ = host.compile if mode == "compiled" else _as_written
     made_by: Any = definition if inspect.isclass(definition) else None
-    return cast(Step, made_by(compile_) if made_by else compile_(definition))
+    return cast(Callable[..., Any], made_by(compile_) if made_by else compile_(definition))
+
+
+def prepared_step(port: Port, model: str, mode: str) -> Step:
+    """The port's step. Where it cannot be made, one that raises why: that costs this cell alone."""
+    try:
+        return port.make_step(model, mode)
+    except (Exception, SystemExit) as error:
+        why = error
+
+    def broken(*_: Any) -> dict[str, Tensor]:
+        raise why
+
+    return broken
+
+
+def named_tensors(returned: Any, what: str) -> Mapping[str, Tensor]:
+    """What a step has returned, if that is a dict of names. Raises PortError."""
+    if not isinstance(returned, Mapping):
+        lost = ": is there a return?" if returned is None else ""
+        raise PortError(f"{what} returned {_a(returned)}, expected a dict {{quantity: tensor}}{lost}")
+    for name in returned:
+        if not isinstance(name, str):
+            raise PortError(f"{what} returned the key {name!r}, expected names")
+    return returned
+
+
+def points_and_labels(returned: Any) -> tuple[Tensor, Tensor]:
+    """What a spiral has returned, if that is X, y. Raises PortError."""
+    if not isinstance(returned, tuple | list) or len(returned) != 2:
+        raise PortError(f"spiral returned {_a(returned)}, expected X, y")
+    return returned[0], returned[1]
+
+
+def read(host: Host, name: str, tensor: Any) -> Plain:
+    """A tensor that a port has returned under that name, as `Host.get` gives it. Raises PortError."""
+    try:
+        return host.get(tensor)
+    except TypeError as why:
+        raise PortError(f"{name} {why}") from None
+
+
+def what_went_wrong(error: BaseException) -> str:
+    """What a port raised, in a sentence."""
+    if isinstance(error, PortError):
+        return str(error)
+    return f"the port raised {type(error).__name__}: {brief(error)}"
+
+
+def _a(value: Any) -> str:
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
+def brief(error: BaseException) -> str:
+    """The first line of an exception's message, of bearable length."""
+    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
+    return text if len(text) <= LONGEST_MESSAGE else text[:LONGEST_MESSAGE] + "..."
 
 
 def missing_packages(who: str, packages: Iterable[str]) -> str | None:

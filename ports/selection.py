@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ports import PORTS
 from ports.port import Absent, Port
 from ports.results import MODELS, SPIRAL, Cell
+from reference.runs import ITERATIONS
 
 DTYPES = ("float64", "float32")
 MODES = ("eager", "compiled")
@@ -184,6 +185,14 @@ def positive(what: str, text: str, least: int = 1, otherwise: str = "") -> int:
     if not text.isdecimal() or int(text) < least:
         raise ValueError(f"{what} is {text!r}: expected a whole number of at least {least}{otherwise}")
     return int(text)
+
+
+def step_of_run(text: str, model: str) -> int:
+    """One step of the document's run of a model, from an option's text. Raises ValueError."""
+    i = positive("step", text, least=0)
+    if i >= ITERATIONS[model]:
+        raise ValueError(f"step is {i}: the {model} run has steps 0 to {ITERATIONS[model] - 1}")
+    return i
 
 
 def seed_number(text: str) -> int:

@@ -26,18 +26,16 @@ from types import ModuleType
 from typing import Any, cast
 
 from ports import PORTS
-from ports.port import Absent, Host, LoadedPort, Port, Step, missing_packages
+from ports.port import Absent, Host, LoadedPort, Port, PortError, Step, Tensor, brief, missing_packages
 from reference.trace import QUANTITIES
 
 GROUP = "lockstep.ports"
 STEPS = tuple(f"{model}_step" for model in QUANTITIES)
 #: What a file may say in `framework`, and whose host then gives it its tensors.
 HOSTS = {"numpy": "ports.array_host", "torch": "ports.torch_host", "jax": "ports.jax_host"}
-#: Frameworks write long messages; one sentence is wanted.
-LONGEST_MESSAGE = 300
 
 
-class UserCodeError(ValueError):
+class UserCodeError(PortError):
     """A user's file cannot be used, or its code went wrong; the message says where, in their lines."""
 
 
@@ -60,9 +58,13 @@ class UserPort(LoadedPort):
         """The model's step, guarded: it raises UserCodeError alone, even for sys.exit."""
         with users_code(self.path, f"{model}_step"):
             step = super().make_step(model, mode)
-        return self.guarded(step, f"{model}_step")
+        return self._guarded(step, f"{model}_step")
 
-    def guarded(self, function: Callable[..., Any], what: str) -> Callable[..., Any]:
+    def make_spiral(self, mode: str) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+        """The spiral, guarded likewise."""
+        return self._guarded(super().make_spiral(mode), "spiral")
+
+    def _guarded(self, function: Callable[..., Any], what: str) -> Callable[..., Any]:
         """A function of the file that raises UserCodeError alone."""
 
         def call(*arguments: Any) -> Any:
@@ -277,12 +279,6 @@ def at_line(frame: traceback.FrameSummary, file: Path) -> str:
 def is_in(filename: str, file: Path) -> bool:
     """Whether a frame is one of that file's."""
     return filename == str(file.resolve())
-
-
-def brief(error: BaseException) -> str:
-    """The first line of an exception's message, of bearable length."""
-    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
-    return text if len(text) <= LONGEST_MESSAGE else text[:LONGEST_MESSAGE] + "..."
 
 
 def did_you_mean(word: str, words: Iterable[str], before: str = "") -> str:

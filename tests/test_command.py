@@ -33,6 +33,8 @@ BAD_INPUT = {
     "required_device_absent": (["compare", *NUMPY, "--require", "cuda"], "cuda"),
     "show_unknown_quantity": (["show", "dhiden", "--port", "numpy"], "did you mean dhidden"),
     "show_step_past_the_end": (["show", "loss", "--port", "numpy", "--step", "10000"], "0 to 9999"),
+    "run_unknown_model": (["run", "--port", "numpy", "--model", "spiral"], "softmax, two_layer"),
+    "bounds_step_past_the_end": (["bounds", "--step", "10000"], "0 to 9999"),
     "numpy_does_not_compile": (["run", "--port", "numpy", "--mode", "compiled"], "mode"),
 }
 
@@ -80,6 +82,57 @@ def test_compare_names_a_planted_bug(tmp_path, capsys):
     assert "step 0: db[" in out
     assert "this operation is wrong" in out
     assert "b_next[" not in out.split("step 0: db[")[0]
+
+
+def test_compare_fails_where_nothing_was_compared(tmp_path, capsys):
+    """A port that hides everything is not passed by the others that are compared."""
+    port = tmp_path / "hides_all.py"
+    port.write_text(
+        "from reference.trace import QUANTITIES\n"
+        "hidden_quantities = dict.fromkeys(QUANTITIES['softmax'], 'for no reason')\n"
+        "def softmax_step(params, X, y, reg, step_size):\n"
+        "    return {}\n"
+    )
+    assert main(["compare", *NUMPY, "--port", str(port), "--dtype", "float64"]) == 1
+    told = "softmax-hides_all.py-eager-cpu-float64: nothing was compared"
+    assert told in capsys.readouterr().out
+
+
+@pytest.fixture
+def malformed(tmp_path):
+    """A port of one wrong shape and one missing quantity."""
+    port = tmp_path / "malformed.py"
+    port.write_text(
+        "from ports.numpy_reference import softmax_step as right\n"
+        "def softmax_step(*inputs):\n"
+        "    trace = right(*inputs)\n"
+        "    trace['db'] = trace['db'][0]\n"
+        "    del trace['probs']\n"
+        "    return trace\n"
+    )
+    return ["--model", "softmax", "--port", str(port)]
+
+
+@pytest.mark.parametrize(
+    ("quantity", "said", "status"),
+    [
+        ("db", "malformed.py: db has shape (3,), expected (1, 3)  FAILS", 1),
+        ("probs", "malformed.py: probs is missing from the port's trace  FAILS", 1),
+        ("scores", "malformed.py    largest share of the bound 0", 0),
+    ],
+)
+def test_show_tells_what_it_cannot_show(quantity, said, status, malformed, capsys):
+    """A form that is wrong fails, and is not built on; the port beside it is shown."""
+    assert main(["show", quantity, *malformed, "--port", "numpy"]) == status
+    out = capsys.readouterr().out
+    assert said in out
+    assert "numpy           largest share of the bound" in out
+
+
+def test_run_tells_what_it_cannot_print(malformed, capsys):
+    """A port without a quantity that the document prints ends in a sentence."""
+    assert main(["run", *malformed]) == 2
+    assert "step 0: probs missing from the port's trace" in capsys.readouterr().err
 
 
 def test_json_round_trip(tmp_path, capsys):

@@ -1,5 +1,6 @@
 """The engine and its results: what is counted, what is kept, and what a run that ends early tells."""
 
+import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -189,7 +190,8 @@ def test_reference_at_is_the_trajectorys():
 def test_one_step_is_held_against_its_own_recordings(model, dtype):
     """The trace of one step lies within what is expected of it, and is that of the port's dtype."""
     problem, cell = DRAWS.problem(model), replace(CELL, model=model, dtype=dtype)
-    trace, expected = run_step_at(PORTS["numpy"], cell, problem, reference_at(problem, 3), 3)
+    trace, expected, problems = run_step_at(PORTS["numpy"], cell, problem, reference_at(problem, 3), 3)
+    assert not problems
     assert list(trace) == list(expected) == list(QUANTITIES[model])
     for name, got in trace.items():
         assert got.dtype == dtype
@@ -354,6 +356,10 @@ def test_reference_stops_with_the_last_chosen_step():
     (result,), _ = run(numpy_port(), iterations=3, problem=wild)
     assert result.steps == 1
     assert result.error.startswith("step 1: score")
+    few, all_ = (prepare(CELL, numpy_port(), wild, steps) for steps in ((0,), range(3)))
+    run_lockstep(wild, [few, all_], 3)
+    assert few.result.agrees
+    assert all_.result.error == result.error
 
 
 def test_error_of_a_port_comes_before_the_references():
@@ -361,6 +367,64 @@ def test_error_of_a_port_comes_before_the_references():
     (result,), _ = run(numpy_port(failing_from(0)), problem=replace(PROBLEM, step_size=1e5))
     assert result.error == "step 0: the port raised ZeroDivisionError: no more"
     assert result.steps == 0
+
+
+@pytest.mark.parametrize("bad_step", [0, 2, 5])
+def test_recording_without_a_bound_ends_its_own_run_alone(bad_step):
+    """A subnormal probability agrees, but what follows it has no bound: its neighbours are judged on."""
+    smallest = float(np.finfo(np.float32).smallest_normal)
+    params = {"W": np.zeros((2, 2)), "b": np.log([[1.0, 2.5 * smallest]])}
+    rare = replace(PROBLEM, X=np.ones((1, 2)), y=np.array([1]), params=params, step_size=1e-9)
+    calls = []
+
+    def subnormal_at_a_step(*inputs):
+        calls.append(1)
+        trace = numpy_reference.softmax_step(*inputs)
+        if len(calls) == bad_step + 1:
+            trace["probs"] = np.array([[1.0, 0.5 * smallest]], np.float32)
+        return trace
+
+    ports = numpy_port(), numpy_port(subnormal_at_a_step), numpy_port()
+    (before, bad, after), _ = run(*ports, problem=rare, dtype="float32")
+    assert before.agrees
+    assert after.agrees
+    assert (before.steps, bad.steps, after.steps) == (6, bad_step, 6)
+    assert bad.error.startswith(f"step {bad_step}: the probability")
+    assert all(verdict.agrees for verdict in bad.verdicts.values())
+
+
+def test_step_that_cannot_be_made_costs_its_own_cell():
+    """A class whose making raises is told so; its neighbour is judged."""
+
+    class SoftmaxStep:
+        def __init__(self, compile):
+            raise RuntimeError("no luck")
+
+    (broken, whole), _ = run(numpy_port(SoftmaxStep), numpy_port())
+    assert broken.error == "step 0: the port raised RuntimeError: no luck"
+    assert whole.agrees
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        (None, "softmax_step returned None, expected a dict {quantity: tensor}: is there a return?"),
+        ([1], "softmax_step returned a list, expected a dict {quantity: tensor}"),
+        ({1: np.ones(1)}, "softmax_step returned the key 1, expected names"),
+        ({"loss": 1.5}, "loss is a float, expected a NumPy array"),
+    ],
+)
+def test_what_is_no_trace_is_told(returned, said):
+    """In the words of the port's contract."""
+    (result,), _ = run(numpy_port(lambda *inputs: returned))
+    assert result.error == f"step 0: {said}"
+
+
+def test_exit_is_an_error_of_the_port():
+    """A port that ends the process, ends its own cell."""
+    (exits, whole), _ = run(numpy_port(lambda *inputs: sys.exit(0)), numpy_port())
+    assert exits.error == "step 0: the port raised SystemExit: 0"
+    assert whole.agrees
 
 
 def test_step_without_a_bound_ends_the_run_of_that_dtype():
@@ -413,6 +477,23 @@ def test_misshapen_spiral_is_a_finding(change, blamed, said):
     result = certify_spiral(replace(CELL, model="spiral"), port, DRAWS.noise)
     assert [(f.quantity, f.problem) for _, f in result.first_failures()] == [(blamed, said)]
     assert set(result.verdicts) == {("X", END_TO_END), ("y", END_TO_END)}  # the other one is compared
+
+
+@pytest.mark.parametrize(
+    ("spiral", "said"),
+    [
+        (lambda noise: sys.exit(0), "the port raised SystemExit: 0"),
+        (lambda noise: 1 / 0, "the port raised ZeroDivisionError: division by zero"),
+        (lambda noise: noise, "spiral returned a ndarray, expected X, y"),
+        (lambda noise: None, "spiral returned None, expected X, y"),
+        (lambda noise: (noise, [0]), "y is a list, expected a NumPy array"),
+    ],
+)
+def test_spiral_that_goes_wrong_costs_its_own_cell(spiral, said):
+    """Whatever it raises or returns is told in its result."""
+    result = certify_spiral(replace(CELL, model="spiral"), numpy_port(spiral=spiral), DRAWS.noise)
+    assert result.error == said
+    assert not result.agrees
 
 
 @pytest.mark.parametrize(("mode", "times"), [("eager", 0), ("compiled", 1)])

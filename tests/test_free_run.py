@@ -234,7 +234,7 @@ def lists_bias(trace, given, state, settings):
         (drops_bias, "step 0: b_next is missing from the port's trace"),
         (flattens_bias, "step 0: b_next is float64 (3,), expected float64 (1, 3)"),
         (narrows_bias, "step 0: b_next is float32 (1, 3), expected float64 (1, 3)"),
-        (lists_bias, "step 0: is a list, expected a NumPy array"),
+        (lists_bias, "step 0: b_next is a list, expected a NumPy array"),
     ],
 )
 def test_trace_that_cannot_be_fed_back_is_named(change, message):

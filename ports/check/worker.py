@@ -89,15 +89,14 @@ class Reply:
 
     def to(self, answer: Callable[[], tuple[Message, Mapping[str, Plain]]]) -> None:
         """Answer under the eyes of a watchdog that knows the user's line."""
-        from ports.port import Absent
-        from ports.user_port import UserCodeError
+        from ports.port import Absent, PortError
 
         watchdog = threading.Timer(self.timeout, self.hung, (self.answered,))
         watchdog.daemon = True
         watchdog.start()
         try:
             message, arrays = answer()
-        except (UserCodeError, Absent, OSError) as why:
+        except (PortError, Absent, OSError) as why:
             message, arrays = {"failed": str(why)}, {}
         watchdog.cancel()
         with self.lock:
@@ -160,10 +159,11 @@ class Worker:
         self, params: Mapping[str, Plain], reg: float, step_size: float
     ) -> tuple[Message, Mapping[str, Plain]]:
         """One step of the user's; its quantities, and what can be said of them from here."""
+        from ports.port import named_tensors
+
         on_device = {name: self.host.put(value, "cpu", self.dtype) for name, value in params.items()}
         trace = self.step(on_device, self.X, self.y, reg, step_size)
-        returned = self.named(trace)
-        got, unreadable = self.read(returned)
+        got, unreadable = self.read(named_tensors(trace, f"{self.model}_step"))
         return {
             "unreadable": unreadable,
             "changed": self.changed(),
@@ -174,27 +174,11 @@ class Worker:
 
     def spiral(self, dtype: str, noise: Plain) -> tuple[Message, Mapping[str, Plain]]:
         """The user's spiral."""
-        from ports.user_port import UserCodeError
+        from ports.port import points_and_labels
 
-        made = self.port.guarded(self.port.module.spiral, "spiral")(self.host.put(noise, "cpu", dtype))
-        if not isinstance(made, tuple | list) or len(made) != 2:
-            raise UserCodeError(f"spiral returned {_a(made)}, expected X, y")
+        made = points_and_labels(self.port.make_spiral("eager")(self.host.put(noise, "cpu", dtype)))
         got, unreadable = self.read(dict(zip(("X", "y"), made, strict=True)))
         return {"unreadable": unreadable}, got
-
-    def named(self, trace: Any) -> Mapping[str, Any]:
-        """Refuse a step's answer that is no dict of names. Raises UserCodeError."""
-        from ports.user_port import UserCodeError
-
-        if not isinstance(trace, Mapping):
-            lost = ": is there a return?" if trace is None else ""
-            raise UserCodeError(
-                f"{self.model}_step returned {_a(trace)}, expected a dict {{quantity: tensor}}{lost}"
-            )
-        for name in trace:
-            if not isinstance(name, str):
-                raise UserCodeError(f"{self.model}_step returned the key {name!r}, expected names")
-        return trace
 
     def read(self, returned: Mapping[str, Any]) -> tuple[dict[str, Plain], dict[str, str]]:
         """The tensors as NumPy arrays; and why, for values that are none."""
@@ -212,7 +196,3 @@ class Worker:
         now = {"X": self.X, "y": self.y}
         before = {"X": self.given["X"].astype(self.dtype), "y": self.given["y"]}
         return [n for n in now if not np.array_equal(self.host.get(now[n]), before[n])]
-
-
-def _a(value: Any) -> str:
-    return "None" if value is None else f"a {type(value).__name__}"

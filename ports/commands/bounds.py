@@ -17,8 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the table; always 0."""
     from ports.report.accuracy import accuracy_table, print_accuracy
-    from ports.selection import positive
+    from ports.selection import step_of_run
 
-    steps = [positive("step", text, least=0) for text in args.step] or [1000, 5000]
+    steps = [step_of_run(text, "two_layer") for text in args.step] or [1000, 5000]
     print_accuracy(accuracy_table(steps))
     return 0

@@ -84,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
 
 def status(results: "Sequence[CellResult]") -> int:
     """1 if something disagreed (or nothing was compared), else 2 if a cell could not go on, else 0."""
-    if not results or any(v.failures for r in results for v in r.verdicts.values()):
+    disagrees = any(v.failures for r in results for v in r.verdicts.values())
+    if not results or disagrees or any(not r.agrees and not r.error for r in results):
         return 1
     return 2 if any(r.error for r in results) else 0

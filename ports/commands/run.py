@@ -1,12 +1,14 @@
 """`lockstep run`: the document's own printout, from any framework."""
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ports.commands.compare import add_run
 
 if TYPE_CHECKING:
-    from ports.port import Port
+    from collections.abc import Mapping
+
+    from ports.port import Port, Step
     from ports.results import Cell
     from reference.runs import Problem
 
@@ -36,10 +38,10 @@ def run(args: argparse.Namespace) -> int:
     """Print the run; 0."""
     import numpy as np
 
-    from ports.selection import one_cell, positive, seed_number
+    from ports.selection import named, one_cell, positive, seed_number
     from reference.runs import draw
 
-    models = args.model or list(EVERY)
+    models = [named("model", model, tuple(EVERY)) for model in args.model] or list(EVERY)
     cells = [one_cell(model, args.port, args.mode, args.device, args.dtype) for model in models]
     draws = draw(np.random.RandomState(seed_number(args.seed)), positive("points", args.points))
     print(draws.X)
@@ -51,21 +53,24 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _train(port: "Port", cell: "Cell", problem: "Problem") -> None:
+    """Print what the document prints of one model. Raises ValueError where the port cannot go on."""
     import numpy as np
 
+    from ports.port import prepared_step
     from reference.runs import ITERATIONS
     from reference.trace import PARAMETERS
 
     host, model = port.host, problem.model
-    step = port.make_step(model, cell.mode)
+    step = prepared_step(port, model, cell.mode)
     X, y = host.put(problem.X, cell.device, cell.dtype), host.put_labels(problem.y, cell.device)
     params = {name: host.put(value, cell.device, cell.dtype) for name, value in problem.params.items()}
     first = model == "softmax"  # the document prints the tensors of its first classifier only
+    needed = [*(["scores", "probs"] if first else []), "loss", *(f"{n}_next" for n in PARAMETERS[model])]
     if first:
         for name in PARAMETERS[model]:
             print(host.get(params[name]))
     for i in range(ITERATIONS[model]):
-        trace = step(params, X, y, problem.reg, problem.step_size)
+        trace = _made(step, (params, X, y, problem.reg, problem.step_size), needed, f"{cell}: step {i}")
         params = {name: trace[f"{name}_next"] for name in PARAMETERS[model]}
         if i == 0 and first:
             print(host.get(trace["scores"]))
@@ -80,3 +85,17 @@ def _train(port: "Port", cell: "Cell", problem: "Problem") -> None:
         if i == 0 and first:
             for name in PARAMETERS[model]:
                 print(host.get(params[name]))
+
+
+def _made(step: "Step", inputs: tuple[Any, ...], needed: list[str], at: str) -> "Mapping[str, Any]":
+    """What a step makes of its inputs. Raises ValueError where it raises, or lacks what is needed."""
+    from ports.port import named_tensors, what_went_wrong
+
+    try:
+        trace = named_tensors(step(*inputs), "the step")
+    except (Exception, SystemExit) as error:
+        raise ValueError(f"{at}: {what_went_wrong(error)}") from error
+    missing = [name for name in needed if name not in trace]
+    if missing:
+        raise ValueError(f"{at}: {', '.join(missing)} missing from the port's trace")
+    return trace

@@ -70,6 +70,8 @@ def failures(results: Iterable[CellResult], most: int = 5) -> str:
     for result in results:
         if result.error:
             lines.append(f"{result.cell}: {result.error}")
+        elif not result.comparisons:
+            lines.append(f"{result.cell}: nothing was compared: that is a failure")
         found = result.first_failures()
         lines += [f"{result.cell}: {sentence(step, finding)}" for step, finding in found[:most]]
         if len(found) > most:
