@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reference.agreement.arithmetic import FLOAT64, Arithmetic
+from reference.agreement.arithmetic import DIVISION_ROUNDINGS, FLOAT64, Arithmetic
 
+#: Of CUDA's div.full.f32.
+ACCELERATOR_DIVISION_ULPS = 2.0
 ORDERS = ("sequential", "shuffled", "pairwise", "blocked")
 
 
@@ -35,7 +37,7 @@ class Machine:
         reciprocal: x / y may be x * fl(1 / y).
         flushing: subnormals may be read or written as zero.
         always: the features above are used in every operation.
-        sloppy: exp, log, sin, cos are off by up to the promised ulps.
+        sloppy: exp, log, sin, cos and an accelerator's quotient are off by up to the promised ulps.
         roundoff_factor, ulps: negative controls break the promise with these.
     """
 
@@ -177,6 +179,8 @@ def _multiply(machine, x, y):
 
 
 def _divide(machine, x, y):
+    if machine.sloppy and machine.arithmetic.division_roundings > DIVISION_ROUNDINGS:
+        return Simulated(machine.function(x.value / y.value, ACCELERATOR_DIVISION_ULPS), machine)
     if not (machine.reciprocal and machine.chance()):
         return Simulated(machine.round(x.value / y.value), machine)
     exact = np.asarray(x.value * machine.round(1 / y.value))
@@ -202,11 +206,15 @@ def _sum(machine, x, axis=None, keepdims=False):
 
 def _function(function, ulps):
     return lambda machine, x: Simulated(
-        np.asarray(machine.function(function(x.value), ulps(machine.arithmetic))), machine
+        np.asarray(machine.function(function(x.value), ulps(machine.arithmetic, x.value))), machine
     )
 
 
-def _four(arithmetic):
+def _of_exp(arithmetic, x):
+    return arithmetic.exp_ulps + arithmetic.exp_ulps_per_unit * np.abs(x)
+
+
+def _four(arithmetic, x):
     return 4.0
 
 
@@ -222,7 +230,7 @@ _RULES = {
     np.multiply: _multiply,
     np.divide: _divide,
     np.negative: _negative,
-    np.exp: _function(np.exp, lambda arithmetic: arithmetic.exp_ulps),
+    np.exp: _function(np.exp, _of_exp),
     np.log: _function(np.log, _four),
     np.sin: _function(np.sin, _four),
     np.cos: _function(np.cos, _four),

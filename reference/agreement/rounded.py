@@ -27,7 +27,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from reference.agreement.arithmetic import Arithmetic, Unbounded
+from reference.agreement.arithmetic import FLOAT64_ROUNDOFF, Arithmetic, Unbounded
 from reference.arrays import Plain
 
 #: A computed bound is a sum of products of non-negative numbers, so a chain of m operations on
@@ -535,8 +535,10 @@ def _divide_by_own_sum(x: Rounded, total: Rounded) -> Rounded:
     value, smallest = _quotient(x, total)
     summand_error = x.errors()
     all_errors = _summed(summand_error, 1, True, x.stacked)
-    others = all_errors - summand_error
     n, arithmetic = x.shape[1], x.arithmetic
+    others = (
+        all_errors * (1 + 2 * n * FLOAT64_ROUNDOFF) - summand_error
+    )  # the sum may be low; it cancels
     of_sum = arithmetic.gamma(n - 1) + n * arithmetic.smallest_normal / smallest
     if np.max(of_sum) >= 0.5:
         raise Unbounded(f"the exponentials of a row underflow in {arithmetic.name}: {ADVICE}")
@@ -557,7 +559,7 @@ def _rounded_quotient(x: Rounded, y: Rounded, value: Any, propagated: Error) -> 
     arithmetic = x.arithmetic
     error = _rounding(value, propagated, arithmetic.division, arithmetic)
     largest_divisor = np.max(y.magnitude + y.error)
-    if largest_divisor * arithmetic.smallest_normal > 2.0**-73:  # its reciprocal nears underflow
+    if largest_divisor * arithmetic.smallest_normal > 0.5:  # its reciprocal may be subnormal
         error = error + (np.abs(x.value) + x.error) * arithmetic.smallest_normal
     return Rounded(value, error, arithmetic, product=1, stacked=_stacked(x, y))
 

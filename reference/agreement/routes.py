@@ -42,6 +42,13 @@ def largest_of_row(matrix: Plain) -> Plain:
 
 
 @shared
+def softmax(q: Quantities) -> Rounded:
+    """As in the document, unshifted; a gradient computes it again, for itself."""
+    exp_scores = np.exp(q["scores"])
+    return cast(Rounded, exp_scores / np.sum(exp_scores, axis=1, keepdims=True))
+
+
+@shared
 def row_maximum(q: Quantities) -> Rounded:
     """The largest score of each row (N, 1), as an exact number (see `shifted_scores`)."""
     scores = q["scores"]
@@ -154,22 +161,22 @@ def split_dscores(probs: Rounded, q: Quantities) -> Rounded:
 def dscores_split(computed: Rounded, q: Quantities) -> Rounded:
     """From the recorded probabilities, or from a softmax of the gradient's own.
 
-    Autograd computes that one again from the scores, shifted, or as the exponential of
-    log-softmax, as PyTorch's backward does, or of scores - logsumexp, the gradient of logsumexp.
+    Autograd computes that one again from the scores: as in the document, shifted, or as the exponential
+    of log-softmax, as PyTorch's backward does, or of scores - logsumexp, the gradient of logsumexp.
     """
-    own = shifted_softmax(q), exp_log_softmax(q), exp_less_logsumexp(q)
+    own = softmax(q), shifted_softmax(q), exp_log_softmax(q), exp_less_logsumexp(q)
     return split_dscores(hull(q["probs"], *own), q)
 
 
 def dscores_through_quotient(computed: Rounded, q: Quantities) -> Rounded:
-    """The chain rule through -log(e_y / s), s = sum(e), as autograd applies it.
+    """The chain rule through -log(e_y / s), s = sum(e), shifted or not, as autograd applies it.
 
     With g = -1/(N p_y): dscores_k = e_k (g/s [k is y] - g e_y/s^2). Let d be the roundings of a
     division. The errors of g, of the subtraction and of the product with e_k are common to both
     terms (3d + 2 roundings of the difference); g/s costs d more, g e_y/s^2 at most 2d + 1 more
     (as (e/s)/s * g, or as (g e) * (1/(s s))). Where (e/s)/s is flushed to 0, g magnifies that.
     """
-    probs, arithmetic = shifted_softmax(q), computed.arithmetic
+    probs, arithmetic = hull(shifted_softmax(q), softmax(q)), computed.arithmetic
     num_examples, y, d = q["X"].shape[0], q["y"], arithmetic.division_roundings
     right_probs = probs[right_class(q)]
     least = right_probs.value - right_probs.error
@@ -190,22 +197,40 @@ def dscores_through_quotient(computed: Rounded, q: Quantities) -> Rounded:
 def with_two_halves(weights: str) -> Route:
     """The regularization gradient added as two halves, as autograd does for W*W.
 
-    (x + h) + h instead of x + r, with h = r/2: one partial sum more is rounded, and it is
-    no larger than |x + r| + |h|.
+    (x + h) + h instead of x + r, with h = r/2, whose roundings are those of r: one partial sum more is
+    rounded, no larger than |x + r| + |h|, and that again by the last addition. Either h may be flushed.
     """
 
     def route(computed: Rounded, q: Quantities) -> Rounded:
-        half = 0.5 * q["reg"] * np.abs(q[weights].value)
+        arithmetic = computed.arithmetic
+        half = np.abs(0.5 * q["reg"] * q[weights].value)
         partial_sum = np.abs(computed.value) + computed.error + half
-        error = computed.error + 2 * computed.arithmetic.unit * (partial_sum + half)
-        return Rounded(computed.value, error, computed.arithmetic, stacked=computed.stacked)
+        rounding = arithmetic.unit * partial_sum + 2 * arithmetic.smallest_normal * (half > 0)
+        error = computed.error + (1 + arithmetic.unit) * rounding
+        return Rounded(computed.value, error, arithmetic, stacked=computed.stacked)
 
     return route
+
+
+def loss_term_by_term(computed: Rounded, q: Quantities) -> Rounded:
+    """data_loss and each layer's regularization in turn: (d + a) + b, where a + b is reg_loss.
+
+    Three terms in any order round by gamma_2 of their sizes, which add up: a and b are of one sign.
+    The recorded reg_loss is off from a + b by its own rounding, and by that of a contracted product.
+    """
+    if "W2" not in q:  # one layer: there is no other order
+        return computed
+    data_loss, reg_loss = q["data_loss"], q["reg_loss"]
+    regularization = np.abs(reg_loss.value) + reg_loss.error
+    size = np.abs(data_loss.value) + data_loss.error + 2 * regularization
+    error = data_loss.error + reg_loss.error + computed.arithmetic.gamma(2) * size
+    return Rounded(computed.value, error, computed.arithmetic, stacked=computed.stacked)
 
 
 ROUTES: dict[str, tuple[Route, ...]] = {
     "probs": (probs_shifted, probs_from_log_softmax, probs_from_logsumexp),
     "correct_logprobs": (correct_logprobs_from_scores, correct_logprobs_from_logsumexp),
+    "loss": (loss_term_by_term,),
     "dscores": (dscores_split, dscores_through_quotient),
     "dW": (with_two_halves("W"),),
     "dW2": (with_two_halves("W2"),),
