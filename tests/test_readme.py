@@ -1,5 +1,7 @@
 """The README keeps its word: its commands run, its code runs, its links lead somewhere."""
 
+import json
+import math
 import os
 import re
 import shlex
@@ -8,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from ports.report.accuracy import accuracy_table
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -86,6 +90,59 @@ def test_command_runs(command, tmp_path):
 def test_code_runs(code, tmp_path):
     """Each Python block of the README runs; its asserts hold."""
     exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
+
+
+def test_table_of_bounds_is_what_the_code_computes():
+    """docs/bounds.md shows each to one digit. (By step 5000, where a run is depends on the processor.)"""
+    text = (ROOT / "docs" / "bounds.md").read_text(encoding="utf-8").partition("Step 1000:")[2]
+    shown = {}
+    for line in text.partition("\n\nStep")[0].splitlines():
+        if line.startswith("| `"):
+            quantity, *figures = (cell.strip(" `") for cell in line.strip("|").split("|"))
+            shown[quantity] = [float(figure) for figure in figures]
+    rows = {(row.quantity, row.dtype): row for row in accuracy_table([1000])}
+    assert set(shown) == {quantity for quantity, _ in rows}
+    for quantity, (largest, *figures) in shown.items():
+        double, single = rows[quantity, "float64"], rows[quantity, "float32"]
+        assert largest == pytest.approx(double.largest, rel=0.06)
+        computed = [row[i] for row in (double, single) for i in (4, 5, 7)]
+        for figure, value in zip(figures, computed, strict=True):
+            assert abs(figure - value) <= 0.6 * 10 ** math.floor(math.log10(value)), quantity
+
+
+#: Commands that write JSON; objects whose keys are names of settings, checks or quantities.
+REPORTS = {
+    "compare": ["compare", "--port", "numpy", "--steps", "2"],
+    "check": ["check", "docs/examples/my_port_wrong.py", "--steps", "1"],
+    "traps": ["traps", "loss_not_averaged", "--steps", "2"],
+    "bench": ["bench", "--quick", "--only", "reference"],
+}
+KEYED_BY_NAMES = {"provenance", "machine", "totals", "naive", "hidden", "unreadable", "detail"}
+
+
+def fields(value):
+    """The keys of all objects inside."""
+    if isinstance(value, list):
+        return set().union(*map(fields, value))
+    if not isinstance(value, dict):
+        return set()
+    inside = (fields(v) for k, v in value.items() if k not in KEYED_BY_NAMES)
+    return set(value).union(*inside)
+
+
+@pytest.mark.parametrize("command", REPORTS)
+def test_json_is_documented(command, tmp_path):
+    """docs/json.md has the schema's name, and every field under its command or what it refers to."""
+    if command in ("check", "traps"):
+        pytest.importorskip("torch")
+    report = tmp_path / "report.json"
+    words = [sys.executable, "-m", "ports", *REPORTS[command], "--json", report]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
+    assert report.exists(), done.stderr
+    written = json.loads(report.read_text(encoding="utf-8"))
+    documented = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
+    assert f'`"{written["schema"]}"`' in documented
+    assert fields(written) <= set(re.findall(r"`(\w+)`", documented))
 
 
 def test_links_lead_somewhere():

@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     for line in manifest(outcomes, [trap for trap in chosen if trap not in here]):
         print(line)
     if args.json:
-        as_json.write(args.json, {"steps": steps} | outcome.as_json(outcomes))
+        as_json.write(args.json, outcome.as_json(steps, outcomes))
     return 0 if outcomes and all(o.as_declared for o in outcomes) else 1
 
 

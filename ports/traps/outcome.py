@@ -9,6 +9,7 @@ from ports.results import SPIRAL, CellResult
 from ports.traps.gallery import STEPS, Trap, noise, run, wrong_port
 from ports.traps.naive import rejections
 
+SCHEMA = "lockstep-traps/1"
 CAUGHT, MISSED, WOLF, ABSENT = "yes", "no", "cries wolf", "n/a"
 
 
@@ -121,9 +122,11 @@ def totals(outcomes: list[Outcome]) -> dict[str, int]:
     return counts
 
 
-def as_json(outcomes: list[Outcome]) -> dict[str, Any]:
-    """The gallery as JSON."""
+def as_json(steps: int, outcomes: list[Outcome]) -> dict[str, Any]:
+    """The gallery as JSON, documented in docs/json.md."""
     return {
+        "schema": SCHEMA,
+        "steps": steps,
         "totals": totals(outcomes),
         "traps": [
             asdict(o)
