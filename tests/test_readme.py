@@ -93,7 +93,7 @@ def test_code_runs(code, tmp_path):
 
 
 def test_table_of_bounds_is_what_the_code_computes():
-    """docs/bounds.md shows each to one digit. (By step 5000, where a run is depends on the processor.)"""
+    """docs/bounds.md shows each to one digit. (At step 5000 a run depends on the processor.)"""
     text = (ROOT / "docs" / "bounds.md").read_text(encoding="utf-8").partition("Step 1000:")[2]
     shown = {}
     for line in text.partition("\n\nStep")[0].splitlines():

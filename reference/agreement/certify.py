@@ -241,7 +241,8 @@ def _as_recorded(recorded: Recorded, ports: int, computed: Rounded, expected: Ro
 
     That is the recorded number itself (a subnormal one may be read as 0), except for a product:
     a compiler may contract it into the addition that follows (a fused multiply-add), which then
-    sees the product unrounded. Where a port shows no tensor or no number, what is expected stands in.
+    sees the product unrounded. Where a port shows no tensor, what is expected stands in; its
+    value also for a number that is not finite, for what follows from that is not compared.
     """
     value = recorded.values
     if recorded.holes is not None:
