@@ -2,7 +2,12 @@
 
 import argparse
 import importlib
+import io
+import os
+import signal
 import sys
+
+SIGPIPE = 13  # signal.SIGPIPE, which Windows lacks
 
 COMMANDS = ("compare", "run", "show", "plot", "drift", "check", "traps", "bounds", "bench", "doctor")
 
@@ -15,16 +20,23 @@ Without a command: compare every port here on the document's runs.
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments is None:
+        _own_the_process()
+        arguments = sys.argv[1:]
     args = _parser().parse_args(arguments or ["compare"])
     try:
-        return int(args.run(args))
-    except KeyboardInterrupt:
+        status = int(args.run(args))
+        sys.stdout.flush()
+        return status
+    except KeyboardInterrupt as stop:
         print("lockstep: stopped", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader (head, less) has closed the pipe
-        sys.stderr.close()
-        return 0
+        return 128 + (stop.args[0] if stop.args else signal.SIGINT)
+    except BrokenPipeError:  # the reader (head, less) has closed the pipe: nobody has the verdict
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+        return 128 + SIGPIPE
+    except MemoryError as error:
+        print(f"lockstep: not enough memory: {error}: try fewer --points or --jobs", file=sys.stderr)
+        return 2
     except Exception as error:
         from ports.port import Absent
 
@@ -32,6 +44,18 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"lockstep: {error}", file=sys.stderr)
         return 2
+
+
+def _own_the_process() -> None:
+    """Print what the terminal cannot encode as escapes; on SIGTERM end like Ctrl-C, workers included."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # none at all, where it was closed
+            stream.reconfigure(errors="backslashreplace")
+    signal.signal(signal.SIGTERM, _stop)
+
+
+def _stop(number: int, frame: object) -> None:
+    raise KeyboardInterrupt(number)
 
 
 def _parser() -> argparse.ArgumentParser:

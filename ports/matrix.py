@@ -8,6 +8,7 @@ one thread.
 
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
@@ -162,10 +163,18 @@ def _in_processes(
     counter = spawn.Value("Q")
     with (
         worker_settings(),
-        ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_count_in, initargs=(counter,)) as pool,
+        ProcessPoolExecutor(
+            min(jobs, len(parts)), mp_context=spawn, initializer=_count_in, initargs=(counter,)
+        ) as pool,
     ):
         futures = [pool.submit(_counted_part, part, points, seed) for part in parts]
-        _follow(futures, counter, progress)
+        try:
+            _follow(futures, counter, progress)
+        except BaseException:  # Ctrl-C, SIGTERM: leaving the pool would wait for what is under way
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in multiprocessing.active_children():
+                worker.terminate()
+            raise
     return [future.result() for future in futures]
 
 
@@ -188,6 +197,7 @@ _counter: Any = None
 def _count_in(counter: Any) -> None:
     global _counter
     _counter = counter
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all: the parent ends its workers
 
 
 def _counted_part(part: Part, points: int, seed: int) -> Results:

@@ -18,6 +18,10 @@ MODES = ("eager", "compiled")
 SPREAD_STEPS = 20
 
 
+#: Longer numbers are no sizes of anything.
+MOST_DIGITS = 12
+
+
 @dataclass(frozen=True)
 class Selection:
     """What was asked for; an empty tuple means everything here.
@@ -182,8 +186,13 @@ def parse_steps(steps: str | None) -> int | str | None:
 
 def positive(what: str, text: str, least: int = 1, otherwise: str = "") -> int:
     """A whole number of at least `least` from an option's text. Raises ValueError."""
-    if not text.isdecimal() or int(text) < least:
-        raise ValueError(f"{what} is {text!r}: expected a whole number of at least {least}{otherwise}")
+    whole = text.isascii() and text.isdecimal()
+    if not whole or len(text) > MOST_DIGITS or int(text) < least:
+        shown = text if len(text) <= MOST_DIGITS else f"{text[:MOST_DIGITS]}..."
+        raise ValueError(
+            f"{what} is {shown!r}: expected a whole number of at least {least}{otherwise}"
+            + (f", of at most {MOST_DIGITS} digits" if whole and len(text) > MOST_DIGITS else "")
+        )
     return int(text)
 
 
@@ -197,7 +206,7 @@ def step_of_run(text: str, model: str) -> int:
 
 def seed_number(text: str) -> int:
     """A seed that NumPy's RandomState takes. Raises ValueError."""
-    if not text.isdecimal() or int(text) >= 2**32:
+    if not (text.isascii() and text.isdecimal()) or len(text) > MOST_DIGITS or int(text) >= 2**32:
         raise ValueError(f"seed is {text!r}: expected a whole number from 0 to 2**32 - 1")
     return int(text)
 

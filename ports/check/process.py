@@ -36,7 +36,7 @@ class UserProcess:
     def __init__(self, path: Path, timeout: float) -> None:
         self.path, self.timeout = path, timeout
         self.child = subprocess.Popen(
-            [sys.executable, "-u", "-c", _START, _ROOT, str(path), str(timeout)],
+            [sys.executable, "-u", "-P", "-c", _START, _ROOT, str(path), str(timeout)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

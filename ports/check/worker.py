@@ -108,7 +108,10 @@ class Reply:
         with self.lock:
             if self.answered > answered:
                 return
-            send(self.stream, {"hung": self.line()}, {})
+            try:
+                send(self.stream, {"hung": self.line()}, {})
+            except OSError:  # the parent has gone
+                os._exit(1)
             threading.Event().wait()  # keep the lock: nothing is said after this
 
     def line(self) -> str:

@@ -71,9 +71,9 @@ def run(args: argparse.Namespace) -> int:
         for line in lines:
             line.close()
     status = check.status(args.partial)
-    print(teacher.answer(check, options, args.partial))
-    if args.json:
+    if args.json:  # first: nobody may be reading what is printed
         as_json.write(args.json, teacher.document(check, options, status))
+    print(teacher.answer(check, options, args.partial))
     return status
 
 

@@ -42,10 +42,11 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_run(parser: argparse.ArgumentParser) -> None:
+def add_run(parser: argparse.ArgumentParser, points: str = "100") -> None:
     """Declare the options that set up the document's run."""
+    document = ", as in the document" if points == "5" else "; the document: 5"
     parser.add_argument(
-        "--points", default="100", help="points per class (default 100; the document: 5)"
+        "--points", default=points, help=f"points per class (default {points}{document})"
     )
     parser.add_argument("--seed", default="0", help="seed of the draws (default 0)")
 
@@ -71,14 +72,14 @@ def run(args: argparse.Namespace) -> int:
     finally:
         progress.close()
 
+    if args.json:  # first: nobody may be reading what is printed
+        run = {"points": points, "seed": seed, "steps": args.steps or "default"}
+        as_json.write(args.json, as_json.document(run, results, skipped, provenance))
     print(terminal.matrix(results))
     failures = terminal.failures(results)
     if failures:
         print(f"\n{failures}")
     print(f"\n{terminal.manifest(results, skipped)}")
-    if args.json:
-        run = {"points": points, "seed": seed, "steps": args.steps or "default"}
-        as_json.write(args.json, as_json.document(run, results, skipped, provenance))
     return status(results)
 
 

@@ -30,8 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", action="append", default=[], help="softmax or two_layer (default both)"
     )
-    add_run(parser)
-    parser.set_defaults(points="5")
+    add_run(parser, points="5")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -22,8 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default cpu)")
     parser.add_argument("--dtype", default="float64", help="float64 or float32 (default float64)")
     parser.add_argument("--most", default="10", help="how many elements to print (default 10)")
-    add_run(parser)
-    parser.set_defaults(points="5")
+    add_run(parser, points="5")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     as_json.refuse_unwritable(args.json)
     for name in args.name:
         named("trap", name, tuple(GALLERY))
-    chosen = [GALLERY[name] for name in args.name or GALLERY]
+    chosen = [GALLERY[name] for name in dict.fromkeys(args.name) or GALLERY]
     here = [trap for trap in chosen if not trap.twin.absence()]
 
     progress, judge, outcomes = Progress("traps", len(here)), outcome.Judge(steps), []
@@ -47,12 +47,12 @@ def run(args: argparse.Namespace) -> int:
     finally:
         progress.close()
 
+    if args.json:  # first: nobody may be reading what is printed
+        as_json.write(args.json, outcome.as_json(steps, outcomes))
     print("\n\n".join(map(in_full, outcomes)) if args.name else "\n".join(table(outcomes)))
     print()
     for line in manifest(outcomes, [trap for trap in chosen if trap not in here]):
         print(line)
-    if args.json:
-        as_json.write(args.json, outcome.as_json(steps, outcomes))
     return 0 if outcomes and all(o.as_declared for o in outcomes) else 1
 
 

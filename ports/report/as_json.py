@@ -105,11 +105,15 @@ def refuse_unwritable(path: str | None) -> None:
     """Find out before the work, not after it, that the report cannot be written. Raises OSError."""
     if path is None:
         return
-    target = Path(path)
-    if target.is_dir() or not os.access(target if target.exists() else target.parent, os.W_OK):
-        raise OSError(
-            f"cannot write {path}: no such folder, or no right to; give --json a path you can write"
-        )
+    target, why = Path(path), ""
+    if not path or target.is_dir():
+        why = "it is a folder" if path else "it is no name"
+    elif target.resolve().suffix == ".py":
+        why = "a .py file is a port, not a report"
+    elif not os.access(target if target.exists() else target.parent, os.W_OK):
+        why = "no such folder, or no right to"
+    if why:
+        raise OSError(f"cannot write {path!r}: {why}; give --json a path you can write")
 
 
 def write(path: str, content: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ class Progress:
     def __init__(self, label: str, total: int, stream: TextIO | None = None) -> None:
         self.label, self.total = label, total
         self.stream = sys.stderr if stream is None else stream
-        self.shown = self.stream.isatty()
+        self.shown = self.stream is not None and self.stream.isatty()  # None where it was closed
         self.started = time.monotonic()
         self.drawn_at = self.started
         self.done = 0

@@ -558,9 +558,9 @@ def _quotient(x: Rounded, y: Rounded) -> tuple[Any, Any]:
 def _rounded_quotient(x: Rounded, y: Rounded, value: Any, propagated: Error) -> Rounded:
     arithmetic = x.arithmetic
     error = _rounding(value, propagated, arithmetic.division, arithmetic)
-    largest_divisor = np.max(y.magnitude + y.error)
-    if largest_divisor * arithmetic.smallest_normal > 0.5:  # its reciprocal may be subnormal
-        error = error + (np.abs(x.value) + x.error) * arithmetic.smallest_normal
+    huge = (y.magnitude + y.error) * arithmetic.smallest_normal > 0.5  # its reciprocal may be subnormal
+    if np.any(huge):
+        error = error + huge * (np.abs(x.value) + x.error) * arithmetic.smallest_normal
     return Rounded(value, error, arithmetic, product=1, stacked=_stacked(x, y))
 
 
