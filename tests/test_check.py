@@ -12,6 +12,7 @@ import pytest
 
 from ports.__main__ import main
 from ports.check import template
+from ports.check.process import _ROOT, _START
 from ports.port import Absent
 from ports.user_port import UserCodeError, find_port, installed_ports, load_port
 
@@ -455,6 +456,23 @@ def test_neighbours_are_importable(write, check, tmp_path):
     (tmp_path / "my_helper_of_check.py").write_text("import numpy as np\n")
     path = write(SOFTMAX, ("import numpy as np", "from my_helper_of_check import np"))
     assert check(path, *QUICK)[0] == 0
+
+
+def test_current_folder_does_not_hide_the_standard_library(write, check, tmp_path, monkeypatch):
+    """Files named like modules of Python's own lie where a student works."""
+    for name in ("types", "json", "random"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('not this one')")
+    monkeypatch.chdir(tmp_path)
+    assert check(write(), *QUICK)[0] == 0
+
+
+def test_process_ends_though_its_parent_has_gone(write):
+    """An endless loop whose parent was killed ends when its time is up."""
+    path = write("while True: pass\n")
+    command = [sys.executable, "-u", "-P", "-c", _START, _ROOT, str(path), "1"]
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    child.stdout.close()
+    assert child.wait(timeout=30) == 1
 
 
 def test_undeclared_framework_is_pointed_out(write, check):

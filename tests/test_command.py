@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +13,8 @@ from document_listing import verbatim
 from ports.__main__ import COMMANDS, main
 from ports.report.terminal import in_digits
 
+PROCESS = [sys.executable, "-m", "ports"]
+POSIX = pytest.mark.skipif(os.name != "posix", reason="signals, pipes and shells as POSIX has them")
 NUMPY = ["--port", "numpy", "--steps", "2"]
 
 #: Bad input: the arguments, and what the sentence must name.
@@ -35,6 +38,11 @@ BAD_INPUT = {
     "show_step_past_the_end": (["show", "loss", "--port", "numpy", "--step", "10000"], "0 to 9999"),
     "run_unknown_model": (["run", "--port", "numpy", "--model", "spiral"], "softmax, two_layer"),
     "bounds_step_past_the_end": (["bounds", "--step", "10000"], "0 to 9999"),
+    "json_over_a_port": (["compare", *NUMPY, "--json", "ports/numpy_reference.py"], "is a port"),
+    "json_without_a_name": (["compare", *NUMPY, "--json", ""], "no name"),
+    "no_memory": (["show", "loss", "--port", "numpy", "--points", "9" * 12], "fewer --points"),
+    "endless_number": (["compare", *NUMPY, "--points", "9" * 5000], "at most 12 digits"),
+    "digits_of_another_script": (["compare", *NUMPY, "--seed", "\u0663"], "whole number"),
     "numpy_does_not_compile": (["run", "--port", "numpy", "--mode", "compiled"], "mode"),
 }
 
@@ -169,6 +177,78 @@ def test_doctor_tells_what_is_here(capsys):
     out = capsys.readouterr().out
     for expected in ("numpy:", "BLAS", "torch", "jax", "matplotlib", "torch_library"):
         assert expected in out
+
+
+# As a process
+
+
+@pytest.fixture
+def wrong_port(tmp_path):
+    """A port that is wrong, whose failure has a plus-minus sign."""
+    port = tmp_path / "wrong.py"
+    port.write_text(
+        "from ports.numpy_reference import softmax_step as right\n"
+        "def softmax_step(*inputs):\n"
+        "    trace = right(*inputs)\n"
+        "    return trace | {'loss': trace['loss'] * 2}\n"
+    )
+    return ["compare", "--port", str(port), "--steps", "2"]
+
+
+def has_ended(group, seconds=10.0):
+    """Whether no process of a group is left, within that time."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@POSIX
+@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_means_all_stopped(number, jobs):
+    """Ctrl-C goes to all processes, SIGTERM to the first: a run of half a minute ends within seconds."""
+    command = [*PROCESS, "compare", "--port", "numpy", "--model", "two_layer", "--jobs", jobs]
+    with subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True) as run:
+        time.sleep(4)
+        (os.killpg if number == signal.SIGINT else os.kill)(run.pid, number)
+        _, err = run.communicate(timeout=20)
+    assert (run.returncode, err) == (128 + number, "lockstep: stopped\n")
+    assert has_ended(run.pid)
+
+
+@POSIX
+def test_closed_pipe_loses_no_report(wrong_port, tmp_path):
+    """Nobody reads what is printed: the report is written, and the status is not that of success."""
+    report = tmp_path / "report.json"
+    command = [*PROCESS, *wrong_port, "--json", report]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        run.stdout.close()
+        assert run.stderr.read() == b""
+    assert run.returncode == 128 + 13
+    assert not json.loads(report.read_text())["agrees"]
+
+
+def test_terminal_without_the_signs(wrong_port):
+    """What the terminal's encoding lacks is escaped, and the verdict stands."""
+    env = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([*PROCESS, *wrong_port], capture_output=True, text=True, env=env, check=False)
+    assert done.returncode == 1
+    assert "\\xb1" in done.stdout
+    assert not done.stderr
+
+
+@POSIX
+def test_closed_stderr(wrong_port):
+    """No progress, and no trouble."""
+    closed = ["sh", "-c", '"$@" 2>&-', "sh"]
+    done = subprocess.run([*closed, *PROCESS, *wrong_port], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "this operation is wrong" in done.stdout
 
 
 def test_help_is_quick_and_imports_no_framework():
