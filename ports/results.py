@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from reference.agreement.certify import CERTIFICATES, LOCAL, Compared, Finding
+from reference.agreement.certify import CERTIFICATES, END_TO_END, LOCAL, Compared, Finding
 from reference.trace import QUANTITIES
 
 #: The third part of the document that every port has; its quantities are the data.
@@ -20,6 +20,11 @@ SPIRAL_QUANTITIES = ("X", "y")
 def quantities_of(model: str) -> tuple[str, ...]:
     """The named quantities of a model, or of the spiral."""
     return SPIRAL_QUANTITIES if model == SPIRAL else tuple(QUANTITIES[model])
+
+
+def certificates_of(model: str) -> tuple[str, ...]:
+    """What a model's quantities are judged by; the spiral is one operation, so one says it all."""
+    return (END_TO_END,) if model == SPIRAL else CERTIFICATES
 
 
 @dataclass(frozen=True)

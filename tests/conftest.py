@@ -12,6 +12,7 @@ from ports.matrix import exact_settings_of
 from ports.memory import keep_freed_memory
 from ports.port import Absent
 from ports.report.as_json import provenance
+from ports.results import certificates_of, quantities_of
 from ports.selection import plan, select
 
 OPTIONS = {
@@ -63,17 +64,16 @@ def _exact_settings(pytestconfig):
 
 
 def pytest_generate_tests(metafunc):
-    """Parametrize over cells: (cell, quantity), cells alone, one natural cell a port, or skips."""
+    """Parametrize over cells: (cell, quantity, certificate), cells alone, ports, or skips."""
     planned, skipped = metafunc.config.lockstep_planned, metafunc.config.lockstep_skipped
     if "quantity" in metafunc.fixturenames and "planned" in metafunc.fixturenames:
-        from ports.results import quantities_of
-
         metafunc.parametrize(
-            ("planned", "quantity"),
+            ("planned", "quantity", "certificate"),
             [
-                pytest.param(p, name, id=f"{p.cell}-{name}")
+                pytest.param(p, name, certificate, id=f"{p.cell}-{name}-{certificate.replace(' ', '_')}")
                 for p in planned
                 for name in quantities_of(p.cell.model)
+                for certificate in certificates_of(p.cell.model)
             ],
         )
     elif "planned" in metafunc.fixturenames:

@@ -1,7 +1,8 @@
 """The claim: from identical weights every port gives the same quantities, at every step.
 
-Cells that share the reference's work run once a session, together; each quantity is its own
-test, so that a list of failures reads as a diagnosis.
+Cells that share the reference's work run once a session, together. Each quantity is a test under each
+certificate, so that a list of failures reads as a diagnosis: what fails locally is wrong, what fails
+end to end alone follows from it.
 """
 
 from dataclasses import replace
@@ -34,21 +35,26 @@ def result_of(pytestconfig):
     return result
 
 
-def disagreements(result, quantity):
-    """Failed verdicts on one quantity, in words."""
-    return [sentence(v.first_step, v.first) for v in result.quantity(quantity) if v.first]
+def require_agreement(result, quantity, certificate):
+    """Fail with the first disagreement in words, or where nothing was compared."""
+    if result.error:
+        pytest.fail(result.error, pytrace=False)
+    verdict = result.verdicts[quantity, certificate]
+    if verdict.first:
+        words = sentence(verdict.first_step, verdict.first)
+        local = result.verdicts.get((quantity, LOCAL), verdict)
+        follows = ": the operation agrees, so this follows from one before it" if local.agrees else ""
+        pytest.fail(f"{words}{follows}", pytrace=False)
+    assert verdict.agrees
+    assert verdict.steps == result.steps
 
 
-def test_lockstep(planned, quantity, result_of):
-    """Every step of the document's run, under both certificates."""
+def test_lockstep(planned, quantity, certificate, result_of):
+    """Every step of the document's run."""
     result = result_of(planned)
-    assert not result.error
     if quantity in result.hidden:
         pytest.skip(f"declared hidden: {result.hidden[quantity]}")
-    verdicts = result.quantity(quantity)
-    assert not disagreements(result, quantity)
-    assert verdicts
-    assert all(v.agrees and v.steps == result.steps for v in verdicts)
+    require_agreement(result, quantity, certificate)
 
 
 def test_every_step_ran(planned, result_of):
@@ -61,9 +67,8 @@ def test_every_step_ran(planned, result_of):
 def test_document_data(planned):
     """The document's own 15 points, in every cell, at the first 10 steps."""
     (result,) = run_cells([replace(planned, steps=None)], DRAWS[5], range(10))
-    assert not result.error
-    for quantity in quantities_of(planned.cell.model):
-        assert not disagreements(result, quantity)
+    for quantity, certificate in result.verdicts:
+        require_agreement(result, quantity, certificate)
     assert result.agrees
 
 
@@ -74,7 +79,9 @@ def test_here(skipped):
 
 def test_something_is_compared(pytestconfig):
     """A selection that leaves nothing to compare is a failure, not a success."""
-    assert pytestconfig.lockstep_planned
+    skipped = "; ".join(f"{s.what}: {s.reason}" for s in pytestconfig.lockstep_skipped)
+    if not pytestconfig.lockstep_planned:
+        pytest.fail(f"nothing to compare: {skipped or 'no cell is selected'}", pytrace=False)
 
 
 def test_a_local_certificate_judges_every_quantity(planned, result_of):
