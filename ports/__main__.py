@@ -14,7 +14,7 @@ COMMANDS = ("compare", "run", "show", "plot", "drift", "check", "traps", "bounds
 DESCRIPTION = """\
 The softmax classifier and the two-layer net of CS231n's minimal neural network, in NumPy,
 PyTorch and JAX, certified at every step: differences are held against derived rounding bounds.
-Without a command: compare every port here on the document's runs.
+Without a command: compare, by default every port here on the document's runs.
 """
 
 
@@ -23,7 +23,9 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments is None:
         _own_the_process()
         arguments = sys.argv[1:]
-    args = _parser().parse_args(arguments or ["compare"])
+    if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
+        arguments = ["compare", *arguments]
+    args = _parser().parse_args(arguments)
     try:
         status = int(args.run(args))
         sys.stdout.flush()

@@ -171,7 +171,13 @@ def read(host: Host, name: str, tensor: Any) -> Plain:
     try:
         return host.get(tensor)
     except TypeError as why:
-        raise PortError(f"{name} {why}") from None
+        raise PortError(f"{name} {unreadable(tensor, why)}") from None
+
+
+def unreadable(value: Any, why: Exception) -> str:
+    """Why a value is no tensor, and what a number may have been made of one by."""
+    said = str(why) or type(why).__name__
+    return f"{said}: leave out float() or .item()" if isinstance(value, int | float) else said
 
 
 def what_went_wrong(error: BaseException) -> str:

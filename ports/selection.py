@@ -163,7 +163,9 @@ def one_cell(model: str, port_name: str, mode: str | None, device: str, dtype: s
     planned, skipped = plan(select([model], [port_name], modes, [device], [dtype]))
     natural = [p for p in planned if mode or p.cell.mode == p.port.host.NATURAL_MODE]
     if not natural:
-        reasons = "; ".join(s.reason for s in skipped) or f"it has no {model}_step"
+        reasons = (
+            "; ".join(s.reason for s in skipped) or f"it has no {model}_step (--model chooses others)"
+        )
         raise Absent(f"{port_name} cannot run here: {reasons}")
     return natural[0].port, natural[0].cell
 

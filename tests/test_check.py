@@ -192,6 +192,28 @@ def test_overwritten_array(write, check):
     assert "probs and dscores are one array" in output
 
 
+#: What replaces what in the right file, the exit status, and what is said.
+WRONG_FORMS = {
+    "number": (
+        "data_loss + reg_loss,",
+        "float(data_loss + reg_loss),",
+        2,
+        "leave out float() or .item()",
+    ),
+    "name": ('"dW": dW', '"dw": dW', 1, "did you mean dW?"),
+    "byte_order": ('"dW": dW', '"dW": dW.astype(">f8")', 1, "has dtype >f8, expected float64"),
+    "endless": ('"dW": dW', '"dW": np.broadcast_to(0.0, (10**6, 10**6))', 2, "too much to be compared"),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "status", "said"), WRONG_FORMS.values(), ids=WRONG_FORMS)
+def test_form_that_is_wrong_says_what_to_do(write, check, old, new, status, said):
+    """What cannot be read has not been judged (2); what has a wrong name or dtype is wrong (1)."""
+    found, output, error = check(write(SOFTMAX, (old, new)), *QUICK)
+    assert (found, error) == (status, "")
+    assert said in output
+
+
 def test_shared_array_is_not_always_overwritten(write, check):
     """`loss = data_loss` makes two names of one array, but what is wrong is what the loss lacks."""
     mean = "data_loss = np.mean(correct_logprobs)"

@@ -74,6 +74,12 @@ def test_compare_certifies(capsys):
     assert "0 cells disagree" in out
 
 
+def test_options_alone_compare(capsys):
+    """Without a command they are those of compare."""
+    assert main([*NUMPY, "--model", "softmax"]) == 0
+    assert "0 cells disagree" in capsys.readouterr().out
+
+
 def test_compare_names_a_planted_bug(tmp_path, capsys):
     """A wrong port ends with status 1 and blames the wrong operation at its step."""
     port = tmp_path / "planted.py"

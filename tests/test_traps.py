@@ -163,6 +163,61 @@ def test_wrong_rows_are_named():
     assert "rows 3, 7 of 15 and column 1 of 3 only" in found.sentence
 
 
+def pre_activation(data):
+    """What the ReLU is given."""
+    params, X, *_ = data
+    return X @ params["W"] + params["b"]
+
+
+def softmax_of_all(scores):
+    """Normalized over the whole matrix."""
+    return np.exp(scores) / np.sum(np.exp(scores))
+
+
+#: Students write: the quantity, its numbers from (trace, data), what must be said, and whether certainly.
+STUDENTS = {
+    "relu_on_scores": ("scores", lambda t, d: np.maximum(0, t["scores"]), "a ReLU on the scores", True),
+    "no_relu": ("hidden_layer", lambda t, d: pre_activation(d), "no ReLU", True),
+    "sigmoid": ("hidden_layer", lambda t, d: 1 / (1 + np.exp(-pre_activation(d))), "a sigmoid", True),
+    "tanh": ("hidden_layer", lambda t, d: np.tanh(pre_activation(d)), "a tanh", True),
+    "leaky_relu": (
+        "hidden_layer",
+        lambda t, d: np.where(pre_activation(d) > 0, 1, 0.01) * pre_activation(d),
+        "a leaky ReLU of slope 0.01",
+        False,
+    ),
+    "softmax_of_all": ("probs", lambda t, d: softmax_of_all(t["scores"]), "over the whole matrix", True),
+    "one_added": (
+        "dscores",
+        lambda t, d: (t["probs"] + np.eye(3)[d[2]]) / len(d[2]),
+        "1 added at the right class, not subtracted",
+        True,
+    ),
+    "averaged_regularization": (
+        "dW2",
+        lambda t, d: t["dW2"] + (1 / len(d[2]) - 1) * d[3] * d[0]["W2"],
+        "the regularization divided by N",
+        True,
+    ),
+    "written_number": (
+        "dscores",
+        lambda t, d: t["dscores"] * len(d[2]) / 300,
+        "as if there were 300 examples, not 15",
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize(("quantity", "wrong", "said", "certain"), STUDENTS.values(), ids=STUDENTS)
+def test_students_mistakes_are_told(quantity, wrong, said, certain):
+    """Each is explained in every element, and by one cause alone where that has no free number."""
+    data, trace, arithmetic = recorded()
+    trace[quantity] = wrong(trace, data)
+    found = diagnose("two_layer", *data, trace, arithmetic, quantity)
+    assert said in found.sentence
+    assert found.certain == certain
+
+
 def far_out(quantity, changed):
     """A correct step with a right class all but ruled out, one quantity changed by a function of all."""
     p = odd_sizes("softmax")

@@ -55,7 +55,7 @@ def _expected_shape(case: Case, quantity: str) -> tuple[int, ...]:
 
 
 def _dtype(case: Case, quantity: str) -> Explanation | None:
-    got = case.trace[quantity].dtype.name
+    got = case.trace[quantity].dtype
     if got == case.arithmetic.name:
         return None
     return Explanation(

@@ -89,7 +89,10 @@ class UserProcess:
 
     def _read(self) -> None:
         """Hand replies on; None when there will be no more."""
-        with cast(BinaryIO, self.child.stdout) as stream, contextlib.suppress(EOFError, ValueError):
+        with (
+            cast(BinaryIO, self.child.stdout) as stream,
+            contextlib.suppress(EOFError, ValueError, MemoryError),
+        ):
             while True:
                 self.replies.put(receive(stream))
         self.replies.put(None)

@@ -24,6 +24,9 @@ from reference.arrays import Plain
 
 Message = dict[str, Any]
 
+#: A tensor of more bytes is not sent to be compared.
+LARGEST = 1 << 30
+
 
 def send(stream: BinaryIO, message: Message, arrays: Mapping[str, Plain]) -> None:
     """Write one message. The arrays' bytes follow it, in order."""
@@ -185,14 +188,23 @@ class Worker:
 
     def read(self, returned: Mapping[str, Any]) -> tuple[dict[str, Plain], dict[str, str]]:
         """The tensors as NumPy arrays; and why, for values that are none."""
+        from ports.port import unreadable
+
         got: dict[str, Plain] = {}
-        unreadable: dict[str, str] = {}
+        refused: dict[str, str] = {}
         for name, tensor in returned.items():
             try:
-                got[name] = np.asarray(self.host.get(tensor))
+                array = np.asarray(self.host.get(tensor))
             except Exception as why:  # the framework's own: a half-made tensor, a dtype NumPy lacks
-                unreadable[name] = str(why) or type(why).__name__
-        return got, unreadable
+                refused[name] = unreadable(tensor, why)
+                continue
+            if array.nbytes > LARGEST:
+                refused[name] = (
+                    f"has shape {array.shape}, {array.nbytes:,} bytes: too much to be compared"
+                )
+            else:
+                got[name] = array
+        return got, refused
 
     def changed(self) -> list[str]:
         """Which of X and y the step has changed in place."""

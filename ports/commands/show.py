@@ -83,7 +83,8 @@ def _largest_shares(columns: dict[str, Any], most: int) -> list[tuple[int, ...]]
     import numpy as np
 
     tiny = np.finfo(float).smallest_subnormal
-    shares = [abs(got - bound.value) / (bound.error + tiny) for got, bound, _ in columns.values()]
+    with np.errstate(all="ignore"):  # anything over an exact bound is infinite
+        shares = [abs(got - bound.value) / (bound.error + tiny) for got, bound, _ in columns.values()]
     if not shares:
         return []
     largest = np.max(shares, axis=0)

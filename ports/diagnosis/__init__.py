@@ -143,13 +143,13 @@ def _verdict(case: Case, fitting: list[Suspicion], decisive: bool) -> Diagnosis:
 
 
 def _where(case: Case) -> str:
-    """Which rows or columns are wrong, where only some are."""
+    """Which rows or columns are wrong, where most are not."""
     wrong = ~(np.abs(case.got - case.expected.value) <= case.expected.error)
     said = []
     for axis, noun in ((0, "row"), (1, "column")):
         if case.got.ndim == 2 and case.got.shape[axis] > 1:
             hit = np.flatnonzero(wrong.any(axis=1 - axis))
-            if 0 < hit.size < case.got.shape[axis]:
+            if 0 < hit.size <= case.got.shape[axis] // 2:
                 said.append(f"{noun}{'s' * (hit.size > 1)} {_listed(hit)} of {case.got.shape[axis]}")
     return f"; the error is in {' and '.join(said)} only" if said else ""
 

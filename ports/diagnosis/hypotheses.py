@@ -6,11 +6,13 @@ tensors, so that a prediction comes with the bound of its own operation.
 
 from ports.diagnosis.case import Case, Hypothesis, Suspicion
 from ports.diagnosis.network import (
+    activations,
     clipped,
     detached,
     dropout,
     epsilon,
     labels,
+    leaky,
     masks,
     softmax_variants,
 )
@@ -47,6 +49,7 @@ SUSPECTS: tuple[Hypothesis, ...] = (
     softmax_variants,
     detached,
     masks,
+    activations,
     overwritten,
     transposed,
     permuted,
@@ -59,4 +62,11 @@ SUSPECTS: tuple[Hypothesis, ...] = (
 )
 
 #: With one: what fits is said, and left open.
-LOOSE: tuple[Hypothesis, ...] = (fitted_factor, clipped, other_weights, lower_precision, a_few_roundings)
+LOOSE: tuple[Hypothesis, ...] = (
+    fitted_factor,
+    leaky,
+    clipped,
+    other_weights,
+    lower_precision,
+    a_few_roundings,
+)

@@ -31,6 +31,9 @@ def labels(case: Case) -> Iterator[Suspicion]:
     if case.quantity == "dscores":
         none = case.exact(case.value_of("probs")) / case.y.size
         yield Suspicion("labels", "no label at all: 1 is never subtracted", none)
+        added = np.zeros(case.got.shape)
+        added[range(y.size), y] = 2 / y.size
+        yield Suspicion("labels", "1 added at the right class, not subtracted", case.plus(1, added))
 
 
 def softmax_variants(case: Case) -> Iterator[Suspicion]:
@@ -41,6 +44,8 @@ def softmax_variants(case: Case) -> Iterator[Suspicion]:
         exp_scores = np.exp(case.exact(case.value_of("scores")))
         down = exp_scores / np.sum(exp_scores, axis=0, keepdims=True)
         yield Suspicion("softmax axis", "a softmax over the examples, not the classes", down)
+        over_all = exp_scores / np.sum(exp_scores)
+        yield Suspicion("softmax axis", "a softmax over the whole matrix, not each row", over_all)
         yield Suspicion("not normalized", "exponentials that are not normalized", exp_scores)
     elif case.quantity in ("correct_logprobs", "data_loss") and "probs" in case.inputs:
         forget = ("probs", "correct_logprobs")
@@ -103,9 +108,42 @@ def masks(case: Case) -> Iterator[Suspicion]:
         yield Suspicion(cause, phrase, predicted)
 
 
+def activations(case: Case) -> Iterator[Suspicion]:
+    """Another function in the ReLU's place, or a ReLU on the scores."""
+    if case.quantity == "scores":
+        yield Suspicion("activation", "a ReLU on the scores", np.maximum(0, case.expected))
+    if case.quantity != "hidden_layer":
+        return
+    pre = pre_activation(case)
+    yield Suspicion("activation", "no ReLU", pre)
+    yield Suspicion("activation", "a sigmoid in the ReLU's place", 1 / (1 + np.exp(-pre)))
+    twice = np.exp(2 * pre)
+    yield Suspicion("activation", "a tanh in the ReLU's place", (twice - 1) / (twice + 1))
+
+
+def leaky(case: Case) -> Iterator[Suspicion]:
+    """A leaky ReLU, of some slope."""
+    if case.quantity == "hidden_layer":
+        pre = pre_activation(case)
+        off = pre.value < 0
+        if off.any() and case.got[off].any():
+            slope = float(f"{np.median(case.got[off] / pre.value[off]):.3g}")
+            leaked = np.maximum(pre, 0) + -np.maximum(-pre, 0) * slope
+            yield Suspicion("activation", f"a leaky ReLU of slope {slope:g}", leaked)
+
+
+def pre_activation(case: Case) -> Rounded:
+    """What the ReLU is given."""
+    pre: Rounded = np.dot(case.exact(case.X), case.exact(case.params["W"])) + case.exact(
+        case.params["b"]
+    )
+    return pre
+
+
 def mask_weights(case: Case, hidden: Plain, unmasked: Rounded) -> Iterator[tuple[str, str, Plain]]:
     """What each mask multiplies the gradient by."""
-    yield "mask missing", "the ReLU's mask missing", np.ones(hidden.shape)
+    missing = "the ReLU's mask missing (or comparing with < 0: hidden_layer never is)"
+    yield "mask missing", missing, np.ones(hidden.shape)
     ties = exact_ties(case)
     for at_tie, name in ((0.5, "half"), (1.0, "one")):
         phrase = f"a gradient of {at_tie:g} where the pre-activation is exactly 0 ({ties.sum()} ties)"
@@ -121,7 +159,7 @@ def mask_weights(case: Case, hidden: Plain, unmasked: Rounded) -> Iterator[tuple
 
 def exact_ties(case: Case) -> Plain:
     """Where the pre-activation is 0 in every rounding."""
-    pre = np.dot(case.exact(case.X), case.exact(case.params["W"])) + case.exact(case.params["b"])
+    pre = pre_activation(case)
     return np.asarray((pre.value == 0) & (pre.errors() == 0))
 
 

@@ -72,7 +72,15 @@ def fitted_factor(case: Case) -> Iterator[Suspicion]:
     c = float(np.sum((case.got - base.value) * direction)) / along if along else 1.0
     predicted = scaled(case, c)
     predicted.error = predicted.errors() + fit_error(predicted.errors(), direction)
-    yield Suspicion("factor", f"a constant factor of {_shown(c)}{_scaled_part(case)}", predicted)
+    said = f"a constant factor of {_shown(c)}{_scaled_part(case)}{_of_other_count(c, case.y.size)}"
+    yield Suspicion("factor", said, predicted)
+
+
+def _of_other_count(c: float, N: int) -> str:
+    """Where c is N/m: as it is if a number of examples m is written into the code."""
+    m = N / c if c else 0.0
+    whole = 1 < m <= 1e4 and round(m) != N and abs(m - round(m)) < 1e-4
+    return f", as if there were {round(m)} examples, not {N}" if whole else ""
 
 
 def _shown(c: float) -> str:
@@ -87,8 +95,8 @@ def fit_error(error: Plain, direction: Plain) -> Plain:
 
 
 def regularization(case: Case) -> Iterator[Suspicion]:
-    """reg*W missing, doubled, halved or of the wrong sign; in the loss likewise."""
-    for c, what in REGULARIZATIONS.items():
+    """reg*W missing, doubled, halved, averaged or of the wrong sign; in the loss likewise."""
+    for c, what in {**REGULARIZATIONS, 1 / case.y.size: "divided by N"}.items():
         if case.quantity == "loss":
             predicted = case.recomputed({"reg_loss": c * case.value_of("reg_loss")})
         elif case.parameter in WEIGHTS:

@@ -1,5 +1,6 @@
 """The answer of `lockstep check`, as a teacher would give it; and the same as plain data."""
 
+import math
 import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -96,7 +97,9 @@ def _first_wrong(found: RunResult, step: int, finding: Finding) -> Iterator[str]
         basis = "from your own quantities before it" if finding.certificate == LOCAL else "end to end"
         yield f"    got       {finding.got!r}"
         yield f"    expected  {finding.expected!r}  ({basis})"
-        if finding.allowed:
+        if finding.allowed and not math.isfinite(finding.share):
+            yield f"    allowed   ± {finding.allowed:.2g}"
+        elif finding.allowed:
             yield f"    allowed   ± {finding.allowed:.2g}; this is {in_digits(finding.share)} times that"
         else:
             yield "    allowed   nothing else: no rounding happens here"

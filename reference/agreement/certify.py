@@ -372,7 +372,8 @@ def _problem(name: str, problem: str) -> Finding:
 
 
 def _nearest(name: str, model: str) -> str:
-    near = difflib.get_close_matches(name, QUANTITIES[model], n=1)
+    near = [n for n in QUANTITIES[model] if n.lower() == name.lower()]
+    near = near or difflib.get_close_matches(name, QUANTITIES[model], n=1)
     return f"did you mean {near[0]}?" if near else f"expected {', '.join(QUANTITIES[model])}"
 
 
