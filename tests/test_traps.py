@@ -174,7 +174,7 @@ def softmax_of_all(scores):
     return np.exp(scores) / np.sum(np.exp(scores))
 
 
-#: Students write: the quantity, its numbers from (trace, data), what must be said, and whether certainly.
+#: Students write: the quantity, its numbers from (trace, data), what must be said, whether certainly.
 STUDENTS = {
     "relu_on_scores": ("scores", lambda t, d: np.maximum(0, t["scores"]), "a ReLU on the scores", True),
     "no_relu": ("hidden_layer", lambda t, d: pre_activation(d), "no ReLU", True),
