@@ -149,14 +149,14 @@ def parsed(file: Path) -> ast.Module:
     """Read and parse a file, without running it."""
     if file.is_dir():
         raise UserCodeError(f"{file} is a folder: give the path of a .py file")
+    if file.suffix != ".py":
+        raise UserCodeError(f"{file} is not a .py file: give the path of one")
     if not file.exists():
         near = [p.name for p in file.parent.glob("*.py")] if file.parent.is_dir() else []
         raise UserCodeError(
             f"{file} does not exist: {did_you_mean(file.name, near)}"
             f"lockstep check --new {file} writes a template"
         )
-    if file.suffix != ".py":
-        raise UserCodeError(f"{file} is not a .py file: give the path of one")
     try:
         return ast.parse(file.read_bytes(), filename=str(file.resolve()))
     except SyntaxError as why:

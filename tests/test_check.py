@@ -525,6 +525,14 @@ def test_template(check, tmp_path, framework):
     assert check(path, "--framework", framework)[0] == 2
 
 
+def test_new_judges_nothing(check, tmp_path):
+    """Options of judging beside it are refused, and nothing is written."""
+    status, _, error = check("--new", tmp_path / "my_port.py", "--steps", "2")
+    assert status == 2
+    assert "--framework alone" in error
+    assert not list(tmp_path.iterdir())
+
+
 def test_new_refuses_bad_paths(check, tmp_path):
     """A template goes into a new .py file in a folder that exists."""
     for path in (tmp_path / "port.txt", tmp_path / "nowhere" / "port.py"):

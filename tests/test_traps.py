@@ -186,6 +186,7 @@ STUDENTS = {
         "a leaky ReLU of slope 0.01",
         False,
     ),
+    "emptied": ("hidden_layer", lambda t, d: 0 * t["hidden_layer"], "zeros throughout", True),
     "softmax_of_all": ("probs", lambda t, d: softmax_of_all(t["scores"]), "over the whole matrix", True),
     "one_added": (
         "dscores",

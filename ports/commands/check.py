@@ -48,6 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Judge the file, or write the template."""
     if args.new:
+        if args.json or args.steps or args.dtype or args.partial:
+            raise ValueError(
+                "--new writes a template, and judges nothing: it goes with --framework alone"
+            )
         return _write_new(Path(args.file), args.framework or "numpy")
     if args.framework:
         raise ValueError(

@@ -34,10 +34,13 @@ def constant_factor(case: Case) -> Iterator[Suspicion]:
 
 
 def zero(case: Case) -> Iterator[Suspicion]:
-    """Nothing of it arrives: a detached graph, an update left out."""
+    """Nothing of it arrives: a detached graph, an update left out; an array of zeros."""
     what = "no update" if case.is_update else "no gradient arriving: a detached graph"
     if (case.quantity.startswith("d") and case.got.ndim) or case.is_update:
         yield Suspicion("zero", what, scaled(case, 0.0))
+    elif case.got.ndim:
+        emptied = "zeros throughout: never written, or overwritten after its use"
+        yield Suspicion("zero", emptied, scaled(case, 0.0))
 
 
 def scaled(case: Case, c: float) -> Rounded:
