@@ -213,13 +213,23 @@ def has_ended(group, seconds=10.0):
     return False
 
 
+@pytest.fixture
+def heeding_ctrl_c():
+    """A job that a shell has put in the background ignores it, and so would its children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @POSIX
 @pytest.mark.parametrize("jobs", ["1", "2"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("heeding_ctrl_c")
 def test_stopped_means_all_stopped(number, jobs):
     """Ctrl-C goes to all processes, SIGTERM to the first: a run of half a minute ends within seconds."""
     command = [*PROCESS, "compare", "--port", "numpy", "--model", "two_layer", "--jobs", jobs]
-    with subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True) as run:
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, start_new_session=True, **streams) as run:
         time.sleep(4)
         (os.killpg if number == signal.SIGINT else os.kill)(run.pid, number)
         _, err = run.communicate(timeout=20)

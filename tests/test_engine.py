@@ -411,7 +411,7 @@ def test_step_that_cannot_be_made_costs_its_own_cell():
         (None, "softmax_step returned None, expected a dict {quantity: tensor}: is there a return?"),
         ([1], "softmax_step returned a list, expected a dict {quantity: tensor}"),
         ({1: np.ones(1)}, "softmax_step returned the key 1, expected names"),
-        ({"loss": 1.5}, "loss is a float, expected a NumPy array"),
+        ({"loss": 1.5}, "loss is a float, expected a NumPy array: leave out float() or .item()"),
     ],
 )
 def test_what_is_no_trace_is_told(returned, said):
