@@ -650,7 +650,7 @@ def normalised_exp(x):
 def probability_down_to_zero():
     """What a gradient starts from: a right class with a probability of 1/4 give or take 1/4."""
     probs = Rounded(np.array([[0.25, 0.75]]), np.full((1, 2), 0.25), FLOAT32)
-    return {"X": np.zeros((1, 2)), "y": np.array([0]), "softmax": probs, "shifted softmax": probs}
+    return {"X": np.zeros((1, 2)), "y": np.array([0]), "computed probs": probs, "shifted softmax": probs}
 
 
 @pytest.mark.parametrize("case", UNBOUNDED)

@@ -289,7 +289,7 @@ def test_rounding_of_a_gradient_whose_probability_is_far_off():
     """
     scores = Rounded(np.zeros((2, 3)), np.full((2, 3), 0.1), BFLOAT16)
     q = {"X": np.zeros((2, 2)), "y": np.array([0, 0]), "scores": scores}
-    probs = shifted_softmax(q)
+    probs = q["computed probs"] = shifted_softmax(q)
     d, off = BFLOAT16.division_roundings, probs.error - BFLOAT16.division * probs.value
     own, common = BFLOAT16.gamma(2 * d + 1), 1 + BFLOAT16.gamma(3 * d + 2)
     got = (probs.value + off) * (1 + own) * common / 2

@@ -6,7 +6,7 @@ route below is code on `Rounded` arrays like the reference's own: when a port le
 takes another way, add the way; never widen a number.
 
 A route takes the quantity as the document computes it and `q`, the step's inputs
-and the quantities before it, by name.
+and the quantities before it, by name; those of more than one route also as computed.
 """
 
 from collections.abc import Callable
@@ -39,13 +39,6 @@ def largest_of_row(matrix: Plain) -> Plain:
     """np.max over the last axis, moved to the front: NumPy reduces short rows slowly."""
     top: Plain = np.max(np.moveaxis(matrix, -1, 0).copy(), axis=0)
     return top[..., None]
-
-
-@shared
-def softmax(q: Quantities) -> Rounded:
-    """As in the document, unshifted; a gradient computes it again, for itself."""
-    exp_scores = np.exp(q["scores"])
-    return cast(Rounded, exp_scores / np.sum(exp_scores, axis=1, keepdims=True))
 
 
 @shared
@@ -164,7 +157,7 @@ def dscores_split(computed: Rounded, q: Quantities) -> Rounded:
     Autograd computes that one again from the scores: as in the document, shifted, or as the exponential
     of log-softmax, as PyTorch's backward does, or of scores - logsumexp, the gradient of logsumexp.
     """
-    own = softmax(q), shifted_softmax(q), exp_log_softmax(q), exp_less_logsumexp(q)
+    own = q["computed probs"], shifted_softmax(q), exp_log_softmax(q), exp_less_logsumexp(q)
     return split_dscores(hull(q["probs"], *own), q)
 
 
@@ -176,7 +169,7 @@ def dscores_through_quotient(computed: Rounded, q: Quantities) -> Rounded:
     terms (3d + 2 roundings of the difference); g/s costs d more, g e_y/s^2 at most 2d + 1 more
     (as (e/s)/s * g, or as (g e) * (1/(s s))). Where (e/s)/s is flushed to 0, g magnifies that.
     """
-    probs, arithmetic = hull(shifted_softmax(q), softmax(q)), computed.arithmetic
+    probs, arithmetic = hull(shifted_softmax(q), q["computed probs"]), computed.arithmetic
     num_examples, y, d = q["X"].shape[0], q["y"], arithmetic.division_roundings
     right_probs = probs[right_class(q)]
     least = right_probs.value - right_probs.error
@@ -238,8 +231,14 @@ ROUTES: dict[str, tuple[Route, ...]] = {
 
 
 def cover(name: str, computed: Rounded, q: Quantities) -> Rounded:
-    """Widen the bound of a computed quantity so that it holds for every route to it."""
-    return hull(computed, *(route(computed, q) for route in ROUTES.get(name, ())))
+    """Widen the bound of a computed quantity so that it holds for every route to it.
+
+    As computed it stays among the quantities, for the routes of later ones.
+    """
+    routes = ROUTES.get(name, ())
+    if routes:
+        q[f"computed {name}"] = computed
+    return hull(computed, *(route(computed, q) for route in routes))
 
 
 def hull(computed: Rounded, *others: Rounded) -> Rounded:
