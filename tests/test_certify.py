@@ -213,6 +213,13 @@ def test_what_does_not_follow_from_nan_is_judged(steps, model, name):
     assert set(step.blamed(step.trace(spoilt))) == {first, name}
 
 
+@pytest.mark.parametrize(("name", "meant"), [("dw", "dW"), ("PROBS", "probs"), ("dscore", "dscores")])
+def test_nearest_name_is_offered(step, name, meant):
+    """In whatever case, and with a letter missing."""
+    found = [f.problem for f in step.judge(step.trace() | {name: np.zeros(1)}) if f.quantity == name]
+    assert found == [f"is not a quantity of {step.model}; did you mean {meant}?"]
+
+
 @pytest.mark.parametrize(("own_mask", "blamed"), [(0, ["dscores", "dhidden"]), (1, ["dscores"])])
 def test_nan_stops_at_the_ports_own_mask(steps, own_mask, blamed):
     """Where the port's ReLU is off, NaN from behind it does not reach the gradient before it."""

@@ -198,6 +198,26 @@ def test_one_step_is_held_against_its_own_recordings(model, dtype):
         assert compare(name, LOCAL, got, expected[name].at((0, 0))).agrees
 
 
+def test_one_step_is_not_held_against_what_has_a_wrong_form():
+    """What does have the right form is built on, be it wrong; the others are told."""
+
+    def wrong_in_two_ways(params, X, y, reg, step_size):
+        trace = numpy_reference.softmax_step(params, X, y, reg, step_size)
+        dW = 2 * trace["dW"]
+        W_next = params["W"] - step_size * dW
+        return trace | {"dW": dW, "W_next": W_next, "db": trace["db"][0]}
+
+    port = numpy_port(wrong_in_two_ways)
+    trace, expected, problems = run_step_at(port, CELL, PROBLEM, PROBLEM.params, 0)
+    assert problems == {"db": "has shape (3,), expected (1, 3)"}
+    agreeing = {
+        name
+        for name, bound in expected.items()
+        if name not in problems and compare(name, LOCAL, trace[name], bound.at((0, 0))).agrees
+    }
+    assert set(QUANTITIES["softmax"]) - agreeing == {"dW", "db"}
+
+
 # Runs
 
 
@@ -362,6 +382,15 @@ def test_reference_stops_with_the_last_chosen_step():
     assert all_.result.error == result.error
 
 
+def test_reference_that_overflows_at_once_is_told():
+    """A run of one step, whose scores are out of range from the start."""
+    beyond = replace(PROBLEM, params=PROBLEM.params | {"b": np.array([[1e3, 0.0, 0.0]])})
+    (result,), told = run(numpy_port(), steps=(0,), problem=beyond)
+    assert result.error.startswith("step 0: score")
+    assert not result.agrees
+    assert told == 0
+
+
 def test_error_of_a_port_comes_before_the_references():
     """A port that had dropped out before the reference overflows keeps its own error."""
     (result,), _ = run(numpy_port(failing_from(0)), problem=replace(PROBLEM, step_size=1e5))
@@ -369,8 +398,9 @@ def test_error_of_a_port_comes_before_the_references():
     assert result.steps == 0
 
 
+@pytest.mark.parametrize("neighbours", [1, 2])
 @pytest.mark.parametrize("bad_step", [0, 2, 5])
-def test_recording_without_a_bound_ends_its_own_run_alone(bad_step):
+def test_recording_without_a_bound_ends_its_own_run_alone(bad_step, neighbours):
     """A subnormal probability agrees, but what follows it has no bound: its neighbours are judged on."""
     smallest = float(np.finfo(np.float32).smallest_normal)
     params = {"W": np.zeros((2, 2)), "b": np.log([[1.0, 2.5 * smallest]])}
@@ -384,13 +414,19 @@ def test_recording_without_a_bound_ends_its_own_run_alone(bad_step):
             trace["probs"] = np.array([[1.0, 0.5 * smallest]], np.float32)
         return trace
 
-    ports = numpy_port(), numpy_port(subnormal_at_a_step), numpy_port()
-    (before, bad, after), _ = run(*ports, problem=rare, dtype="float32")
-    assert before.agrees
-    assert after.agrees
-    assert (before.steps, bad.steps, after.steps) == (6, bad_step, 6)
+    ports = numpy_port(subnormal_at_a_step), *[numpy_port()] * neighbours
+    (bad, *others), _ = run(*ports, problem=rare, dtype="float32")
+    assert all(other.agrees and other.steps == 6 for other in others)
+    assert bad.steps == bad_step
     assert bad.error.startswith(f"step {bad_step}: the probability")
     assert all(verdict.agrees for verdict in bad.verdicts.values())
+
+
+def test_port_that_raised_is_not_run_again(monkeypatch):
+    """Nor is a step of the passes after that one asked of it."""
+    monkeypatch.setattr(lockstep, "STACK", 3)
+    (broken,), told = run(numpy_port(failing_from(1)))
+    assert (broken.steps, told) == (1, 2)
 
 
 def test_step_that_cannot_be_made_costs_its_own_cell():

@@ -859,6 +859,12 @@ def test_half_regularization_terms_use_their_bound(kind, scale):
     assert (0.4 if scale == 1 else 0) < share(x + half + half, bound) <= 1
 
 
+def test_no_regularization_has_no_halves():
+    """Weights of 0 add 0: nothing rounds, nothing is flushed."""
+    zero = Rounded.exact(np.zeros(1), FLOAT32)
+    assert with_two_halves("W")(zero, {"reg": 1.0, "W": zero}).error.tolist() == [0]
+
+
 def test_third_term_of_the_loss_uses_its_bound():
     """(d + a) + b on float16 numbers, a + b recorded: near the bound, and beyond that of d + r."""
     rng = np.random.default_rng(0)
