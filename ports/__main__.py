@@ -1,4 +1,7 @@
-"""The `lockstep` command. Exit status: 0 all certified; 1 something disagreed; 2 bad usage or input."""
+"""The `lockstep` command. Exit status: 0 all certified; 1 something disagreed; 2 bad usage or input.
+
+128 + the signal where it was stopped, or nobody read what it printed.
+"""
 
 import argparse
 import importlib

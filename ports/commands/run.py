@@ -91,7 +91,7 @@ def _made(step: "Step", inputs: tuple[Any, ...], needed: list[str], at: str) -> 
     from ports.port import named_tensors, what_went_wrong
 
     try:
-        trace = named_tensors(step(*inputs), "the step")
+        trace = named_tensors(step(*inputs), "its step")
     except (Exception, SystemExit) as error:
         raise ValueError(f"{at}: {what_went_wrong(error)}") from error
     missing = [name for name in needed if name not in trace]
