@@ -14,7 +14,7 @@ from simulated import ORDERS, Machine, machine
 from reference.agreement.arithmetic import BFLOAT16, FLOAT16, FLOAT32, FLOAT64
 from reference.agreement.certify import LOCAL, compare
 from reference.agreement.rounded import Rounded, linspace
-from reference.agreement.routes import dscores_through_quotient, shifted_softmax
+from reference.agreement.routes import dscores_through_quotient, loss_term_by_term, shifted_softmax
 
 U = FLOAT32.roundoff
 TF32 = 2.0**-11
@@ -297,6 +297,19 @@ def test_rounding_of_a_gradient_whose_probability_is_far_off():
     bound = dscores_through_quotient(probs, q)
     assert 0.999 <= compare("", LOCAL, got[:, 1:], bound[:, 1:]).share <= 1
     assert 0.95 <= compare("", LOCAL, right[:, :1], bound[:, :1]).share <= 1
+
+
+def test_rounding_of_a_loss_whose_terms_are_far_off():
+    """1 +- 1/2 and 2 +- 1/4, as large as they may be: three terms round twice, and so did a + b."""
+    data_loss, reg_loss = (
+        Rounded(np.array(value), np.array(error), BFLOAT16) for value, error in ((1.0, 0.5), (2.0, 0.25))
+    )
+    bound = loss_term_by_term(
+        data_loss + reg_loss, {"data_loss": data_loss, "reg_loss": reg_loss, "W2": None}
+    )
+    twice = BFLOAT16.gamma(2)
+    got = (1.5 + 2.25) * (1 + twice) + 2.25 * twice
+    assert 0.999 <= compare("", LOCAL, np.array(got), bound).share <= 1
 
 
 def test_rounding_of_a_sum_whose_terms_are_far_off():
