@@ -188,14 +188,19 @@ def parse_steps(steps: str | None) -> int | str | None:
 
 def positive(what: str, text: str, least: int = 1, otherwise: str = "") -> int:
     """A whole number of at least `least` from an option's text. Raises ValueError."""
-    whole = text.isascii() and text.isdecimal()
-    if not whole or len(text) > MOST_DIGITS or int(text) < least:
-        shown = text if len(text) <= MOST_DIGITS else f"{text[:MOST_DIGITS]}..."
+    if not _is_whole(text) or int(text) < least:
+        long = len(text) > MOST_DIGITS
+        shown = f"{text[:MOST_DIGITS]}..." if long else text
         raise ValueError(
             f"{what} is {shown!r}: expected a whole number of at least {least}{otherwise}"
-            + (f", of at most {MOST_DIGITS} digits" if whole and len(text) > MOST_DIGITS else "")
+            + (f", of at most {MOST_DIGITS} digits" if long and text.isdecimal() else "")
         )
     return int(text)
+
+
+def _is_whole(text: str) -> bool:
+    """Whether it is a number in ASCII digits, no longer than any real one."""
+    return text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS
 
 
 def step_of_run(text: str, model: str) -> int:
@@ -208,7 +213,7 @@ def step_of_run(text: str, model: str) -> int:
 
 def seed_number(text: str) -> int:
     """A seed that NumPy's RandomState takes. Raises ValueError."""
-    if not (text.isascii() and text.isdecimal()) or len(text) > MOST_DIGITS or int(text) >= 2**32:
+    if not _is_whole(text) or int(text) >= 2**32:
         raise ValueError(f"seed is {text!r}: expected a whole number from 0 to 2**32 - 1")
     return int(text)
 

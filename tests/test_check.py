@@ -12,7 +12,7 @@ import pytest
 
 from ports.__main__ import main
 from ports.check import template
-from ports.check.process import _ROOT, _START
+from ports.check.process import command
 from ports.port import Absent
 from ports.user_port import UserCodeError, find_port, installed_ports, load_port
 
@@ -491,8 +491,7 @@ def test_current_folder_does_not_hide_the_standard_library(write, check, tmp_pat
 def test_process_ends_though_its_parent_has_gone(write):
     """An endless loop whose parent was killed ends when its time is up."""
     path = write("while True: pass\n")
-    command = [sys.executable, "-u", "-P", "-c", _START, _ROOT, str(path), "1"]
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    child = subprocess.Popen(command(path, 1.0), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     child.stdout.close()
     assert child.wait(timeout=30) == 1
 

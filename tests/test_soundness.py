@@ -846,6 +846,17 @@ def test_half_regularization_terms_round_though_the_sum_cancels():
     assert bound.error == pytest.approx(FLOAT32.unit * 3, rel=1e-6)
 
 
+def test_half_regularization_terms_round_at_the_size_that_the_sum_may_have():
+    """(x + h) + h = 5 +- 1 for h = 3: the partial sum is at most 6 + 3 away from 0, and rounds again."""
+    weights, uncertain_sum = (
+        Rounded.exact([3.0], BFLOAT16),
+        Rounded(np.full(1, 5.0), np.ones(1), BFLOAT16),
+    )
+    bound = with_two_halves("W")(uncertain_sum, {"reg": 2.0, "W": weights})
+    unit = BFLOAT16.unit
+    assert bound.error == pytest.approx(1 + (1 + unit) * unit * (6 + 3), rel=1e-12)
+
+
 @pytest.mark.parametrize("kind", ["plain", "flushing"])
 @pytest.mark.parametrize("scale", [1.0, 2.0**-13])
 def test_half_regularization_terms_use_their_bound(kind, scale):

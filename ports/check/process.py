@@ -30,13 +30,18 @@ _ROOT = str(Path(ports.__file__).parents[1])
 _START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from ports.check.worker import main; main()"
 
 
+def command(path: Path, timeout: float) -> list[str]:
+    """What starts a worker on a file; without the current folder in its import path (-P)."""
+    return [sys.executable, "-u", "-P", "-c", _START, _ROOT, str(path), str(timeout)]
+
+
 class UserProcess:
     """One run of a user's file: loaded on entry, ended on exit."""
 
     def __init__(self, path: Path, timeout: float) -> None:
         self.path, self.timeout = path, timeout
         self.child = subprocess.Popen(
-            [sys.executable, "-u", "-P", "-c", _START, _ROOT, str(path), str(timeout)],
+            command(path, timeout),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -128,15 +128,14 @@ def leaky(case: Case) -> Iterator[Suspicion]:
         off = pre.value < 0
         if off.any() and case.got[off].any():
             slope = float(f"{np.median(case.got[off] / pre.value[off]):.3g}")
-            leaked = np.maximum(pre, 0) + -np.maximum(-pre, 0) * slope
+            leaked = np.maximum(pre, 0) - np.maximum(-pre, 0) * slope
             yield Suspicion("activation", f"a leaky ReLU of slope {slope:g}", leaked)
 
 
 def pre_activation(case: Case) -> Rounded:
     """What the ReLU is given."""
-    pre: Rounded = np.dot(case.exact(case.X), case.exact(case.params["W"])) + case.exact(
-        case.params["b"]
-    )
+    W, b = case.exact(case.params["W"]), case.exact(case.params["b"])
+    pre: Rounded = np.dot(case.exact(case.X), W) + b
     return pre
 
 

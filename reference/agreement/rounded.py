@@ -536,9 +536,8 @@ def _divide_by_own_sum(x: Rounded, total: Rounded) -> Rounded:
     summand_error = x.errors()
     all_errors = _summed(summand_error, 1, True, x.stacked)
     n, arithmetic = x.shape[1], x.arithmetic
-    others = (
-        all_errors * (1 + 2 * n * FLOAT64_ROUNDOFF) - summand_error
-    )  # the sum may be low; it cancels
+    # The difference may cancel, and the sum be low by its rounding.
+    others = all_errors * (1 + 2 * n * FLOAT64_ROUNDOFF) - summand_error
     of_sum = arithmetic.gamma(n - 1) + n * arithmetic.smallest_normal / smallest
     if np.max(of_sum) >= 0.5:
         raise Unbounded(f"the exponentials of a row underflow in {arithmetic.name}: {ADVICE}")
