@@ -3,17 +3,17 @@
 The registry below is explicit and lazy: a framework is imported when one of its ports runs.
 """
 
-from ports.port import Port
+from ports.contract import Port
 
 PORTS = {
     port.name: port
     for port in (
-        Port("numpy", "ports.numpy_reference", "ports.numpy_host"),
-        Port("torch_manual", "ports.torch_manual", "ports.torch_host", ("torch",)),
-        Port("torch_autograd", "ports.torch_autograd", "ports.torch_host", ("torch",)),
-        Port("torch_library", "ports.torch_library", "ports.torch_host", ("torch",)),
-        Port("jax_manual", "ports.jax_manual", "ports.jax_host", ("jax",)),
-        Port("jax_grad", "ports.jax_grad", "ports.jax_host", ("jax",)),
-        Port("jax_library", "ports.jax_library", "ports.jax_host", ("jax", "optax")),
+        Port("numpy", "ports.in_numpy.reference", "ports.in_numpy.host"),
+        Port("torch_manual", "ports.in_torch.manual", "ports.in_torch.host", ("torch",)),
+        Port("torch_autograd", "ports.in_torch.autograd", "ports.in_torch.host", ("torch",)),
+        Port("torch_library", "ports.in_torch.library", "ports.in_torch.host", ("torch",)),
+        Port("jax_manual", "ports.in_jax.manual", "ports.in_jax.host", ("jax",)),
+        Port("jax_grad", "ports.in_jax.grad", "ports.in_jax.host", ("jax",)),
+        Port("jax_library", "ports.in_jax.library", "ports.in_jax.host", ("jax", "optax")),
     )
 }

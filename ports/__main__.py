@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"lockstep: not enough memory: {error}: try fewer --points or --jobs", file=sys.stderr)
         return 2
     except Exception as error:
-        from ports.port import Absent
+        from ports.contract import Absent
 
         if not isinstance(error, ValueError | OSError | Absent):
             raise

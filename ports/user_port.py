@@ -4,11 +4,11 @@ A file is the user's own code and runs with the user's rights. It is imported wh
 for by name, and never otherwise.
 
 A user's port is a .py file with a `softmax_step`, a `two_layer_step`, or both, and optionally a
-`spiral` and `hidden_quantities` (see `ports.port`). `framework = "torch"` or `"jax"` at its top
+`spiral` and `hidden_quantities` (see `ports.contract`). `framework = "torch"` or `"jax"` at its top
 gives it that framework's tensors; otherwise it is given NumPy arrays.
 
 An installed port is an entry point of the group `lockstep.ports`: a module like such a file, or
-a `ports.port.Port`.
+a `ports.contract.Port`.
 """
 
 import ast
@@ -26,13 +26,27 @@ from types import ModuleType
 from typing import Any, cast
 
 from ports import PORTS
-from ports.port import Absent, Host, LoadedPort, Port, PortError, Step, Tensor, brief, missing_packages
+from ports.contract import (
+    Absent,
+    Host,
+    LoadedPort,
+    Port,
+    PortError,
+    Step,
+    Tensor,
+    brief,
+    missing_packages,
+)
 from reference.trace import QUANTITIES
 
 GROUP = "lockstep.ports"
 STEPS = tuple(f"{model}_step" for model in QUANTITIES)
 #: What a file may say in `framework`, and whose host then gives it its tensors.
-HOSTS = {"numpy": "ports.array_host", "torch": "ports.torch_host", "jax": "ports.jax_host"}
+HOSTS = {
+    "numpy": "ports.in_numpy.array_host",
+    "torch": "ports.in_torch.host",
+    "jax": "ports.in_jax.host",
+}
 
 
 class UserCodeError(PortError):
@@ -114,7 +128,7 @@ def load_installed(point: EntryPoint) -> Port:
     if not isinstance(found, ModuleType):
         raise ValueError(
             f"the installed port {point.name} (from {package}) is a {type(found).__name__}, "
-            "expected a module or a ports.port.Port"
+            "expected a module or a ports.contract.Port"
         )
     framework = getattr(found, "framework", "numpy")
     check_contract(found, point.name, framework)

@@ -7,13 +7,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # the workers are the parallelism: one 
         os.environ.setdefault(threads, "1")
 
 import pytest
+from cells import group_of
 
-from ports.matrix import exact_settings_of
-from ports.memory import keep_freed_memory
-from ports.port import Absent
+from ports.contract import Absent
+from ports.engine.matrix import exact_settings_of
+from ports.engine.memory import keep_freed_memory
+from ports.engine.results import certificates_of, quantities_of
+from ports.engine.selection import plan, select
 from ports.report.as_json import provenance
-from ports.results import certificates_of, quantities_of
-from ports.selection import plan, select
 
 OPTIONS = {
     "model": "spiral, softmax or two_layer",
@@ -86,12 +87,6 @@ def pytest_generate_tests(metafunc):
     if "port" in metafunc.fixturenames:
         ports = {p.port.name: p.port for p in planned}
         metafunc.parametrize("port", [pytest.param(p, id=name) for name, p in ports.items()])
-
-
-def group_of(planned):
-    """Cells that share the reference's work run together: one model, framework and dtype."""
-    cell, framework = planned.cell, planned.port.host_name.rpartition(".")[2]
-    return f"{cell.model}-{framework}-{cell.device}-{cell.dtype}"
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 ROOT = Path(reference.__file__).parents[1]
 FRAMEWORKS = ("torch", "jax", "optax", "matplotlib")
 #: What a test module may be imported as, from the outside.
-TESTS = ("tests", "conftest", *(path.stem for path in HERE.glob("*.py")))
+TESTS = ("tests", "conftest", *(path.stem for path in HERE.rglob("*.py")))
 
 LOAD = """
 import importlib, pkgutil, sys
@@ -89,7 +89,7 @@ def needed_to_collect(source: str) -> set[str]:
     return needed
 
 
-@pytest.mark.parametrize("path", sorted(HERE.glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(HERE.rglob("*.py")), ids=lambda path: path.stem)
 def test_tests_are_collected_with_numpy_and_pytest_alone(path):
     """What needs more than a bare checkout skips itself."""
     here = {"numpy", "pytest", "reference", "ports", *TESTS, *sys.stdlib_module_names}

@@ -9,12 +9,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import group_of
+from cells import group_of
 
-from ports.lockstep import chosen_steps
-from ports.matrix import run_cells
+from ports.engine.lockstep import chosen_steps
+from ports.engine.matrix import run_cells
+from ports.engine.results import SPIRAL, quantities_of
 from ports.report.terminal import sentence
-from ports.results import SPIRAL, quantities_of
 from reference.agreement.certify import LOCAL
 from reference.runs import ITERATIONS, POINTS, draw
 

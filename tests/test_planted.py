@@ -8,7 +8,7 @@ import pytest
 from planting import plant
 
 from ports import PORTS
-from ports.lockstep import prepare, reference_at, run_lockstep
+from ports.engine.lockstep import prepare, reference_at, run_lockstep
 from reference.agreement.certify import LOCAL
 from reference.runs import draw
 from reference.trace import QUANTITIES

@@ -13,7 +13,7 @@ import pytest
 from planting import rewritten
 
 from ports import PORTS
-from ports.lockstep import prepare, run_lockstep
+from ports.engine.lockstep import prepare, run_lockstep
 from reference.agreement.certify import END_TO_END, LOCAL
 from reference.runs import Problem, draw
 from reference.trace import PARAMETERS
@@ -79,7 +79,7 @@ WRONG_RELU = {
     "gradient_1/2": lambda xp: lambda x: xp.maximum(x, xp.zeros_like(x)),
     "gradient_1": lambda xp: lambda x: xp.where(x >= 0, x, xp.zeros_like(x)),
 }
-NUMPY_LIKE = {"ports.torch_host": "torch", "ports.jax_host": "jax.numpy"}
+NUMPY_LIKE = {"ports.in_torch.host": "torch", "ports.in_jax.host": "jax.numpy"}
 
 
 @cache

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ports.report.accuracy import accuracy_table
+from ports.engine.accuracy import accuracy_table
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ import numpy as np
 from ports import PORTS
 from ports.bench.measuring import Effort, Row, Seconds, exponent, interleaved, row
 from ports.bench.steps import cell_of
-from ports.lockstep import Contestant, prepare, run_lockstep, run_step
+from ports.engine.lockstep import Contestant, prepare, run_lockstep, run_step
 from reference import two_layer
 from reference.runs import D, H, K, Problem
 

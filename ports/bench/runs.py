@@ -26,11 +26,11 @@ import numpy as np
 import ports
 from ports.bench.measuring import Effort, Row, interleaved, ratio_row, ratios, row
 from ports.bench.steps import cell_of, document_problem, ports_here
-from ports.lockstep import Contestant, prepare, run_lockstep, run_step
-from ports.matrix import Part, exact_settings_of, parts_of, worker_settings
-from ports.memory import keep_freed_memory
-from ports.port import Port
-from ports.selection import Planned
+from ports.contract import Port
+from ports.engine.lockstep import Contestant, prepare, run_lockstep, run_step
+from ports.engine.matrix import Part, exact_settings_of, parts_of, worker_settings
+from ports.engine.memory import keep_freed_memory
+from ports.engine.selection import Planned
 from reference.runs import ITERATIONS, Problem, trajectory
 
 GOAL = 2.0

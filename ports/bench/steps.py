@@ -8,9 +8,9 @@ import numpy as np
 from ports import PORTS
 from ports.bench.listing import LISTINGS
 from ports.bench.measuring import Effort, Row, interleaved, ratio_row
-from ports.lockstep import STACK, prepare, reference_at, run_step
-from ports.port import Port
-from ports.results import Cell
+from ports.contract import Port
+from ports.engine.lockstep import STACK, prepare, reference_at, run_step
+from ports.engine.results import Cell
 from reference.agreement.certify import certify_steps
 from reference.arrays import Plain
 from reference.runs import Problem, draw, trajectory

@@ -14,9 +14,9 @@ import numpy as np
 from ports.check.process import UserProcess
 from ports.check.results import Case, Check, ModelResult, Options, Run, RunResult, runs_of
 from ports.check.worker import Message
-from ports.lockstep import Contestant, Heat, certify_spiral, held_as, misshapen_spiral
-from ports.port import LoadedPort
-from ports.results import SPIRAL, Cell, CellResult
+from ports.contract import LoadedPort
+from ports.engine.lockstep import Contestant, Heat, certify_spiral, held_as, misshapen_spiral
+from ports.engine.results import SPIRAL, Cell, CellResult
 from ports.user_port import UserCodeError
 from reference.agreement.arithmetic import ARITHMETICS
 from reference.arrays import Plain
@@ -103,7 +103,7 @@ def check_run(
     except UserCodeError as why:
         found.result.error = str(why)
         return found
-    port = LoadedPort(cell.port, "", "ports.numpy_host", loaded=ModuleType(model))
+    port = LoadedPort(cell.port, "", "ports.in_numpy.host", loaded=ModuleType(model))
     contestant = Contestant(port, found.result, step, problem.X, problem.y, run.steps)
     try:
         for i, params in judged(run):
@@ -212,4 +212,4 @@ def check_spiral(session: Session, dtype: str, options: Options) -> ModelResult:
 def spiral_port(name: str, got: Mapping[str, Plain]) -> LoadedPort:
     """A port whose spiral is what the user's process has returned."""
     module = cast(ModuleType, SimpleNamespace(spiral=lambda _: (got["X"], got["y"])))
-    return LoadedPort(name, "", "ports.numpy_host", loaded=module)
+    return LoadedPort(name, "", "ports.in_numpy.host", loaded=module)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from ports.check.results import Case
 from ports.diagnosis import diagnose
-from ports.report.formula import formula
 from reference.agreement.certify import sizes_of
 from reference.arrays import Plain
+from reference.formula import formula
 from reference.trace import QUANTITIES
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from ports.check.worker import Message
-from ports.lockstep import chosen_steps
-from ports.results import SPIRAL, CellResult, quantities_of
+from ports.engine.lockstep import chosen_steps
+from ports.engine.results import SPIRAL, CellResult, quantities_of
 from reference.agreement.arithmetic import Arithmetic
 from reference.agreement.certify import LOCAL, Finding
 from reference.arrays import Plain

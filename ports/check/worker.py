@@ -92,7 +92,7 @@ class Reply:
 
     def to(self, answer: Callable[[], tuple[Message, Mapping[str, Plain]]]) -> None:
         """Answer under the eyes of a watchdog that knows the user's line."""
-        from ports.port import Absent, PortError
+        from ports.contract import Absent, PortError
 
         watchdog = threading.Timer(self.timeout, self.hung, (self.answered,))
         watchdog.daemon = True
@@ -165,7 +165,7 @@ class Worker:
         self, params: Mapping[str, Plain], reg: float, step_size: float
     ) -> tuple[Message, Mapping[str, Plain]]:
         """One step of the user's; its quantities, and what can be said of them from here."""
-        from ports.port import named_tensors
+        from ports.contract import named_tensors
 
         on_device = {name: self.host.put(value, "cpu", self.dtype) for name, value in params.items()}
         trace = self.step(on_device, self.X, self.y, reg, step_size)
@@ -180,7 +180,7 @@ class Worker:
 
     def spiral(self, dtype: str, noise: Plain) -> tuple[Message, Mapping[str, Plain]]:
         """The user's spiral."""
-        from ports.port import points_and_labels
+        from ports.contract import points_and_labels
 
         made = points_and_labels(self.port.make_spiral("eager")(self.host.put(noise, "cpu", dtype)))
         got, unreadable = self.read(dict(zip(("X", "y"), made, strict=True)))
@@ -188,7 +188,7 @@ class Worker:
 
     def read(self, returned: Mapping[str, Any]) -> tuple[dict[str, Plain], dict[str, str]]:
         """The tensors as NumPy arrays; and why, for values that are none."""
-        from ports.port import unreadable
+        from ports.contract import unreadable
 
         got: dict[str, Plain] = {}
         refused: dict[str, str] = {}

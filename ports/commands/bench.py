@@ -29,10 +29,10 @@ def run(args: argparse.Namespace) -> int:
 
     from ports.bench import growth, runs, startup, steps
     from ports.bench.measuring import QUICK, Effort
-    from ports.matrix import THREAD_SETTINGS, exact_settings_of
-    from ports.memory import keep_freed_memory
+    from ports.engine.matrix import THREAD_SETTINGS, exact_settings_of
+    from ports.engine.memory import keep_freed_memory
+    from ports.engine.selection import named
     from ports.report import as_json, benchmarks
-    from ports.selection import named
 
     measures = (steps.reference, steps.certificate, runs.run, growth.growth, startup.startup)
     by_name = dict(zip(BENCHMARKS, measures, strict=True))

@@ -16,8 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the table; always 0."""
-    from ports.report.accuracy import accuracy_table, print_accuracy
-    from ports.selection import step_of_run
+    from ports.engine.accuracy import accuracy_table, print_accuracy
+    from ports.engine.selection import step_of_run
 
     steps = [step_of_run(text, "two_layer") for text in args.step] or [1000, 5000]
     print_accuracy(accuracy_table(steps))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ports.results import CellResult
+    from ports.engine.results import CellResult
 
 HELP = """certify ports against the reference at every step and print the matrix
 
@@ -53,10 +53,10 @@ def add_run(parser: argparse.ArgumentParser, points: str = "100") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the matrix; 0 if everything agrees, 1 if not."""
-    from ports.matrix import run_matrix, step_total
+    from ports.engine.matrix import run_matrix, step_total
+    from ports.engine.selection import plan, positive, seed_number, select
     from ports.report import as_json, terminal
     from ports.report.progress import Progress
-    from ports.selection import plan, positive, seed_number, select
 
     points, seed = positive("points", args.points), seed_number(args.seed)
     as_json.refuse_unwritable(args.json)

@@ -13,8 +13,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the facts; always 0."""
-    from ports import PORTS, numpy_host
-    from ports.port import missing_packages
+    from ports import PORTS
+    from ports.contract import missing_packages
+    from ports.in_numpy import host as numpy_host
 
     _print_facts("numpy", numpy_host.settings())
     for framework in ("torch", "jax"):

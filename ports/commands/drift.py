@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from ports.commands.compare import add_run
 
 if TYPE_CHECKING:
-    from ports.free_run import Drift
-    from ports.noise_floor import NoiseFloor
-    from ports.port import Port
-    from ports.results import Cell
+    from ports.contract import Port
+    from ports.engine.free_run import Drift
+    from ports.engine.noise_floor import NoiseFloor
+    from ports.engine.results import Cell
     from reference.runs import Draws
 
 HELP = """let every port train by itself and hold its drift against the noise floor
@@ -45,7 +45,7 @@ def add_free_runs(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the tables; 0 if every port agrees, 1 if not."""
-    from ports.selection import named
+    from ports.engine.selection import named
     from reference.runs import ITERATIONS
 
     models = [named("model", model, tuple(ITERATIONS)) for model in args.model or ITERATIONS]
@@ -64,8 +64,8 @@ def free_runs(
     import numpy as np
 
     from ports import PORTS
+    from ports.engine.selection import one_cell, positive, seed_number
     from ports.report.progress import Progress
-    from ports.selection import one_cell, positive, seed_number
     from reference.runs import ITERATIONS, draw
 
     draws = draw(np.random.RandomState(seed_number(args.seed)), positive("points", args.points))
@@ -94,7 +94,7 @@ def train(
     """Free runs of each model, under every host's exact settings."""
     from contextlib import ExitStack
 
-    from ports.free_run import run_free
+    from ports.engine.free_run import run_free
 
     with ExitStack() as settings:
         hosts = {port.host_name: port.host for pairs in cells.values() for port, _ in pairs}

@@ -32,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Draw, write, and print the names of the files; 0."""
+    from ports.engine.selection import named, positive, seed_number
     from ports.report import plots
-    from ports.selection import named, positive, seed_number
 
     what = [named("picture", word, PICTURES) for word in args.what or PICTURES]
     words = [word for text in args.format or FORMATS for word in text.split(",")]

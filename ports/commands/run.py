@@ -8,8 +8,8 @@ from ports.commands.compare import add_run
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ports.port import Port, Step
-    from ports.results import Cell
+    from ports.contract import Port, Step
+    from ports.engine.results import Cell
     from reference.runs import Problem
 
 HELP = """train like the document, in any framework, and print what the document prints
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the run; 0."""
     import numpy as np
 
-    from ports.selection import named, one_cell, positive, seed_number
+    from ports.engine.selection import named, one_cell, positive, seed_number
     from reference.runs import draw
 
     models = [named("model", model, tuple(EVERY)) for model in args.model] or list(EVERY)
@@ -55,7 +55,7 @@ def _train(port: "Port", cell: "Cell", problem: "Problem") -> None:
     """Print what the document prints of one model. Raises ValueError where the port cannot go on."""
     import numpy as np
 
-    from ports.port import prepared_step
+    from ports.contract import prepared_step
     from reference.runs import ITERATIONS
     from reference.trace import PARAMETERS
 
@@ -88,7 +88,7 @@ def _train(port: "Port", cell: "Cell", problem: "Problem") -> None:
 
 def _made(step: "Step", inputs: tuple[Any, ...], needed: list[str], at: str) -> "Mapping[str, Any]":
     """What a step makes of its inputs. Raises ValueError where it raises, or lacks what is needed."""
-    from ports.port import named_tensors, what_went_wrong
+    from ports.contract import named_tensors, what_went_wrong
 
     try:
         trace = named_tensors(step(*inputs), "its step")

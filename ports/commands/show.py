@@ -30,9 +30,9 @@ def run(args: argparse.Namespace) -> int:
     import numpy as np
 
     from ports import PORTS
-    from ports.lockstep import reference_at, run_step_at
+    from ports.engine.lockstep import reference_at, run_step_at
+    from ports.engine.selection import named, one_cell, positive, seed_number, step_of_run
     from ports.report.terminal import in_digits
-    from ports.selection import named, one_cell, positive, seed_number, step_of_run
     from reference.agreement.certify import LOCAL, compare
     from reference.runs import draw
     from reference.trace import QUANTITIES

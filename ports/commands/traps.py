@@ -27,9 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the traps; 0 if each is caught where it is declared and no correct port is rejected."""
+    from ports.engine.selection import named, positive
     from ports.report import as_json
     from ports.report.progress import Progress
-    from ports.selection import named, positive
     from ports.traps import GALLERY, outcome
 
     steps = positive("steps", args.steps, least=2)

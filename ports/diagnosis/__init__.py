@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ports.contract import Port
 from ports.diagnosis.hypotheses import LOOSE, SUSPECTS, Case, Hypothesis, Suspicion, not_finite
-from ports.lockstep import held_as, prepare, run_step
-from ports.port import Port
-from ports.results import Cell
+from ports.engine.lockstep import held_as, prepare, run_step
+from ports.engine.results import Cell
 from reference.agreement.arithmetic import ARITHMETICS, Arithmetic, Unbounded
 from reference.agreement.rounded import Rounded, linspace
 from reference.arrays import Array, Plain

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ports import numpy_host
-from ports.port import Port
-from ports.results import CellResult, Verdict
-from ports.selection import Skipped
+from ports.contract import Port
+from ports.engine.results import CellResult, Verdict
+from ports.engine.selection import Skipped
+from ports.in_numpy import host as numpy_host
 from reference.agreement.certify import Finding
 
 SCHEMA = "lockstep/1"

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ports.free_run import Drift, Flip
-from ports.port import Absent, missing_packages
+from ports.contract import Absent, missing_packages
+from ports.engine.free_run import Drift, Flip
 from reference.arrays import Plain
 from reference.runs import accuracy
 from reference.trace import STEPS, Trace

@@ -7,12 +7,12 @@ from typing import Any
 
 from ports.check.explain import Explanation, explain
 from ports.check.results import FIRST_STEPS, SPREAD_STEPS, Check, ModelResult, Options, RunResult
+from ports.engine.results import SPIRAL, quantities_of
 from ports.report import as_json
-from ports.report.formula import formula
 from ports.report.terminal import in_digits
-from ports.results import SPIRAL, quantities_of
 from ports.user_port import undeclared_framework
 from reference.agreement.certify import LOCAL, Finding
+from reference.formula import formula
 from reference.runs import K
 
 SCHEMA = "lockstep-check/1"

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from ports.results import MODELS, CellResult, quantities_of
-from ports.selection import Skipped
+from ports.engine.results import MODELS, CellResult, quantities_of
+from ports.engine.selection import Skipped
 from reference.agreement.certify import LOCAL, Finding
 
 

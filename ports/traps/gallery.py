@@ -13,9 +13,9 @@ from types import ModuleType
 import numpy as np
 
 from ports import PORTS
-from ports.lockstep import certify_spiral, prepare, run_lockstep
-from ports.port import LoadedPort, Port
-from ports.results import SPIRAL, Cell, CellResult
+from ports.contract import LoadedPort, Port
+from ports.engine.lockstep import certify_spiral, prepare, run_lockstep
+from ports.engine.results import SPIRAL, Cell, CellResult
 from ports.traps.fixtures import FIXTURES, POINTS, SEED
 from reference.arrays import Plain
 from reference.runs import Problem, draw

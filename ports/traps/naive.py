@@ -9,9 +9,9 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from ports.lockstep import Contestant, held_as, prepare, run_step
-from ports.port import Port
-from ports.results import SPIRAL
+from ports.contract import Port
+from ports.engine.lockstep import Contestant, held_as, prepare, run_step
+from ports.engine.results import SPIRAL
 from ports.traps.gallery import Trap, noise
 from reference.arrays import Plain
 from reference.runs import trajectory

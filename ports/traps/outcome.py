@@ -3,9 +3,9 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ports.contract import Port
 from ports.diagnosis import UNEXPLAINED, Diagnosis, diagnose_spiral, explain
-from ports.port import Port
-from ports.results import SPIRAL, CellResult
+from ports.engine.results import SPIRAL, CellResult
 from ports.traps.gallery import STEPS, Trap, noise, run, wrong_port
 from ports.traps.naive import rejections
 

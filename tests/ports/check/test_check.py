@@ -13,10 +13,10 @@ import pytest
 from ports.__main__ import main
 from ports.check import template
 from ports.check.process import command
-from ports.port import Absent
+from ports.contract import Absent
 from ports.user_port import UserCodeError, find_port, installed_ports, load_port
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "docs" / "examples"
 SOFTMAX = (EXAMPLES / "my_port_numpy.py").read_text()
 TWO_LAYER = """
@@ -454,11 +454,11 @@ def test_json(write, check, tmp_path):
 
 def test_spiral(write, check):
     """A file's own spiral is judged where there is one."""
-    spiral = "from ports.numpy_reference import spiral\n"
+    spiral = "from ports.in_numpy.reference import spiral\n"
     status, output, _ = check(write(SOFTMAX + spiral), *QUICK)
     assert status == 0
     assert "spiral, float64" in output
-    wrong = "from ports import numpy_reference\n\n\ndef spiral(noise):\n"
+    wrong = "from ports.in_numpy import reference as numpy_reference\n\n\ndef spiral(noise):\n"
     wrong += "    X, y = numpy_reference.spiral(noise)\n    return X * 1.001, y\n"
     status, output, _ = check(write(SOFTMAX + wrong), *QUICK)
     assert status == 1

@@ -5,11 +5,12 @@ import os
 import numpy as np
 import pytest
 
-from ports import PORTS, matrix
-from ports.matrix import parts_of, ranges, run_cells, run_matrix, steps_of, worker_settings
-from ports.port import Port
-from ports.results import Cell
-from ports.selection import Planned, plan, select
+from ports import PORTS
+from ports.contract import Port
+from ports.engine import matrix
+from ports.engine.matrix import parts_of, ranges, run_cells, run_matrix, steps_of, worker_settings
+from ports.engine.results import Cell
+from ports.engine.selection import Planned, plan, select
 from reference.runs import draw
 
 FEW = 20
@@ -24,7 +25,7 @@ def planned(model, port, steps=None, dtype="float64"):
 def cells():
     """A plan as the default one: all steps in one dtype, a few in the other."""
     numpy = PORTS["numpy"]
-    other = Port("other", numpy.module_name, "ports.array_host")
+    other = Port("other", numpy.module_name, "ports.in_numpy.array_host")
     return [
         planned(model, port, *rest)
         for model in ("spiral", "softmax", "two_layer")

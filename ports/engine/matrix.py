@@ -18,12 +18,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ports.lockstep import certify_spiral, chosen_steps, prepare, run_lockstep
-from ports.memory import keep_freed_memory
-from ports.port import LoadedPort, Port
+from ports.contract import LoadedPort, Port
+from ports.engine.lockstep import certify_spiral, chosen_steps, prepare, run_lockstep
+from ports.engine.memory import keep_freed_memory
+from ports.engine.results import MODELS, SPIRAL, CellResult
+from ports.engine.selection import Planned
 from ports.report.as_json import provenance
-from ports.results import MODELS, SPIRAL, CellResult
-from ports.selection import Planned
 from reference.runs import ITERATIONS, Draws, draw
 
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")

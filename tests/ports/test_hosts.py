@@ -6,9 +6,11 @@ import sys
 import numpy as np
 import pytest
 
-from ports import PORTS, array_host, numpy_host
-from ports.port import Absent, missing_packages
-from ports.selection import plan, select
+from ports import PORTS
+from ports.contract import Absent, missing_packages
+from ports.engine.selection import plan, select
+from ports.in_numpy import array_host
+from ports.in_numpy import host as numpy_host
 
 DTYPES = ("float64", "float32")
 each_dtype = pytest.mark.parametrize("dtype", DTYPES)
@@ -33,7 +35,7 @@ class Torch:
 
     def __init__(self):
         self.torch = pytest.importorskip("torch", reason="torch is not installed")
-        self.host = importlib.import_module("ports.torch_host")
+        self.host = importlib.import_module("ports.in_torch.host")
 
     def read(self):
         """The user's setting."""
@@ -52,7 +54,7 @@ class Jax:
 
     def __init__(self):
         self.jax = pytest.importorskip("jax", reason="jax is not installed")
-        self.host = importlib.import_module("ports.jax_host")
+        self.host = importlib.import_module("ports.in_jax.host")
 
     def read(self):
         """The user's settings."""
@@ -180,7 +182,7 @@ def test_put_copies(host, dtype, offset):
 def test_what_jax_returned_stays_as_it_is():
     """Even where a later step is given the buffer to write into: the engine does not copy it."""
     jax = pytest.importorskip("jax", reason="JAX is not installed")
-    host = importlib.import_module("ports.jax_host")
+    host = importlib.import_module("ports.in_jax.host")
     assert host.IMMUTABLE
     into_its_own = jax.jit(lambda x: x * 2, donate_argnums=0)
     unseen, seen = (host.put(np.arange(1000.0), "cpu", "float32") + 1 for _ in range(2))
@@ -248,7 +250,7 @@ def test_get_takes_what_autograd_tracks():
     """A tensor that requires gradients is read without them."""
     torch = pytest.importorskip("torch", reason="torch is not installed")
     tensor = torch.ones(2, dtype=torch.float64, requires_grad=True) * 2
-    assert np.array_equal(importlib.import_module("ports.torch_host").get(tensor), [2, 2])
+    assert np.array_equal(importlib.import_module("ports.in_torch.host").get(tensor), [2, 2])
 
 
 # Absences
@@ -314,7 +316,7 @@ DEFAULT_COMPILER = "clang++" if sys.platform == "darwin" else "g++"
 def torch_host():
     """PyTorch's host, where PyTorch is here."""
     pytest.importorskip("torch", reason="torch is not installed")
-    return importlib.import_module("ports.torch_host")
+    return importlib.import_module("ports.in_torch.host")
 
 
 @pytest.mark.parametrize("compiler", [None, "no-such-compiler"])
@@ -350,4 +352,4 @@ def test_compiler_named_by_cxx_is_found(torch_host, monkeypatch):
 def test_jax_brings_its_compiler():
     """XLA comes with JAX: no compiler has to be here."""
     pytest.importorskip("jax", reason="jax is not installed")
-    assert importlib.import_module("ports.jax_host").compiler_absence() is None
+    assert importlib.import_module("ports.in_jax.host").compiler_absence() is None

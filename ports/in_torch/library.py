@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ports.torch_manual import spiral
+from ports.in_torch.manual import spiral
 
 __all__ = ["hidden_quantities", "softmax_step", "spiral", "two_layer_step"]
 

@@ -17,10 +17,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ports.lockstep import held_as
-from ports.noise_floor import MEMBERS, NoiseFloor, Now, distance, relus_on
-from ports.port import Port, PortError, Tensor, named_tensors, prepared_step, read, what_went_wrong
-from ports.results import Cell
+from ports.contract import Port, PortError, Tensor, named_tensors, prepared_step, read, what_went_wrong
+from ports.engine.lockstep import held_as
+from ports.engine.noise_floor import MEMBERS, NoiseFloor, Now, distance, relus_on
+from ports.engine.results import Cell
 from reference.agreement.certify import shapes_of, sizes_of
 from reference.arrays import Plain
 from reference.runs import Problem, trajectory

@@ -16,7 +16,7 @@ from unittest.mock import MagicMock, patch
 
 import numpy as np
 
-TEXT = (Path(__file__).parent / "data" / "document_listing.py.txt").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[1] / "data" / "document_listing.py.txt").read_text(encoding="utf-8")
 PARAMETERS = {"W", "b", "W2", "b2"}
 
 

@@ -4,8 +4,8 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from operations import OPERATIONS, bounded, numbers, uncertain
 from simulated import machine
-from test_soundness import OPERATIONS, bounded, numbers, uncertain
 
 from reference.agreement import certify as certifying
 from reference.agreement import rounded

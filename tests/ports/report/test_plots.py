@@ -11,10 +11,10 @@ pytest.importorskip("matplotlib", reason="lockstep plot needs matplotlib: pip in
 
 from ports import PORTS
 from ports.commands import plot
-from ports.free_run import Drift, Flip, run_free
-from ports.port import Absent
+from ports.contract import Absent
+from ports.engine.free_run import Drift, Flip, run_free
+from ports.engine.results import Cell
 from ports.report import plots
-from ports.results import Cell
 from reference.runs import ITERATIONS, draw
 
 DRAWS = draw(np.random.RandomState(0), 5)

@@ -35,7 +35,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ports.lockstep import held_as
+from ports.engine.lockstep import held_as
 from reference.agreement.arithmetic import Arithmetic
 from reference.agreement.certify import end_to_end
 from reference.arrays import Plain

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ports.torch_manual import spiral
+from ports.in_torch.manual import spiral
 
 __all__ = ["softmax_step", "spiral", "two_layer_step"]
 

@@ -23,10 +23,10 @@ from ports.bench.measuring import (
     ratio_row,
     row,
 )
-from ports.lockstep import reference_at
-from ports.matrix import Part
+from ports.engine.lockstep import reference_at
+from ports.engine.matrix import Part
+from ports.engine.selection import Planned
 from ports.report import benchmarks
-from ports.selection import Planned
 from reference.runs import trajectory
 
 NUMPY = PORTS["numpy"]

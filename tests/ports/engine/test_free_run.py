@@ -8,12 +8,14 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
-from ports import PORTS, numpy_host, numpy_reference
+from ports import PORTS
 from ports.commands.drift import table, verdict
-from ports.free_run import Drift, Flip, run_free
-from ports.noise_floor import Member, NoiseFloor, Now, distance, one_ulp_away, relus_on
-from ports.port import LoadedPort
-from ports.results import Cell
+from ports.contract import LoadedPort
+from ports.engine.free_run import Drift, Flip, run_free
+from ports.engine.noise_floor import Member, NoiseFloor, Now, distance, one_ulp_away, relus_on
+from ports.engine.results import Cell
+from ports.in_numpy import host as numpy_host
+from ports.in_numpy import reference as numpy_reference
 from reference.agreement.arithmetic import ARITHMETICS
 from reference.agreement.certify import end_to_end
 from reference.runs import draw, trajectory
@@ -103,7 +105,7 @@ def planted(*changes):
     for model in STEPS:
         step = getattr(numpy_reference, f"{model}_step")
         setattr(module, f"{model}_step", make_wrong(step, *changes))
-    return LoadedPort("planted", "planted", "ports.numpy_host", loaded=module)
+    return LoadedPort("planted", "planted", "ports.in_numpy.host", loaded=module)
 
 
 def make_wrong(

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ports import PORTS
-from ports.port import Absent, Port
-from ports.results import MODELS, SPIRAL, Cell
+from ports.contract import Absent, Port
+from ports.engine.results import MODELS, SPIRAL, Cell
 from reference.runs import ITERATIONS
 
 DTYPES = ("float64", "float32")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
-from ports.port import LoadedPort, Port
+from ports.contract import LoadedPort, Port
 
 #: Where a framework differentiates, the gradient at a tensor is planted at the tensor.
 GRADIENT_AT = {"dscores": "scores", "dhidden": "hidden_layer"}

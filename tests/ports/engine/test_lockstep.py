@@ -7,8 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ports import PORTS, lockstep, numpy_host, numpy_reference
-from ports.lockstep import (
+from ports import PORTS
+from ports.contract import LoadedPort
+from ports.engine import lockstep
+from ports.engine.lockstep import (
     certify_spiral,
     chosen_steps,
     prepare,
@@ -16,8 +18,9 @@ from ports.lockstep import (
     run_lockstep,
     run_step_at,
 )
-from ports.port import LoadedPort
-from ports.results import Cell, CellResult, Verdict
+from ports.engine.results import Cell, CellResult, Verdict
+from ports.in_numpy import host as numpy_host
+from ports.in_numpy import reference as numpy_reference
 from reference.agreement.certify import END_TO_END, LOCAL, Compared, Finding, certify_steps, compare
 from reference.runs import draw, trajectory
 from reference.trace import QUANTITIES

@@ -38,7 +38,7 @@ BAD_INPUT = {
     "show_step_past_the_end": (["show", "loss", "--port", "numpy", "--step", "10000"], "0 to 9999"),
     "run_unknown_model": (["run", "--port", "numpy", "--model", "spiral"], "softmax, two_layer"),
     "bounds_step_past_the_end": (["bounds", "--step", "10000"], "0 to 9999"),
-    "json_over_a_port": (["compare", *NUMPY, "--json", "ports/numpy_reference.py"], "is a port"),
+    "json_over_a_port": (["compare", *NUMPY, "--json", "ports/in_numpy/reference.py"], "is a port"),
     "json_without_a_name": (["compare", *NUMPY, "--json", ""], "no name"),
     "no_memory": (["show", "loss", "--port", "numpy", "--points", "9" * 12], "fewer --points"),
     "endless_number": (["compare", *NUMPY, "--points", "9" * 5000], "at most 12 digits"),
@@ -84,7 +84,7 @@ def test_compare_names_a_planted_bug(tmp_path, capsys):
     """A wrong port ends with status 1 and blames the wrong operation at its step."""
     port = tmp_path / "planted.py"
     port.write_text(
-        "from ports.numpy_reference import softmax_step as right\n"
+        "from ports.in_numpy.reference import softmax_step as right\n"
         "def softmax_step(params, X, y, reg, step_size):\n"
         "    q = right(params, X, y, reg, step_size)\n"
         "    q['db'] = q['db'] * (1 + 1e-9)\n"
@@ -117,7 +117,7 @@ def malformed(tmp_path):
     """A port of one wrong shape and one missing quantity."""
     port = tmp_path / "malformed.py"
     port.write_text(
-        "from ports.numpy_reference import softmax_step as right\n"
+        "from ports.in_numpy.reference import softmax_step as right\n"
         "def softmax_step(*inputs):\n"
         "    trace = right(*inputs)\n"
         "    trace['db'] = trace['db'][0]\n"
@@ -193,7 +193,7 @@ def wrong_port(tmp_path):
     """A port that is wrong, whose failure has a plus-minus sign."""
     port = tmp_path / "wrong.py"
     port.write_text(
-        "from ports.numpy_reference import softmax_step as right\n"
+        "from ports.in_numpy.reference import softmax_step as right\n"
         "def softmax_step(*inputs):\n"
         "    trace = right(*inputs)\n"
         "    return trace | {'loss': trace['loss'] * 2}\n"

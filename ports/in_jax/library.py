@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from ports.jax_manual import spiral
+from ports.in_jax.manual import spiral
 
 __all__ = ["hidden_quantities", "softmax_step", "spiral", "two_layer_step"]
 

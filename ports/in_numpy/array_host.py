@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ports.numpy_host import (
+from ports.in_numpy.host import (
     IMMUTABLE,
     MODES,
     NATURAL_MODE,

@@ -1,6 +1,6 @@
 """The checker's own mutation score: would the tests notice one wrong operator in what they check?
 
-    python tests/mutation.py [--only PATH[:LINE]] [--sample N --seed S] [--jobs 2] [--timeout S]
+    python tests/helpers/mutation.py [--only PATH[:LINE]] [--sample N --seed S] [--jobs 2] [--timeout S]
 
 Changes one thing at a time (an arithmetic operator, a comparison, an axis, a constant, a name) in
 `reference/`, in the ports and in the engine that runs them, and runs the tests that are closest. A
@@ -29,15 +29,19 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeAlias
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
-TORCH_PORTS = ("torch_manual", "torch_autograd", "torch_library")
-JAX_PORTS = ("jax_manual", "jax_grad", "jax_library")
+#: Each port's file, and its name in the matrix.
+TORCH_PORTS = {
+    f"ports/in_torch/{name}.py": f"torch_{name}" for name in ("manual", "autograd", "library")
+}
+JAX_PORTS = {f"ports/in_jax/{name}.py": f"jax_{name}" for name in ("manual", "grad", "library")}
 TARGETS = (
     "reference",
-    *(f"ports/{name}.py" for name in (*TORCH_PORTS, *JAX_PORTS)),
-    "ports/lockstep.py",
-    "ports/results.py",
+    *TORCH_PORTS,
+    *JAX_PORTS,
+    "ports/engine/lockstep.py",
+    "ports/engine/results.py",
 )
 
 #: One run of pytest: its arguments.
@@ -267,26 +271,33 @@ WAYS: dict[str, Callable[[Source, ast.AST, Scope | None], Iterator[Edit]]] = {
 
 def batteries(path: str) -> list[Battery]:
     """The tests for a file, those that are quickest to fail first."""
-    stem = Path(path).stem
-    if stem in TORCH_PORTS:
-        return port_batteries(stem, "eager")
-    if stem in JAX_PORTS:
-        return port_batteries(stem, "compiled")
-    if path in ("ports/lockstep.py", "ports/results.py"):
-        return [tests("engine", "planted"), tests("problems"), lockstep("numpy", "--steps", "3")]
+    if path in TORCH_PORTS:
+        return port_batteries(TORCH_PORTS[path], "eager")
+    if path in JAX_PORTS:
+        return port_batteries(JAX_PORTS[path], "compiled")
+    if path in ("ports/engine/lockstep.py", "ports/engine/results.py"):
+        return [
+            tests("ports/engine/test_lockstep", "test_planted"),
+            tests("test_problems"),
+            lockstep("numpy", "--steps", "3"),
+        ]
     if path.startswith("reference/agreement/"):
         return [
-            tests("tightness", "tiles", "certify"),
-            tests("problems"),
-            tests("soundness"),
+            tests(*(f"reference/agreement/test_{name}" for name in ("tightness", "blocks", "judge"))),
+            tests("test_problems"),
+            tests("reference/agreement/test_soundness"),
             (*lockstep("numpy", "--steps", "3"), "--port", "torch_library", "--port", "torch_autograd"),
         ]
-    return [tests("runs", "gradients", "document"), tests("certify"), tests("published")]
+    return [
+        tests(*(f"reference/test_{name}" for name in ("runs", "gradients", "document"))),
+        tests("reference/agreement/test_judge"),
+        tests("reference/test_published"),
+    ]
 
 
 def tests(*names: str) -> Battery:
     """Those test files, with the NumPy port where they want one."""
-    return (*(f"tests/test_{name}.py" for name in names), "--port", "numpy")
+    return (*(f"tests/{name}.py" for name in names), "--port", "numpy")
 
 
 def lockstep(port: str, *options: str) -> Battery:
@@ -332,7 +343,7 @@ def run_pytest(copy: str, battery: Battery) -> None:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     sys.dont_write_bytecode = True  # caches go by the second, mutants are quicker
-    checkout = (ROOT, ROOT / "tests")  # but not a virtual environment inside it
+    checkout = (ROOT, ROOT / "tests" / "helpers")  # but not a virtual environment inside it
     sys.path[:] = [copy, *(p for p in sys.path if p and Path(p) not in checkout)]
     import pytest
 

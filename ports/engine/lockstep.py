@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ports.port import (
+from ports.contract import (
     Port,
     Step,
     Tensor,
@@ -22,7 +22,7 @@ from ports.port import (
     read,
     what_went_wrong,
 )
-from ports.results import Cell, CellResult
+from ports.engine.results import Cell, CellResult
 from reference.agreement.arithmetic import Arithmetic, Unbounded
 from reference.agreement.certify import (
     END_TO_END,

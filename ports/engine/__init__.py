@@ -1,0 +1,1 @@
+"""The engines: which cells run, running them in lockstep or free, and what they come to."""

@@ -1,0 +1,7 @@
+"""Cells of the matrix, as the tests run them."""
+
+
+def group_of(planned):
+    """Cells that share the reference's work run together: one model, framework and dtype."""
+    cell, framework = planned.cell, planned.port.host_name.rpartition(".")[2]
+    return f"{cell.model}-{framework}-{cell.device}-{cell.dtype}"
