@@ -14,7 +14,6 @@ Several steps of several ports, in the same arithmetic, are certified in one pas
 """
 
 import difflib
-import functools
 import math
 import weakref
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -26,8 +25,9 @@ import numpy as np
 from reference.agreement.arithmetic import Arithmetic, Unbounded
 from reference.agreement.rounded import LARGE, SLACK, WHOLE, Known, Rounded
 from reference.agreement.routes import Quantities, cover
-from reference.arrays import Params, Plain, Tap
-from reference.trace import PARAMETERS, QUANTITIES, STEPS, overflow_message
+from reference.arrays import Plain, Tap
+from reference.models import Model, Problem
+from reference.trace import overflow_message
 
 END_TO_END, LOCAL = "end to end", "local"
 CERTIFICATES = (LOCAL, END_TO_END)
@@ -101,7 +101,7 @@ class Given(NamedTuple):
     has been computed from them alone.
     """
 
-    model: str
+    model: Model
     inputs: Quantities
     step_size: float
     known: Known
@@ -114,22 +114,13 @@ class Judgement(NamedTuple):
     compared: list[Compared]
 
 
-def end_to_end(
-    model: str,
-    params: Params,
-    X: Plain,
-    y: Plain,
-    reg: float,
-    step_size: float,
-    arithmetic: Arithmetic,
-    at: str = "this step",
-) -> dict[str, Rounded]:
+def end_to_end(problem: Problem, arithmetic: Arithmetic, at: str = "this step") -> dict[str, Rounded]:
     """Run the reference step on `Rounded` inputs: every quantity with its propagated bound.
 
     All arrays are float64 holding numbers of the port's dtype; they count as exact.
     Raises Unbounded, naming the step, where no bound exists.
     """
-    bounds = _end_to_end(_given(model, [params], X, y, reg, step_size, arithmetic), at)
+    bounds = _end_to_end(_given([problem], arithmetic), at)
     return {name: rounded.at((0, 0)) for name, rounded in bounds.items()}
 
 
@@ -137,30 +128,22 @@ def _end_to_end(given: Given, at: str) -> dict[str, Rounded]:
     q = given.inputs.copy()
 
     def tap(name: str, computed: Rounded) -> Rounded:
-        q[name] = covered = cover(name, computed, q)
+        q[name] = covered = cover(name, given.model.routes.get(name, ()), computed, q)
         return covered
 
     _run(given, q, tap, at)
-    return {name: q[name] for name in QUANTITIES[given.model]}
+    return {name: q[name] for name in given.model.quantities}
 
 
 def local(
-    model: str,
-    params: Params,
-    X: Plain,
-    y: Plain,
-    reg: float,
-    step_size: float,
-    trace: PortTrace,
-    arithmetic: Arithmetic,
-    at: str = "this step",
+    problem: Problem, trace: PortTrace, arithmetic: Arithmetic, at: str = "this step"
 ) -> dict[str, Rounded]:
     """Recompute every quantity from the port's own recorded ones, with the bound of that one operation.
 
     `trace` maps names to arrays; a quantity missing from it is recomputed from those before it.
     Raises Unbounded, naming the step, where no bound exists.
     """
-    given = _given(model, [params], X, y, reg, step_size, arithmetic)
+    given = _given([problem], arithmetic)
     expected = _local(given, _recorded([[trace]]), 1, at)
     return {name: rounded.at((0, 0)) for name, rounded in expected.items()}
 
@@ -170,7 +153,7 @@ def _local(given: Given, recorded: Mapping[str, Recorded], ports: int, at: str) 
     expected = {}
 
     def tap(name: str, computed: Rounded) -> Rounded:
-        seen = expected[name] = cover(name, computed, q)
+        seen = expected[name] = cover(name, given.model.routes.get(name, ()), computed, q)
         if name in recorded:
             seen = _as_recorded(recorded[name], ports, computed, seen)
         q[name] = seen
@@ -180,36 +163,32 @@ def _local(given: Given, recorded: Mapping[str, Recorded], ports: int, at: str) 
     return expected
 
 
-def _given(
-    model: str,
-    starts: Sequence[Params],
-    X: Plain,
-    y: Plain,
-    reg: float,
-    step_size: float,
-    arithmetic: Arithmetic,
-) -> Given:
-    """Steps from those parameters, which are stacked. What follows from them alone is computed once."""
-    inputs: Quantities = {"X": Rounded.exact(X, arithmetic), "y": y, "reg": reg}
-    for name in PARAMETERS[model]:
-        inputs[name] = Rounded.exact([start[name] for start in starts], arithmetic, stacked=1)
+def _given(starts: Sequence[Problem], arithmetic: Arithmetic) -> Given:
+    """Steps from the starts' parameters, which are stacked; they share everything else.
+
+    What follows from them alone is computed once.
+    """
+    first = starts[0]
+    inputs: Quantities = {"X": Rounded.exact(first.X, arithmetic), "y": first.y, "reg": first.reg}
+    for name in first.model.parameters:
+        inputs[name] = Rounded.exact([start.params[name] for start in starts], arithmetic, stacked=1)
     known = Known()
     reference = weakref.ref(known)
-    for name in ("X", *PARAMETERS[model]):
+    for name in ("X", *first.model.parameters):
         inputs[name].known = reference
-    return Given(model, inputs, step_size, known)
+    return Given(first.model, inputs, first.step_size, known)
 
 
 def _run(given: Given, q: Quantities, tap: Tap, at: str) -> None:
     model = given.model
-    params = {name: q[name] for name in PARAMETERS[model]}
+    params = {name: q[name] for name in model.parameters}
     try:
         with np.errstate(over="raise", divide="raise", invalid="raise"):
-            STEPS[model](params, q["X"], q["y"], q["reg"], given.step_size, tap)
+            model.step(params, q["X"], q["y"], q["reg"], given.step_size, tap)
     except Unbounded as why:
         raise Unbounded(f"{at}: {why}") from None
     except FloatingPointError:
-        values = {n: q[n].at((0, 0)).value for n in QUANTITIES[model] if n in q}
+        values = {n: q[n].at((0, 0)).value for n in model.quantities if n in q}
         raise Unbounded(overflow_message(values, at, q["y"])) from None
 
 
@@ -339,19 +318,14 @@ def _shares(got: Plain, expected: Rounded) -> Plain:
 
 
 def structural_problems(
-    model: str,
-    trace: PortTrace,
-    sizes: Mapping[str, int],
-    dtype: np.dtype,
-    hidden: Collection[str] = (),
+    problem: Problem, trace: PortTrace, dtype: np.dtype, hidden: Collection[str] = ()
 ) -> list[Finding]:
     """Findings on what cannot be compared by value: missing, renamed, misshapen, wrong dtype.
 
-    `sizes` maps the letters N, D, H, K to numbers; `hidden` names quantities that the port declares
-    its library does not show.
+    `hidden` names quantities that the port declares its library does not show.
     """
     findings = []
-    for name, shape in shapes_of(model, sizes).items():
+    for name, shape in problem.shapes.items():
         if name not in trace:
             if name not in hidden:
                 findings.append(_problem(name, "is missing from the port's trace"))
@@ -362,8 +336,10 @@ def structural_problems(
         elif got.dtype != dtype:
             findings.append(_problem(name, f"has dtype {got.dtype}, expected {dtype}"))
     for name in trace:
-        if name not in QUANTITIES[model]:
-            findings.append(_problem(name, f"is not a quantity of {model}; {_nearest(name, model)}"))
+        if name not in problem.shapes:
+            model = problem.model
+            unknown = f"is not a quantity of {model.name}; {_nearest(name, list(model.quantities))}"
+            findings.append(_problem(name, unknown))
     return findings
 
 
@@ -371,40 +347,14 @@ def _problem(name: str, problem: str) -> Finding:
     return Finding(name, LOCAL, float("nan"), problem=problem)
 
 
-def _nearest(name: str, model: str) -> str:
-    near = [n for n in QUANTITIES[model] if n.lower() == name.lower()]
-    near = near or difflib.get_close_matches(name, QUANTITIES[model], n=1)
-    return f"did you mean {near[0]}?" if near else f"expected {', '.join(QUANTITIES[model])}"
-
-
-def sizes_of(model: str, params: Params, X: Plain) -> dict[str, int]:
-    """The letters of the shape table for one problem."""
-    sizes = {"N": X.shape[0]}
-    for name, letters in PARAMETERS[model].items():
-        sizes |= dict(zip(letters, params[name].shape, strict=True))
-    return sizes
-
-
-def shapes_of(model: str, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
-    """The shape of each quantity, from the numbers that the letters N, D, H, K stand for."""
-    return _shapes_of(model, tuple(sizes.items()))
-
-
-@functools.lru_cache(maxsize=8)
-def _shapes_of(model: str, sizes: tuple[tuple[str, int], ...]) -> dict[str, tuple[int, ...]]:
-    size = dict(sizes) | {"1": 1}
-    return {
-        name: tuple(size[letter] for letter in letters) for name, letters in QUANTITIES[model].items()
-    }
+def _nearest(name: str, names: Sequence[str]) -> str:
+    near = [n for n in names if n.lower() == name.lower()]
+    near = near or difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {near[0]}?" if near else f"expected {', '.join(names)}"
 
 
 def certify(
-    model: str,
-    params: Params,
-    X: Plain,
-    y: Plain,
-    reg: float,
-    step_size: float,
+    problem: Problem,
     trace: PortTrace,
     arithmetic: Arithmetic,
     bounds: Mapping[str, Rounded] | None = None,
@@ -415,18 +365,12 @@ def certify(
 
     `bounds` is the step's `end_to_end` result, shared by all ports that start from the same numbers.
     """
-    inputs = (model, [params], X, y, reg, step_size)
-    judged = certify_steps(*inputs, [[trace]], arithmetic, [hidden], at, bounds)
+    judged = certify_steps([problem], [[trace]], arithmetic, [hidden], at, bounds)
     return judged.problems[0][0] + [compared.finding(0, 0) for compared in judged.compared]
 
 
 def certify_steps(
-    model: str,
-    starts: Sequence[Params],
-    X: Plain,
-    y: Plain,
-    reg: float,
-    step_size: float,
+    starts: Sequence[Problem],
     traces: Sequence[Sequence[PortTrace]],
     arithmetic: Arithmetic,
     hidden: Sequence[Collection[str]] | None = None,
@@ -435,15 +379,12 @@ def certify_steps(
 ) -> Judgement:
     """`certify` for several steps of several ports, in one pass.
 
-    `starts` holds the parameters of each step; traces[step][port] what each port made of them.
+    `starts` holds what each step starts from: problems that differ in their parameters alone;
+    traces[step][port] is what each port made of them.
     """
-    sizes, dtype = sizes_of(model, starts[0], X), np.dtype(arithmetic.name)
-    shown = hidden or [()] * len(traces[0])
+    dtype, shown = np.dtype(arithmetic.name), hidden or [()] * len(traces[0])
     problems = [
-        [
-            structural_problems(model, trace, sizes, dtype, h)
-            for trace, h in zip(step, shown, strict=True)
-        ]
+        [structural_problems(starts[0], trace, dtype, h) for trace, h in zip(step, shown, strict=True)]
         for step in traces
     ]
     irregular = any(found for step in problems for found in step) or any(
@@ -453,7 +394,7 @@ def certify_steps(
     )
     if irregular and len(starts) > 1:
         one_by_one = (
-            certify_steps(model, [start], X, y, reg, step_size, [step], arithmetic, hidden, at)
+            certify_steps([start], [step], arithmetic, hidden, at)
             for start, step in zip(starts, traces, strict=True)
         )
         compared = [c._replace(steps=(i,)) for i, one in enumerate(one_by_one) for c in one.compared]
@@ -463,7 +404,7 @@ def certify_steps(
         for step in zip(traces, problems, strict=True)
     ]
     recorded, steps = _recorded(usable), range(len(starts))
-    given = _given(model, starts, X, y, reg, step_size, arithmetic)
+    given = _given(starts, arithmetic)
     bounds = bounds or _end_to_end(given, at)
     ends = _compared(END_TO_END, recorded, bounds, steps)
     bounds = {name: bound for name, bound in bounds.items() if bound.value.size <= LARGE}
@@ -479,7 +420,7 @@ def certify_steps(
     except Unbounded:
         own = []
         for i, (start, step) in enumerate(zip(starts, usable, strict=True)):
-            given = _given(model, [start], X, y, reg, step_size, arithmetic)
+            given = _given([start], arithmetic)
             for port, trace in enumerate(step):
                 alone = _local_alone(given, trace, _agreeing(ends.values(), port, i), at)
                 own += [compared._replace(ports=(port,), steps=(i,)) for compared in alone]
@@ -538,9 +479,9 @@ def _following_not_finite(given: Given, trace: PortTrace) -> dict[str, Plain]:
         return np.where(np.isfinite(seen) & ~follows[name], seen, np.nan)
 
     inputs = {n: x.at((0, 0)).value if isinstance(x, Rounded) else x for n, x in given.inputs.items()}
-    params = {name: inputs[name] for name in PARAMETERS[given.model]}
+    params = {name: inputs[name] for name in given.model.parameters}
     with np.errstate(all="ignore"):
-        STEPS[given.model](params, inputs["X"], inputs["y"], given.inputs["reg"], given.step_size, tap)
+        given.model.step(params, inputs["X"], inputs["y"], given.inputs["reg"], given.step_size, tap)
     return follows
 
 

@@ -9,7 +9,7 @@ A route takes the quantity as the document computes it and `q`, the step's input
 and the quantities before it, by name; those of more than one route also as computed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -220,22 +220,22 @@ def loss_term_by_term(computed: Rounded, q: Quantities) -> Rounded:
     return Rounded(computed.value, error, computed.arithmetic, stacked=computed.stacked)
 
 
-ROUTES: dict[str, tuple[Route, ...]] = {
-    "probs": (probs_shifted, probs_from_log_softmax, probs_from_logsumexp),
-    "correct_logprobs": (correct_logprobs_from_scores, correct_logprobs_from_logsumexp),
-    "loss": (loss_term_by_term,),
-    "dscores": (dscores_split, dscores_through_quotient),
-    "dW": (with_two_halves("W"),),
-    "dW2": (with_two_halves("W2"),),
-}
+def classifier_routes(weights: Sequence[str]) -> dict[str, tuple[Route, ...]]:
+    """The routes of a softmax classifier by quantity. `weights` names its regularized layers."""
+    return {
+        "probs": (probs_shifted, probs_from_log_softmax, probs_from_logsumexp),
+        "correct_logprobs": (correct_logprobs_from_scores, correct_logprobs_from_logsumexp),
+        "loss": (loss_term_by_term,),
+        "dscores": (dscores_split, dscores_through_quotient),
+        **{f"d{name}": (with_two_halves(name),) for name in weights},
+    }
 
 
-def cover(name: str, computed: Rounded, q: Quantities) -> Rounded:
+def cover(name: str, routes: Sequence[Route], computed: Rounded, q: Quantities) -> Rounded:
     """Widen the bound of a computed quantity so that it holds for every route to it.
 
     As computed it stays among the quantities, for the routes of later ones.
     """
-    routes = ROUTES.get(name, ())
     if routes:
         q[f"computed {name}"] = computed
     return hull(computed, *(route(computed, q) for route in routes))
