@@ -326,7 +326,7 @@ def test_wrong_shape_is_reported_before_values(step):
 def test_flat_bias_is_reported(step):
     """(K,) for (1, K) is a wrong shape, though it would broadcast."""
     trace = step.trace()
-    name = step.model.biases[-1]
+    name = f"d{step.model.biases[-1]}"
     trace[name] = trace[name][0]
     assert step.judge(trace)[0].problem == "has shape (3,), expected (1, 3)"
 
