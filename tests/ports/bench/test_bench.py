@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ports import PORTS
 from ports.__main__ import main
 from ports.bench import growth, runs, startup, steps
 from ports.bench.listing import LISTINGS
@@ -27,6 +26,7 @@ from ports.bench.measuring import (
 from ports.engine.lockstep import reference_at
 from ports.engine.matrix import Part
 from ports.engine.selection import Planned
+from ports.registry import PORTS
 from ports.report import benchmarks
 from reference.models import MODELS, SOFTMAX
 from reference.runs import trajectory
