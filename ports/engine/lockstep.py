@@ -304,7 +304,7 @@ def certify_spiral(cell: Cell, port: Port, noise: Plain) -> CellResult:
         return result
     exact_noise = Rounded.exact(held_as(cell.dtype, noise), arithmetic)
     expected_X, expected_y = spiral(exact_noise, linspace(arithmetic))
-    expected = {"X": expected_X, "y": Rounded(expected_y.astype(float), 0.0, arithmetic)}
+    expected = {"X": expected_X, "y": Rounded.exact(expected_y, arithmetic)}
     problems = misshapen_spiral(got, expected_X.shape, cell.dtype)
     comparable = expected.keys() - {problem.quantity for problem in problems}
     with np.errstate(all="ignore"):

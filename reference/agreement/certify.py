@@ -16,7 +16,6 @@ Several steps of several ports, in the same arithmetic, are certified in one pas
 import difflib
 import functools
 import math
-import weakref
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
@@ -24,14 +23,17 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from reference.agreement.arithmetic import Arithmetic, Unbounded
-from reference.agreement.rounded import LARGE, SLACK, WHOLE, Known, Rounded
-from reference.agreement.routes import Quantities, cover
+from reference.agreement import blocks
+from reference.agreement.rounded import Rounded
+from reference.agreement.routes import Quantities, classifier_routes, cover
+from reference.agreement.rules import SLACK
 from reference.arrays import Params, Plain, Tap
 from reference.trace import PARAMETERS, QUANTITIES, STEPS, overflow_message
 
 END_TO_END, LOCAL = "end to end", "local"
 CERTIFICATES = (LOCAL, END_TO_END)
 
+ROUTES = {"softmax": classifier_routes(["W"]), "two_layer": classifier_routes(["W", "W2"])}
 #: Keeps an exact bound from dividing 0 by 0. (A subnormal number would make each division slow.)
 SMALLEST = np.finfo(np.float64).smallest_normal
 
@@ -97,14 +99,12 @@ class Recorded(NamedTuple):
 class Given(NamedTuple):
     """What some steps start from: what both certificates run the reference's step on.
 
-    `inputs` holds X, y, reg and the parameters by name; the routes may use them. `known` holds what
-    has been computed from them alone.
+    `inputs` holds X, y, reg and the parameters by name; the routes may use them.
     """
 
     model: str
     inputs: Quantities
     step_size: float
-    known: Known
 
 
 class Judgement(NamedTuple):
@@ -137,7 +137,7 @@ def _end_to_end(given: Given, at: str) -> dict[str, Rounded]:
     q = given.inputs.copy()
 
     def tap(name: str, computed: Rounded) -> Rounded:
-        q[name] = covered = cover(name, computed, q)
+        q[name] = covered = cover(name, ROUTES[given.model].get(name, ()), computed, q)
         return covered
 
     _run(given, q, tap, at)
@@ -170,7 +170,7 @@ def _local(given: Given, recorded: Mapping[str, Recorded], ports: int, at: str) 
     expected = {}
 
     def tap(name: str, computed: Rounded) -> Rounded:
-        seen = expected[name] = cover(name, computed, q)
+        seen = expected[name] = cover(name, ROUTES[given.model].get(name, ()), computed, q)
         if name in recorded:
             seen = _as_recorded(recorded[name], ports, computed, seen)
         q[name] = seen
@@ -190,14 +190,10 @@ def _given(
     arithmetic: Arithmetic,
 ) -> Given:
     """Steps from those parameters, which are stacked. What follows from them alone is computed once."""
-    inputs: Quantities = {"X": Rounded.exact(X, arithmetic), "y": y, "reg": reg}
+    inputs: Quantities = {"X": Rounded.exact(X, arithmetic), "y": y, "reg": reg, "num_examples": len(y)}
     for name in PARAMETERS[model]:
         inputs[name] = Rounded.exact([start[name] for start in starts], arithmetic, stacked=1)
-    known = Known()
-    reference = weakref.ref(known)
-    for name in ("X", *PARAMETERS[model]):
-        inputs[name].known = reference
-    return Given(model, inputs, step_size, known)
+    return Given(model, inputs, step_size)
 
 
 def _run(given: Given, q: Quantities, tap: Tap, at: str) -> None:
@@ -252,15 +248,16 @@ def _as_recorded(recorded: Recorded, ports: int, computed: Rounded, expected: Ro
         value = np.empty((ports, *recorded.values.shape[1:]))
         value[...] = expected.value
         value[list(recorded.ports)] = recorded.values
-    if computed.product == 1:
-        flushed = (np.asarray(computed.error) > 0) * computed.arithmetic.smallest_normal
+    if computed.products == 1:
+        flushed = (computed.errors() > 0) * computed.arithmetic.smallest_normal
         error = computed.arithmetic.unit * np.abs(value) + flushed
-        seen = Rounded(value, error, computed.arithmetic, product=1, stacked=2)
+        seen = Rounded(value, error, computed.arithmetic, products=1, stacked=2)
     else:
         seen = Rounded.exact(value, computed.arithmetic, stacked=2)
     if absent:
-        seen.error = np.array(seen.errors())
-        seen.error[absent] = np.broadcast_to(expected.error, value.shape)[absent]
+        error = np.array(seen.errors())
+        error[absent] = np.broadcast_to(expected.errors(), value.shape)[absent]
+        seen = Rounded(value, error, seen.arithmetic, seen.products, seen.stacked)
     return seen
 
 
@@ -285,7 +282,7 @@ def compare_all(
     def spell(i: int, j: int) -> Finding:
         return _finding(quantity, certificate, got[i, j], expected.at((i, j)))
 
-    if elements > LARGE:
+    if elements > blocks.LARGE:
         found = {place: spell(*place) for place in np.ndindex(*got.shape[:2])}
         shares = np.reshape([finding.share for finding in found.values()], got.shape[:2])
         return Compared(
@@ -299,8 +296,11 @@ def compare_all(
 
 def _finding(quantity: str, certificate: str, got: Plain, expected: Rounded) -> Finding:
     """The worst element of one tensor, or the first NaN."""
-    tiles = expected.tiles()
-    worst_of = [_worst(got if t == WHOLE else got[t], expected.rows(t)) for t in tiles]
+    tiles = blocks.tiles_of(got.shape) if blocks.is_large(got.shape) else [slice(None)]
+    worst_of = [
+        _worst(got if len(tiles) == 1 else got[t], expected if len(tiles) == 1 else expected[t])
+        for t in tiles
+    ]
     tile = int(np.argmax([share for share, _ in worst_of]))
     share, index = worst_of[tile]
     if tile:
@@ -331,7 +331,7 @@ def _shares(got: Plain, expected: Rounded) -> Plain:
     0/0 (both exact, and equal) uses none of the bound; anything over an exact bound is
     infinite; NaN stays NaN.
     """
-    allowed = expected.error + SMALLEST
+    allowed = SMALLEST if expected.error is None else expected.error + SMALLEST
     with np.errstate(all="ignore"):
         share = np.asarray(got - expected.value)  # shape () gives a scalar, which `out` refuses
         share /= allowed
@@ -466,14 +466,14 @@ def certify_steps(
     given = _given(model, starts, X, y, reg, step_size, arithmetic)
     bounds = bounds or _end_to_end(given, at)
     ends = _compared(END_TO_END, recorded, bounds, steps)
-    bounds = {name: bound for name, bound in bounds.items() if bound.value.size <= LARGE}
+    bounds = {name: bound for name, bound in bounds.items() if bound.value.size <= blocks.LARGE}
     try:
         _require_finite(ends.values())
         own_bounds = _local(given, recorded, len(shown), at)
         from_inputs = {
             name: ends[name]
             for name, bound in bounds.items()
-            if name in recorded and bound.is_same(own_bounds[name])
+            if name in recorded and own_bounds[name].stacked < 2
         }
         own = list(_compared(LOCAL, recorded, own_bounds, steps, from_inputs).values())
     except Unbounded:
