@@ -1,19 +1,30 @@
-"""The document's networks in other frameworks, and the engines that hold them against the reference.
+"""The note's networks in other frameworks, and the engines that hold them against the reference.
 
-The registry below is explicit and lazy: a framework is imported when one of its ports runs.
+The registry is explicit and lazy: a framework is imported when one of its ports runs.
 """
 
-from ports.contract import Port
+from ports.contract import Framework, Port
+from ports.in_jax import JAX
+from ports.in_numpy import NUMPY
+from ports.in_torch import TORCH
 
-PORTS = {
-    port.name: port
-    for port in (
-        Port("numpy", "ports.in_numpy.reference", "ports.in_numpy.host"),
-        Port("torch_manual", "ports.in_torch.manual", "ports.in_torch.host", ("torch",)),
-        Port("torch_autograd", "ports.in_torch.autograd", "ports.in_torch.host", ("torch",)),
-        Port("torch_library", "ports.in_torch.library", "ports.in_torch.host", ("torch",)),
-        Port("jax_manual", "ports.in_jax.manual", "ports.in_jax.host", ("jax",)),
-        Port("jax_grad", "ports.in_jax.grad", "ports.in_jax.host", ("jax",)),
-        Port("jax_library", "ports.in_jax.library", "ports.in_jax.host", ("jax", "optax")),
-    )
-}
+FRAMEWORKS: dict[str, Framework] = {}
+PORTS: dict[str, Port] = {}
+
+
+def register(framework: Framework) -> None:
+    """Add a framework and its ports to what command and tests go through.
+
+    Raises ValueError where the framework's name, or a port's, is taken.
+    """
+    ports = {port.name: port for port in framework.ports}
+    taken = [name for name in ports if name in PORTS]
+    if framework.name in FRAMEWORKS or taken:
+        name = taken[0] if taken else framework.name
+        raise ValueError(f"{name} is registered already: give this one another name")
+    FRAMEWORKS[framework.name] = framework
+    PORTS.update(ports)
+
+
+for _framework in (NUMPY, TORCH, JAX):
+    register(_framework)

@@ -1,30 +1,37 @@
-"""What a port is: a module with the document's three parts, in its framework.
+"""What a port, a host and a framework are.
 
-A port module defines
+A port is a module with the note's parts, in its framework:
 
     spiral(noise) -> (X, y)
     softmax_step(params, X, y, reg, step_size) -> {quantity: tensor}
     two_layer_step(params, X, y, reg, step_size) -> {quantity: tensor}
 
-A step is a function, which the compiled mode compiles whole, or a class, created once per
-run with the mode's `compile`, so that it can keep state and choose what to compile.
-`hidden_quantities` names what the port's library does not show, with the reason.
+and one more `{model}_step` for each further model that it knows. A step is a function, which the
+compiled mode compiles whole, or a class, created once per run with the mode's `compile`, so that it can
+keep state and choose what to compile. `hidden_quantities` names what the port's library does not show,
+with the reason.
+
+A host is what the ports of one framework share: its devices, dtypes, transfer and precision settings. A
+`Framework` names its host and its ports. Both are imported when a port runs, and not before.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 if TYPE_CHECKING:  # NumPy is imported when a port runs, not for `lockstep --help`
     from reference.agreement.arithmetic import Arithmetic
     from reference.arrays import Plain
+    from reference.models import Model
 
 #: Frameworks write long messages; one sentence is wanted.
 LONGEST_MESSAGE = 300
@@ -41,56 +48,145 @@ class PortError(ValueError):
     """A port is not one, or returned what no port returns; the message says so to its author."""
 
 
-class Host(Protocol):
-    """A framework's devices, dtypes, transfer and precision settings (`torch_host`, `jax_host`, ...)."""
+class Host(ABC):
+    """A framework's devices, dtypes, transfer and precision settings.
 
-    NATURAL_MODE: str
-    MODES: tuple[str, ...]
-    IMMUTABLE: bool  #: whether nobody can write to what `get` returned, not even a later step
+    Attributes:
+        natural_mode: the mode in which its users run it, "eager" or "compiled".
+        modes: those it has.
+        immutable: whether nobody can write to what `get` returned, not even a later step.
+    """
 
+    natural_mode: str = "eager"
+    modes: tuple[str, ...] = ("eager",)
+    immutable: bool = False
+
+    @abstractmethod
     def devices(self) -> list[str]:
         """Names of the devices found, the CPU first."""
 
+    @abstractmethod
     def dtypes(self, device: str) -> tuple[str, ...]:
         """Which of the suite's dtypes the device computes in."""
 
+    @abstractmethod
     def arithmetic(self, device: str, dtype: str) -> Arithmetic:
         """What the framework promises there, under `exact_settings`."""
 
+    @abstractmethod
     def exact_settings(self) -> AbstractContextManager[None]:
         """Full-precision products, float64 allowed; the caller's settings are restored afterwards."""
 
+    @abstractmethod
     def put(self, array: Plain, device: str, dtype: str) -> Tensor:
         """Copy floats to the device, in that dtype."""
 
+    @abstractmethod
     def put_labels(self, y: Plain, device: str) -> Tensor:
         """Copy labels to the device, in the framework's index dtype."""
 
+    @abstractmethod
     def get(self, tensor: Tensor) -> Plain:
         """A NumPy view or copy of a tensor, once it is computed; raises TypeError if it is no tensor."""
 
+    @abstractmethod
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The framework's compiler."""
 
+    @abstractmethod
     def compiler_absence(self) -> str | None:
         """Why the compiled mode cannot run, or None."""
 
+    @abstractmethod
     def settings(self) -> dict[str, str]:
         """Versions, devices, threads and precision settings, for the record."""
 
 
+class PortModule(NamedTuple):
+    """Where a port is, and the packages that it imports beside its framework's."""
+
+    module: str
+    packages: tuple[str, ...] = ()
+
+
+class Template(NamedTuple):
+    """What `lockstep check --new` writes of a framework into its template.
+
+    Attributes:
+        to: what the template is a port to.
+        given: a sentence on the tensors that a step is given.
+        imports: the import statement.
+        relu: the ReLU of X @ W + b.
+    """
+
+    to: str
+    given: str
+    imports: str
+    relu: str
+
+
+@dataclass(frozen=True)
+class Framework:
+    """A framework: its host, its ports, and what is said of it.
+
+    Attributes:
+        name: its key, as in `framework = "torch"` at the top of a user's file.
+        title: its name for readers.
+        packages: what its host imports beside NumPy.
+        host_path: "module:class" of its `Host`.
+        modules: its ports by name.
+        tensors: what a step of a user's file is given.
+        template: what `lockstep check --new` writes.
+    """
+
+    name: str
+    title: str
+    packages: tuple[str, ...]
+    host_path: str
+    modules: Mapping[str, PortModule]
+    tensors: str
+    template: Template
+
+    def absence(self) -> str | None:
+        """Why the framework cannot be used here (a package is not installed), or None."""
+        return missing_packages(self.name, self.packages)
+
+    @property
+    def host(self) -> Host:
+        """Its host, imported now. Raises PortError where it is none."""
+        return load_host(self.host_path)
+
+    @property
+    def ports(self) -> list[Port]:
+        """Its ports, none of them imported."""
+        return [Port(name, at.module, self, at.packages) for name, at in self.modules.items()]
+
+
+@functools.cache
+def load_host(path: str) -> Host:
+    """Import a host, "module:class", and make one. Raises PortError where it is none."""
+    module, _, name = path.partition(":")
+    made_by = getattr(importlib.import_module(module), name, None)
+    if not (inspect.isclass(made_by) and issubclass(made_by, Host)):
+        raise PortError(f"{path} is no host: expected a subclass of ports.contract.Host")
+    missing = sorted(made_by.__abstractmethods__)
+    if missing:
+        raise PortError(f"the host {path} lacks {', '.join(missing)}: see ports.contract.Host")
+    return made_by()
+
+
 @dataclass(frozen=True)
 class Port:
-    """A registered port: where its module and its host are, and what they import."""
+    """A port: where its module is, its framework, and what it imports beside that."""
 
     name: str
     module_name: str
-    host_name: str
-    requires: tuple[str, ...] = ()
+    framework: Framework
+    packages: tuple[str, ...] = ()
 
     def absence(self) -> str | None:
         """Why the port cannot run here (a package is not installed), or None."""
-        return missing_packages(self.name, self.requires)
+        return missing_packages(self.name, (*self.framework.packages, *self.packages))
 
     @property
     def module(self) -> ModuleType:
@@ -99,17 +195,17 @@ class Port:
 
     @property
     def host(self) -> Host:
-        """The framework's host module, imported now."""
-        return cast(Host, importlib.import_module(self.host_name))
+        """The framework's host, imported now."""
+        return self.framework.host
 
     @property
     def hidden_quantities(self) -> Mapping[str, str]:
         """Quantities that the port declares its library hides, with the reason."""
         return getattr(self.module, "hidden_quantities", {})
 
-    def make_step(self, model: str, mode: str) -> Step:
+    def make_step(self, model: Model, mode: str) -> Step:
         """The model's step in eager or compiled mode, with fresh state."""
-        return in_mode(mode, getattr(self.module, f"{model}_step"), self.host)
+        return in_mode(mode, getattr(self.module, model.step_name), self.host)
 
     def make_spiral(self, mode: str) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
         """The spiral in eager or compiled mode."""
@@ -135,7 +231,7 @@ def in_mode(mode: str, definition: Any, host: Host) -> Callable[..., Any]:
     return cast(Callable[..., Any], made_by(compile_) if made_by else compile_(definition))
 
 
-def prepared_step(port: Port, model: str, mode: str) -> Step:
+def prepared_step(port: Port, model: Model, mode: str) -> Step:
     """The port's step. Where it cannot be made, one that raises why: that costs this cell alone."""
     try:
         return port.make_step(model, mode)

@@ -13,7 +13,6 @@ a `ports.contract.Port`.
 
 import ast
 import difflib
-import importlib
 import os
 import sys
 import traceback
@@ -23,12 +22,12 @@ from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
-from ports import PORTS
+from ports import FRAMEWORKS, PORTS
 from ports.contract import (
     Absent,
-    Host,
+    Framework,
     LoadedPort,
     Port,
     PortError,
@@ -37,16 +36,14 @@ from ports.contract import (
     brief,
     missing_packages,
 )
-from reference.trace import QUANTITIES
+from reference.models import MODELS, Model
 
 GROUP = "lockstep.ports"
-STEPS = tuple(f"{model}_step" for model in QUANTITIES)
-#: What a file may say in `framework`, and whose host then gives it its tensors.
-HOSTS = {
-    "numpy": "ports.in_numpy.array_host",
-    "torch": "ports.in_torch.host",
-    "jax": "ports.in_jax.host",
-}
+
+
+def step_names() -> list[str]:
+    """What a port's steps may be called."""
+    return [model.step_name for model in MODELS.values()]
 
 
 class UserCodeError(PortError):
@@ -63,16 +60,11 @@ class UserPort(LoadedPort):
         """Another process loads the file anew."""
         return load_port, (str(self.path),)
 
-    @property
-    def framework(self) -> str:
-        """Whose tensors it is given."""
-        return next(name for name, host in HOSTS.items() if host == self.host_name)
-
-    def make_step(self, model: str, mode: str) -> Step:
+    def make_step(self, model: Model, mode: str) -> Step:
         """The model's step, guarded: it raises UserCodeError alone, even for sys.exit."""
-        with users_code(self.path, f"{model}_step"):
+        with users_code(self.path, model.step_name):
             step = super().make_step(model, mode)
-        return self._guarded(step, f"{model}_step")
+        return self._guarded(step, model.step_name)
 
     def make_spiral(self, mode: str) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
         """The spiral, guarded likewise."""
@@ -130,9 +122,11 @@ def load_installed(point: EntryPoint) -> Port:
             f"the installed port {point.name} (from {package}) is a {type(found).__name__}, "
             "expected a module or a ports.contract.Port"
         )
-    framework = getattr(found, "framework", "numpy")
-    check_contract(found, point.name, framework)
-    return Port(point.name, found.__name__, HOSTS[framework], requires(framework))
+    name = getattr(found, "framework", "numpy")
+    if name not in FRAMEWORKS:
+        raise UserCodeError(f"{point.name}: framework is {name!r}, expected {', '.join(FRAMEWORKS)}")
+    check_contract(found, point.name)
+    return Port(point.name, found.__name__, FRAMEWORKS[name])
 
 
 def load_port(path: str | os.PathLike[str]) -> UserPort:
@@ -144,19 +138,12 @@ def load_port(path: str | os.PathLike[str]) -> UserPort:
     file = Path(path)
     tree = parsed(file)
     framework = declared_framework(tree, file.name)
-    absence = missing_packages(file.name, requires(framework))
+    absence = missing_packages(file.name, framework.packages)
     if absence:
         raise Absent(absence)
     module = executed(tree, file, framework)
-    check_contract(module, file.name, framework)
-    return UserPort(
-        file.name,
-        module.__name__,
-        HOSTS[framework],
-        requires(framework),
-        loaded=module,
-        path=file.resolve(),
-    )
+    check_contract(module, file.name)
+    return UserPort(file.name, module.__name__, framework, loaded=module, path=file.resolve())
 
 
 def parsed(file: Path) -> ast.Module:
@@ -180,28 +167,34 @@ def parsed(file: Path) -> ast.Module:
         raise UserCodeError(f"{file.name} is not Python: {brief(why)}") from None
 
 
-def declared_framework(tree: ast.Module, name: str) -> str:
+def declared_framework(tree: ast.Module, name: str) -> Framework:
     """What `framework = ...` at the top of the file says: known before the file runs."""
     for statement in tree.body:
         if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
             targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
             if any(isinstance(t, ast.Name) and t.id == "framework" for t in targets):
                 return _framework(statement.value, f"{name}:{statement.lineno}")
-    return "numpy"
+    return FRAMEWORKS["numpy"]
 
 
-def _framework(value: ast.expr, where: str) -> str:
+def _framework(value: ast.expr, where: str) -> Framework:
     said = value.value if isinstance(value, ast.Constant) else None
-    if not isinstance(said, str) or said not in HOSTS:
-        meant = did_you_mean(said, HOSTS) if isinstance(said, str) else ""
+    if not isinstance(said, str) or said not in FRAMEWORKS:
+        meant = did_you_mean(said, FRAMEWORKS) if isinstance(said, str) else ""
         raise UserCodeError(
-            f'{where}: framework is {ast.unparse(value)}, expected "torch", "jax" or "numpy": {meant}'
+            f"{where}: framework is {ast.unparse(value)}, expected {spoken(FRAMEWORKS)}: {meant}"
             'a port in another framework is given NumPy arrays, so it says "numpy"'
         )
-    return said
+    return FRAMEWORKS[said]
 
 
-def executed(tree: ast.Module, file: Path, framework: str) -> ModuleType:
+def spoken(names: Iterable[str]) -> str:
+    """Names in quotes, as a sentence lists them."""
+    *most, last = [f'"{name}"' for name in names]
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def executed(tree: ast.Module, file: Path, framework: Framework) -> ModuleType:
     """Run a parsed file as a module, under its framework's exact settings.
 
     Not through the import system, whose bytecode cache goes by whole seconds: an edit within
@@ -213,21 +206,19 @@ def executed(tree: ast.Module, file: Path, framework: str) -> ModuleType:
     folder = str(file.resolve().parent)
     if folder not in sys.path:
         sys.path.append(folder)  # its neighbours, as `python file.py` would find them
-    host = cast(Host, importlib.import_module(HOSTS[framework]))
-    with host.exact_settings(), users_code(file, "its import"):
+    with framework.host.exact_settings(), users_code(file, "its import"):
         exec(compile(tree, module.__file__, "exec"), module.__dict__)
     return module
 
 
-def check_contract(module: ModuleType, name: str, framework: str) -> None:
+def check_contract(module: ModuleType, name: str) -> None:
     """Refuse a module that is no port. Raises UserCodeError."""
-    if framework not in HOSTS:
-        raise UserCodeError(f"{name}: framework is {framework!r}, expected {', '.join(HOSTS)}")
-    steps = [step for step in STEPS if hasattr(module, step)]
+    known = step_names()
+    steps = [step for step in known if hasattr(module, step)]
     if not steps:
-        near = [did_you_mean(n, STEPS, f"{n} is there, ") for n in vars(module) if n[0] != "_"]
+        near = [did_you_mean(n, known, f"{n} is there, ") for n in vars(module) if n[0] != "_"]
         raise UserCodeError(
-            f"{name} defines neither softmax_step nor two_layer_step: "
+            f"{name} defines neither {' nor '.join(known)}: "
             f"{next(filter(None, near), '')}lockstep check --new writes a template"
         )
     for part in (*steps, "spiral"):
@@ -244,7 +235,7 @@ def check_hidden(hidden: Any, name: str) -> None:
             f"{name}: hidden_quantities is of type {type(hidden).__name__}, "
             "expected a dict {name: reason}"
         )
-    known = dict.fromkeys(q for quantities in QUANTITIES.values() for q in quantities)
+    known = dict.fromkeys(name for model in MODELS.values() for name in model.quantities)
     for quantity, reason in hidden.items():
         if quantity not in known:
             raise UserCodeError(
@@ -253,11 +244,6 @@ def check_hidden(hidden: Any, name: str) -> None:
             )
         if not isinstance(reason, str) or not reason.strip():
             raise UserCodeError(f"{name}: hidden_quantities gives no reason for {quantity}")
-
-
-def requires(framework: str) -> tuple[str, ...]:
-    """The packages that a framework's host imports, beyond NumPy."""
-    return () if framework == "numpy" else (framework,)
 
 
 @contextmanager
@@ -302,9 +288,10 @@ def did_you_mean(word: str, words: Iterable[str], before: str = "") -> str:
 
 
 def undeclared_framework(path: Path, framework: str) -> str | None:
-    """The framework with a host that a file imports without saying so, if there is one."""
+    """The registered framework that a file imports without saying so, if there is one."""
     nodes = list(ast.walk(ast.parse(path.read_bytes()))) if framework == "numpy" else []
     names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
     imported = {name.partition(".")[0] for name in names}
-    return next((name for name in HOSTS if name != "numpy" and name in imported), None)
+    others = (name for name, known in FRAMEWORKS.items() if known.packages)
+    return next((name for name in others if name in imported), None)

@@ -1,4 +1,4 @@
-"""Names for the types that the whole project passes around."""
+"""Names for the types that the whole project passes around, and what a dtype holds of an array."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
@@ -15,3 +15,8 @@ Params: TypeAlias = Mapping[str, Array]
 Tap: TypeAlias = Callable[[str, Array], Array]
 #: NumPy's random sources, old and new.
 Rng: TypeAlias = np.random.RandomState | np.random.Generator
+
+
+def held_as(dtype: str, array: Plain) -> Plain:
+    """The float64 array of the numbers that a port of that dtype holds."""
+    return array if dtype == "float64" else array.astype(dtype).astype(np.float64)

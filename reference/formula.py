@@ -5,13 +5,16 @@ import inspect
 from collections.abc import Iterator
 from functools import cache
 
+from reference.models import MODELS
 from reference.spiral import spiral
-from reference.trace import STEPS
 
 
 def formula(model: str, quantity: str) -> list[str]:
-    """The lines that compute a quantity, without the tap; none for an unknown one."""
-    function = STEPS.get(model, spiral)
+    """The lines that compute a quantity of a model, or of the spiral; none for an unknown one.
+
+    They are without the tap.
+    """
+    function = MODELS[model].step if model in MODELS else spiral
     return [line for name, line in _lines(inspect.getsource(function)) if name == quantity]
 
 

@@ -1,46 +1,15 @@
-"""The named quantities of one step, and the tap that records them.
-
-The names are the contract between reference, ports, tests, reports and readers:
-the document's own, in the document's order.
-"""
+"""The trace of one step: its named quantities, and the tap that records them."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
-from reference import softmax, two_layer
-from reference.arrays import Array, Params, Plain
-
-#: Each model's step function.
-STEPS = {"softmax": softmax.step, "two_layer": two_layer.step}
-
-#: Shapes by letter: N examples, D dimensions, H hidden units, K classes.
-PARAMETERS = {
-    "softmax": {"W": "DK", "b": "1K"},
-    "two_layer": {"W": "DH", "b": "1H", "W2": "HK", "b2": "1K"},
-}
-
-_HEAD = {
-    "scores": "NK",
-    "probs": "NK",
-    "correct_logprobs": "N",
-    "data_loss": "",
-    "reg_loss": "",
-    "loss": "",
-    "dscores": "NK",
-}
-
-QUANTITIES = {
-    "softmax": _HEAD | {"dW": "DK", "db": "1K", "W_next": "DK", "b_next": "1K"},
-    "two_layer": {"hidden_layer": "NH"}
-    | _HEAD
-    | {"dW2": "HK", "db2": "1K", "dhidden": "NH", "dW": "DH", "db": "1H"}
-    | {"W_next": "DH", "b_next": "1H", "W2_next": "HK", "b2_next": "1K"},
-}
+from reference.arrays import Array, Plain
+from reference.models import Problem
 
 
 class ScoreOverflow(ValueError):
-    """The document's softmax, which does not shift by the maximum, has left the number range."""
+    """The note's softmax, which does not shift by the maximum, has left the number range."""
 
 
 class Trace(dict[str, Array]):
@@ -52,32 +21,19 @@ class Trace(dict[str, Array]):
         return value
 
 
-def record(
-    model: str,
-    params: Params,
-    X: Plain,
-    y: Plain,
-    reg: float,
-    step_size: float,
-    at: str = "this step",
-) -> Trace:
+def record(problem: Problem, at: str = "this step") -> Trace:
     """Run one reference step on plain arrays and return its `Trace`.
 
     `at` names the step in messages. Raises ScoreOverflow, naming the score, where the
-    document's formulas overflow or divide by zero instead of returning NaN or infinity.
+    note's formulas overflow or divide by zero instead of returning NaN or infinity.
     """
     trace = Trace()
     try:
         with np.errstate(over="raise", divide="raise", invalid="raise"):
-            STEPS[model](params, X, y, reg, step_size, trace.tap)
+            problem.step(trace.tap)
     except FloatingPointError:
-        raise ScoreOverflow(overflow_message(trace, at, y)) from None
+        raise ScoreOverflow(overflow_message(trace, at, problem.y)) from None
     return trace
-
-
-def next_params(model: str, trace: Mapping[str, Array]) -> dict[str, Array]:
-    """The parameters after the update, from a trace."""
-    return {name: trace[f"{name}_next"] for name in PARAMETERS[model]}
 
 
 def overflow_message(trace: Mapping[str, Array], at: str, y: Plain) -> str:

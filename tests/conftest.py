@@ -12,9 +12,9 @@ from cells import group_of
 from ports.contract import Absent
 from ports.engine.matrix import exact_settings_of
 from ports.engine.memory import keep_freed_memory
+from ports.engine.provenance import provenance
 from ports.engine.results import certificates_of, quantities_of
 from ports.engine.selection import plan, select
-from ports.report.as_json import provenance
 
 OPTIONS = {
     "model": "spiral, softmax or two_layer",

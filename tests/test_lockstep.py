@@ -15,8 +15,9 @@ from ports.engine.lockstep import chosen_steps
 from ports.engine.matrix import run_cells
 from ports.engine.results import SPIRAL, quantities_of
 from ports.report.terminal import sentence
-from reference.agreement.certify import LOCAL
-from reference.runs import ITERATIONS, POINTS, draw
+from reference.agreement.judge import LOCAL
+from reference.models import MODELS
+from reference.runs import POINTS, draw
 
 DRAWS = {points: draw(np.random.RandomState(0), points) for points in POINTS}
 
@@ -60,7 +61,7 @@ def test_lockstep(planned, quantity, certificate, result_of):
 def test_every_step_ran(planned, result_of):
     """As many steps were judged as were planned, so that an empty run cannot pass."""
     model = planned.cell.model
-    expected = 1 if model == SPIRAL else len(chosen_steps(ITERATIONS[model], planned.steps))
+    expected = 1 if model == SPIRAL else len(chosen_steps(MODELS[model].iterations, planned.steps))
     assert result_of(planned).steps == expected
 
 

@@ -1,6 +1,5 @@
 """An error planted in any one quantity of any port is caught there, and nothing else is blamed."""
 
-from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -9,9 +8,9 @@ from planting import plant
 
 from ports import PORTS
 from ports.engine.lockstep import prepare, reference_at, run_lockstep
-from reference.agreement.certify import LOCAL
+from reference.agreement.judge import LOCAL
+from reference.models import MODELS
 from reference.runs import draw
-from reference.trace import QUANTITIES
 
 #: The relative error that has to be caught in each dtype.
 RELATIVE = {"float64": 1e-11, "float32": 1e-2}
@@ -25,11 +24,10 @@ UNBALANCED = np.array([[0.3, -0.2, 0.1]])
 @cache
 def problem_of(model):
     """The document's problem from the model's step on."""
-    problem = draw(np.random.RandomState(0), 100).problem(model)
-    params = reference_at(problem, STEP[model])
+    start = reference_at(draw(np.random.RandomState(0), 100).problem(MODELS[model]), STEP[model])
     if model == "softmax":
-        params = params | {"b": params["b"] + UNBALANCED}
-    return replace(problem, params=params)
+        return start.starting_from(start.params | {"b": start.params["b"] + UNBALANCED})
+    return start
 
 
 def pytest_generate_tests(metafunc):
@@ -50,7 +48,7 @@ def case(planned, *quantity):
 
 def shown(port, model):
     """The quantities that the port's library does not hide."""
-    return [name for name in QUANTITIES[model] if name not in port.hidden_quantities]
+    return [name for name in MODELS[model].quantities if name not in port.hidden_quantities]
 
 
 def judged(port, cell):

@@ -14,9 +14,9 @@ from planting import rewritten
 
 from ports import PORTS
 from ports.engine.lockstep import prepare, run_lockstep
-from reference.agreement.certify import END_TO_END, LOCAL
-from reference.runs import Problem, draw
-from reference.trace import PARAMETERS
+from reference.agreement.judge import END_TO_END, LOCAL
+from reference.models import MODELS, TWO_LAYER, Problem
+from reference.runs import draw
 
 #: Where a port whose framework differentiates has its ReLU.
 RELU = {
@@ -27,7 +27,7 @@ RELU = {
 }
 #: Which models and ports a test is run for, by the name of its argument.
 CELLS = {
-    "natural": (tuple(PARAMETERS), PORTS),
+    "natural": (tuple(MODELS), PORTS),
     "net": (("two_layer",), PORTS),
     "differentiated_net": (("two_layer",), RELU),
 }
@@ -36,7 +36,7 @@ CELLS = {
 def pytest_generate_tests(metafunc):
     """The natural cells of registered ports: of every model, or of the two-layer net."""
     planned = metafunc.config.lockstep_planned
-    natural = [p for p in planned if p.cell.mode == p.port.host.NATURAL_MODE]
+    natural = [p for p in planned if p.cell.mode == p.port.host.natural_mode]
     for argument, (models, ports) in CELLS.items():
         if argument in metafunc.fixturenames:
             cells = [p for p in natural if p.cell.model in models and p.cell.port in ports]
@@ -64,7 +64,7 @@ def failed(result, certificate):
 
 def tied(rows=slice(14), **biases):
     """The document's weights and 14 of its 15 points: at radius 0 all hidden units are tied."""
-    drawn = draw(np.random.RandomState(0), 5).problem("two_layer")
+    drawn = draw(np.random.RandomState(0), 5).problem(TWO_LAYER)
     return replace(drawn, X=drawn.X[rows], y=drawn.y[rows], params=drawn.params | biases)
 
 
@@ -79,14 +79,16 @@ WRONG_RELU = {
     "gradient_1/2": lambda xp: lambda x: xp.maximum(x, xp.zeros_like(x)),
     "gradient_1": lambda xp: lambda x: xp.where(x >= 0, x, xp.zeros_like(x)),
 }
-NUMPY_LIKE = {"ports.in_torch.host": "torch", "ports.in_jax.host": "jax.numpy"}
+#: By framework.
+NUMPY_LIKE = {"torch": "torch", "jax": "jax.numpy"}
 
 
 @cache
-def with_relu(port, relu):
+def with_relu(name, relu):
     """A port with another ReLU; the same one each time, so that JAX compiles it once."""
-    words = importlib.import_module(NUMPY_LIKE[port.host_name])
-    return rewritten(port, RELU[port.name], "other_relu(", other_relu=WRONG_RELU[relu](words))
+    port = PORTS[name]
+    words = importlib.import_module(NUMPY_LIKE[port.framework.name])
+    return rewritten(port, RELU[name], "other_relu(", other_relu=WRONG_RELU[relu](words))
 
 
 @pytest.mark.parametrize("ties", TIED)
@@ -102,7 +104,7 @@ def test_ties_are_certified(net, ties):
 def test_another_gradient_at_a_tie_is_caught(differentiated_net, ties, relu):
     """A ReLU whose gradient at 0 is 1/2 or 1 is blamed on dhidden, and reaches db."""
     result = run(
-        with_relu(differentiated_net.port, relu), differentiated_net.cell, TIED[ties], iterations=1
+        with_relu(differentiated_net.port.name, relu), differentiated_net.cell, TIED[ties], iterations=1
     )
     assert failed(result, LOCAL) == {"dhidden"}
     assert failed(result, END_TO_END) == {"dhidden", "db", "b_next"}
@@ -112,7 +114,7 @@ def test_another_gradient_at_a_tie_is_caught(differentiated_net, ties, relu):
 def test_document_hides_its_ties_from_db(differentiated_net, relu):
     """In the document's own data the tied gradients cancel: dhidden alone tells."""
     result = run(
-        with_relu(differentiated_net.port, relu), differentiated_net.cell, DOCUMENT, iterations=1
+        with_relu(differentiated_net.port.name, relu), differentiated_net.cell, DOCUMENT, iterations=1
     )
     assert failed(result, LOCAL) == failed(result, END_TO_END) == {"dhidden"}
 
@@ -139,10 +141,10 @@ def random_problem(model, shape="usual", seed=0, data=1.0, weights=1.0, label=No
     X = data * rng.standard_normal((sizes["N"], sizes["D"]))
     y = rng.integers(sizes["K"], size=sizes["N"]) if label is None else np.full(sizes["N"], label)
     params = {
-        name: weights * rng.standard_normal([sizes[letter] for letter in letters])
-        for name, letters in PARAMETERS[model].items()
+        name: weights * rng.standard_normal([sizes[letter] for letter in parameter.shape])
+        for name, parameter in MODELS[model].parameters.items()
     }
-    return Problem(model, X, y, params, reg, rate / max(1.0, data**2))
+    return Problem(MODELS[model], X, y, params, reg, rate / max(1.0, data**2))
 
 
 def with_scores(problem, largest):

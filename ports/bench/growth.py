@@ -15,8 +15,8 @@ from ports import PORTS
 from ports.bench.measuring import Effort, Row, Seconds, exponent, interleaved, row
 from ports.bench.steps import cell_of
 from ports.engine.lockstep import Contestant, prepare, run_lockstep, run_step
-from reference import two_layer
-from reference.runs import D, H, K, Problem
+from reference.models import TWO_LAYER, Problem
+from reference.runs import D, H, K
 
 EXPONENT_GOAL = 1.05
 FLAT_GOAL = 1.05
@@ -42,7 +42,7 @@ def sized_problem(examples: int = 300, hidden: int = H, classes: int = K) -> Pro
     """A two-layer net of any size on random points."""
     rng = np.random.RandomState(0)
     X, y = rng.standard_normal((examples, D)), np.arange(examples) % classes
-    return Problem("two_layer", X, y, two_layer.init(rng, D, hidden, classes))
+    return Problem(TWO_LAYER, X, y, TWO_LAYER.draw(rng, {"D": D, "H": hidden, "K": classes}))
 
 
 def numpy_contestant(problem: Problem, iterations: int) -> Contestant:
@@ -84,7 +84,7 @@ def peak_memory(run: Callable[[], object]) -> int:
 
 def tensors_bytes(problem: Problem) -> int:
     """The size of a port's own tensors: all quantities of one step."""
-    trace = run_step(numpy_contestant(problem, 1), problem.params, problem)
+    trace = run_step(numpy_contestant(problem, 1), problem)
     return sum(tensor.nbytes for tensor in trace.values())
 
 

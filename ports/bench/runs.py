@@ -31,7 +31,8 @@ from ports.engine.lockstep import Contestant, prepare, run_lockstep, run_step
 from ports.engine.matrix import Part, exact_settings_of, parts_of, worker_settings
 from ports.engine.memory import keep_freed_memory
 from ports.engine.selection import Planned
-from reference.runs import ITERATIONS, Problem, trajectory
+from reference.models import MODELS, Problem
+from reference.runs import trajectory
 
 GOAL = 2.0
 NAIVE_GOAL = 1.0
@@ -43,7 +44,7 @@ NAIVE_ONE = "assert_allclose at every step, one thread"
 
 def shortened_run(here: Sequence[Port], scale: float, jobs: int) -> list[Part]:
     """The default run's parts, the longest first, with a share of the document's iterations."""
-    planned = [Planned(cell_of(model, port), port, None) for model in ITERATIONS for port in here]
+    planned = [Planned(cell_of(model, port), port, None) for model in MODELS.values() for port in here]
     return [
         Part(cells, range(math.ceil(steps.start * scale), math.ceil(steps.stop * scale)))
         for cells, steps in parts_of(planned, jobs)
@@ -54,7 +55,7 @@ class Loops:
     """One part of the run, ready to run again and again: compiled and warm."""
 
     def __init__(self, part: Part) -> None:
-        self.problem = document_problem(part.cells[0].cell.model)
+        self.problem = document_problem(MODELS[part.cells[0].cell.model])
         self.steps = part.steps
         self.contestants = [prepare(p.cell, p.port, self.problem, part.steps) for p in part.cells]
         self.warm_up()
@@ -72,10 +73,10 @@ class Loops:
 
     def naive(self) -> None:
         """All steps in lockstep, each tensor held against the reference's, as people do."""
-        for i, params, trace in trajectory(self.problem, self.steps.stop):
+        for i, start, trace in trajectory(self.problem, self.steps.stop):
             if i in self.steps:
                 for contestant in self.contestants:
-                    for name, got in run_step(contestant, params, self.problem).items():
+                    for name, got in run_step(contestant, start).items():
                         np.testing.assert_allclose(got, trace[name], rtol=1e-5, atol=1e-8)
 
     def bare(self) -> None:
@@ -90,7 +91,7 @@ def train(contestant: Contestant, problem: Problem, iterations: int) -> None:
     params = {n: host.put(value, cell.device, cell.dtype) for n, value in problem.params.items()}
     for _ in range(iterations):
         trace = contestant.step(params, contestant.X, contestant.y, problem.reg, problem.step_size)
-        params = {name: trace[f"{name}_next"] for name in params}
+        params = problem.model.next_params(trace)
     for value in params.values():  # the device may still be at work
         host.get(value)
 
@@ -192,7 +193,7 @@ def run(effort: Effort) -> Iterator[Row]:
         }
         seconds = interleaved(contestants, effort.rounds_of(0.5))
     faster = min((BARE_NOW, BARE_ONE), key=lambda name: statistics.median(seconds[name]))
-    steps = ", ".join(f"{model} {math.ceil(n * scale)}" for model, n in ITERATIONS.items())
+    steps = ", ".join(f"{name} {math.ceil(model.iterations * scale)}" for name, model in MODELS.items())
     for certified, other, goal in (
         (ALONE_NOW, BARE_NOW, None),
         (ALONE_ONE, BARE_ONE, None),

@@ -1,7 +1,7 @@
 """One step: the reference with its trace, and the two certificates."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -11,20 +11,21 @@ from ports.bench.measuring import Effort, Row, interleaved, ratio_row
 from ports.contract import Port
 from ports.engine.lockstep import STACK, prepare, reference_at, run_step
 from ports.engine.results import Cell
-from reference.agreement.certify import certify_steps
+from reference.agreement.judge import certify_steps
 from reference.arrays import Plain
-from reference.runs import Problem, draw, trajectory
-from reference.trace import QUANTITIES, Trace, next_params, record
+from reference.models import MODELS, Model, Problem
+from reference.runs import draw, trajectory
+from reference.trace import Trace, record
 
 REFERENCE_GOAL = 1.1
 CERTIFICATE_GOAL = 1.0
 AT_STEP = 100  #: where in the run: past the first steps, whose probabilities are all alike
 
-#: One step's parameters, and what the reference and the ports computed from them.
-Ran = tuple[Mapping[str, Plain], Trace, list[dict[str, Plain]]]
+#: What one step starts from, and what the reference and the ports computed from it.
+Ran = tuple[Problem, Trace, list[dict[str, Plain]]]
 
 
-def document_problem(model: str, points: int = 100) -> Problem:
+def document_problem(model: Model, points: int = 100) -> Problem:
     """The document's run."""
     return draw(np.random.RandomState(0), points).problem(model)
 
@@ -36,43 +37,41 @@ def ports_here() -> list[Port]:
 
 def reference(effort: Effort) -> Iterator[Row]:
     """The reference's training run, traced, against the listing's, which computes no more than that."""
-    for model in QUANTITIES:
+    for model in MODELS.values():
         problem = document_problem(model)
         seconds = interleaved(reference_contestants(problem, steps=50), 4 * effort.rounds, effort.sample)
-        what = f"{model}, N={len(problem.y)}: reference step with trace / the document's lines"
+        what = f"{model.name}, N={len(problem.y)}: reference step with trace / the document's lines"
         yield ratio_row("reference", what, REFERENCE_GOAL, seconds, "reference", "listing")
 
 
 def reference_contestants(problem: Problem, steps: int) -> dict[str, Callable[[], object]]:
     """Both ways to train for a number of steps from the problem's parameters."""
-    X, y, reg, step_size = problem.X, problem.y, problem.reg, problem.step_size
+    name, X, y = problem.model.name, problem.X, problem.y
 
     def traced() -> None:
-        params = problem.params
+        start = problem
         for _ in range(steps):
-            params = next_params(problem.model, record(problem.model, params, X, y, reg, step_size))
+            start = start.starting_from(start.model.next_params(record(start)))
 
     def untraced() -> None:
         params = {name: value.copy() for name, value in problem.params.items()}
         for _ in range(steps):
-            LISTINGS[problem.model](params, X, y, reg, step_size)
+            LISTINGS[name](params, X, y, problem.reg, problem.step_size)
 
     return {"reference": traced, "listing": untraced}
 
 
 def certificate(effort: Effort) -> Iterator[Row]:
     """Both certificates of every quantity against a naive check of the same tensors."""
-    for model in QUANTITIES:
+    for model in MODELS.values():
         problem = document_problem(model)
         for what, ports, steps in stacks(ports_here()):
             ran = run_steps(problem, ports, steps)
-            seconds = interleaved(
-                certificate_contestants(problem, ports, ran), effort.rounds, effort.sample
-            )
+            seconds = interleaved(certificate_contestants(ports, ran), effort.rounds, effort.sample)
             for naive in list(seconds)[1:]:
                 yield ratio_row(
                     "certificate",
-                    f"{model}, {what}: certify / {naive}",
+                    f"{model.name}, {what}: certify / {naive}",
                     CERTIFICATE_GOAL if naive == "assert_allclose" else None,
                     seconds,
                     "certify",
@@ -90,20 +89,20 @@ def stacks(here: Sequence[Port]) -> Iterator[tuple[str, list[Port], int]]:
 
 def run_steps(problem: Problem, ports: Sequence[Port], steps: int) -> list[Ran]:
     """Consecutive steps of the reference's run, and what ports make of the same numbers."""
-    run = trajectory(Problem(**vars(problem) | {"params": reference_at(problem, AT_STEP)}), steps)
     contestants = [prepare(cell_of(problem.model, port), port, problem, ()) for port in ports]
     return [
-        (params, trace, [run_step(c, params, problem) for c in contestants]) for _, params, trace in run
+        (start, trace, [run_step(c, start) for c in contestants])
+        for _, start, trace in trajectory(reference_at(problem, AT_STEP), steps)
     ]
 
 
-def cell_of(model: str, port: Port) -> Cell:
+def cell_of(model: Model, port: Port) -> Cell:
     """A port's natural cell in float64 on the CPU: the one that runs all the document's steps."""
-    return Cell(model, port.name, port.host.NATURAL_MODE, "cpu", "float64")
+    return Cell(model.name, port.name, port.host.natural_mode, "cpu", "float64")
 
 
 def certificate_contestants(
-    problem: Problem, ports: Sequence[Port], ran: Sequence[Ran]
+    ports: Sequence[Port], ran: Sequence[Ran]
 ) -> dict[str, Callable[[], object]]:
     """Certify some steps of some ports; or hold each tensor against the reference's, as people do."""
     starts, traces = [start for start, _, _ in ran], [of_ports for _, _, of_ports in ran]
@@ -114,17 +113,7 @@ def certificate_contestants(
     ]
 
     def certify() -> None:
-        certify_steps(
-            problem.model,
-            starts,
-            problem.X,
-            problem.y,
-            problem.reg,
-            problem.step_size,
-            traces,
-            arithmetic,
-            hidden,
-        )
+        certify_steps(starts, traces, arithmetic, hidden)
 
     def assert_allclose() -> None:
         for got, expected in pairs:

@@ -11,17 +11,19 @@ from typing import cast
 
 import numpy as np
 
+from ports import FRAMEWORKS
 from ports.check.process import UserProcess
 from ports.check.results import Case, Check, ModelResult, Options, Run, RunResult, runs_of
 from ports.check.worker import Message
 from ports.contract import LoadedPort
-from ports.engine.lockstep import Contestant, Heat, certify_spiral, held_as, misshapen_spiral
+from ports.engine.lockstep import Contestant, Heat, certify_spiral, misshapen_spiral
 from ports.engine.results import SPIRAL, Cell, CellResult
 from ports.user_port import UserCodeError
 from reference.agreement.arithmetic import ARITHMETICS
 from reference.arrays import Plain
-from reference.runs import Problem, draw, trajectory
-from reference.trace import QUANTITIES, ScoreOverflow
+from reference.models import MODELS, Model, Problem
+from reference.runs import draw, trajectory
+from reference.trace import ScoreOverflow
 
 
 def check_file(
@@ -33,13 +35,14 @@ def check_file(
     """
     with Session(path, options.timeout) as session:
         facts = session.facts
-        total = sum(len(run.steps) for model in facts["models"] for run in runs_of(model, options))
+        models = [MODELS[name] for name in facts["models"]]
+        total = sum(len(run.steps) for model in models for run in runs_of(model, options))
         progress = begin(total * len(options.dtypes))
         check = Check(path, facts["framework"], facts["models"], printed=session.printed)
         for dtype in options.dtypes:
             if facts["spiral"]:
                 check.results.append(check_spiral(session, dtype, options))
-            for model in facts["models"]:
+            for model in models:
                 check.results.append(check_model(session, model, dtype, options, progress))
     return check
 
@@ -79,11 +82,11 @@ class Session:
 
 
 def check_model(
-    session: Session, model: str, dtype: str, options: Options, progress: Callable[[], None]
+    session: Session, model: Model, dtype: str, options: Options, progress: Callable[[], None]
 ) -> ModelResult:
     """Every run of one step, until one cannot go on."""
-    hidden = {n: why for n, why in session.facts["hidden"].items() if n in QUANTITIES[model]}
-    found = ModelResult(model, dtype, hidden)
+    hidden = {n: why for n, why in session.facts["hidden"].items() if n in model.quantities}
+    found = ModelResult(model.name, dtype, hidden)
     for run in runs_of(model, options):
         found.runs.append(check_run(session, run, dtype, hidden, progress))
         if found.error:
@@ -96,18 +99,18 @@ def check_run(
 ) -> RunResult:
     """Judge one run's steps, keeping the first case that disagrees."""
     problem, model = run.problem, run.problem.model
-    cell = Cell(model, session.path.name, "eager", "cpu", dtype)
+    cell = Cell(model.name, session.path.name, "eager", "cpu", dtype)
     found = RunResult(run, CellResult(cell, hidden))
     try:
         step = RemoteStep(session.live(), problem, dtype)
     except UserCodeError as why:
         found.result.error = str(why)
         return found
-    port = LoadedPort(cell.port, "", "ports.in_numpy.host", loaded=ModuleType(model))
+    port = LoadedPort(cell.port, "", FRAMEWORKS["numpy"], loaded=ModuleType(model.name))
     contestant = Contestant(port, found.result, step, problem.X, problem.y, run.steps)
     try:
-        for i, params in judged(run):
-            judge_step(found, contestant, step, i, params)
+        for i, start in judged(run):
+            judge_step(found, contestant, step, i, start)
             progress()
             if found.result.error:
                 break
@@ -117,25 +120,25 @@ def check_run(
 
 
 def judge_step(
-    found: RunResult, contestant: Contestant, step: "RemoteStep", i: int, params: Mapping[str, Plain]
+    found: RunResult, contestant: Contestant, step: "RemoteStep", i: int, start: Problem
 ) -> None:
     """Make and certify one step; keep the first case that disagrees."""
     heat = Heat(found.run.problem, [contestant])
-    heat.start_from(i, params)
+    heat.start_from(i, start.params)
     heat.run()
     found.returned |= set(step.trace)
     found.unreadable = step.facts.get("unreadable", {}) | found.unreadable
     if found.case is None and disagreement(found):
-        found.case = case_of(step, found.run.problem, found.result.cell.dtype, i, params)
+        found.case = case_of(step, start.held_as(found.result.cell.dtype), found.result.cell.dtype, i)
     if step.error:
         found.result.error = f"{step.error}, at step {i} of {found.run.name}"
 
 
-def judged(run: Run) -> Iterator[tuple[int, Mapping[str, Plain]]]:
-    """The run's chosen steps, with the reference's parameters."""
-    for i, params, _ in trajectory(run.problem, min(run.iterations, max(run.steps) + 1)):
+def judged(run: Run) -> Iterator[tuple[int, Problem]]:
+    """The run's chosen steps, and what each starts from."""
+    for i, start, _ in trajectory(run.problem, min(run.iterations, max(run.steps) + 1)):
         if i in run.steps:
-            yield i, params
+            yield i, start
 
 
 def disagreement(found: RunResult) -> bool:
@@ -143,35 +146,21 @@ def disagreement(found: RunResult) -> bool:
     return any(f.quantity in found.returned for _, f in found.result.first_failures())
 
 
-def case_of(
-    step: "RemoteStep", problem: Problem, dtype: str, i: int, params: Mapping[str, Plain]
-) -> Case:
+def case_of(step: "RemoteStep", start: Problem, dtype: str, i: int) -> Case:
     """Everything about the step just judged."""
-    return Case(
-        problem.model,
-        i,
-        {name: held_as(dtype, value) for name, value in params.items()},
-        held_as(dtype, problem.X),
-        problem.y,
-        problem.reg,
-        problem.step_size,
-        step.trace,
-        step.previous_trace,
-        ARITHMETICS[dtype],
-        step.facts,
-    )
+    return Case(i, start, step.trace, step.previous_trace, ARITHMETICS[dtype], step.facts)
 
 
 class RemoteStep:
     """A step in the user's process, called like any other; it remembers its last two traces."""
 
     def __init__(self, process: UserProcess, problem: Problem, dtype: str) -> None:
-        self.process, self.what = process, f"{problem.model}_step"
+        self.process, self.what = process, problem.model.step_name
         self.trace: dict[str, Plain] = {}
         self.previous_trace: dict[str, Plain] | None = None
         self.facts: Message = {}
         self.error = ""
-        start = {"do": "start", "model": problem.model, "dtype": dtype}
+        start = {"do": "start", "model": problem.model.name, "dtype": dtype}
         process.ask(self.what, start, {"X": problem.X, "y": problem.y})
 
     def __call__(
@@ -193,7 +182,7 @@ def check_spiral(session: Session, dtype: str, options: Options) -> ModelResult:
     """Certify the file's own spiral, from the document's draws."""
     draws = draw(np.random.RandomState(options.seed), options.points)
     cell = Cell(SPIRAL, session.path.name, "eager", "cpu", dtype)
-    run = Run("the document's draws", "", draws.problem("softmax"), 1, range(1))
+    run = Run("the document's draws", "", draws.problem(next(iter(MODELS.values()))), 1, range(1))
     found = RunResult(run, CellResult(cell))
     noise = {"noise": draws.noise}
     try:
@@ -212,4 +201,4 @@ def check_spiral(session: Session, dtype: str, options: Options) -> ModelResult:
 def spiral_port(name: str, got: Mapping[str, Plain]) -> LoadedPort:
     """A port whose spiral is what the user's process has returned."""
     module = cast(ModuleType, SimpleNamespace(spiral=lambda _: (got["X"], got["y"])))
-    return LoadedPort(name, "", "ports.in_numpy.host", loaded=module)
+    return LoadedPort(name, "", FRAMEWORKS["numpy"], loaded=module)

@@ -5,10 +5,8 @@ from dataclasses import dataclass
 
 from ports.check.results import Case
 from ports.diagnosis import diagnose
-from reference.agreement.certify import sizes_of
 from reference.arrays import Plain
 from reference.formula import formula
-from reference.trace import QUANTITIES
 
 
 @dataclass(frozen=True)
@@ -22,7 +20,7 @@ class Explanation:
 
 def explain(case: Case, quantity: str) -> Explanation | None:
     """The first cause that the step's record speaks for, or None."""
-    if quantity not in QUANTITIES[case.model] or quantity not in case.trace:
+    if quantity not in case.start.shapes or quantity not in case.trace:
         return None
     return (
         _shape(case, quantity)
@@ -34,7 +32,7 @@ def explain(case: Case, quantity: str) -> Explanation | None:
 
 
 def _shape(case: Case, quantity: str) -> Explanation | None:
-    got, expected = case.trace[quantity].shape, _expected_shape(case, quantity)
+    got, expected = case.trace[quantity].shape, case.start.shapes[quantity]
     if got == expected:
         return None
     sizes = [n for n in got if n != 1]
@@ -42,16 +40,11 @@ def _shape(case: Case, quantity: str) -> Explanation | None:
         return Explanation("shape", "Probably the sum wants keepdims=True.", certain=False)
     if got == expected[::-1]:
         return Explanation("transposed", "It is transposed.", certain=False)
-    if quantity in ("data_loss", "loss") and got == case.y.shape:
+    if quantity in ("data_loss", "loss") and got == case.start.y.shape:
         return Explanation("not averaged", "One number an example: average them.", certain=False)
     return Explanation(
         "shape", "Probably an axis or an operand is another one than meant.", certain=False
     )
-
-
-def _expected_shape(case: Case, quantity: str) -> tuple[int, ...]:
-    sizes = sizes_of(case.model, case.params, case.X)
-    return tuple(1 if letter == "1" else sizes[letter] for letter in QUANTITIES[case.model][quantity])
 
 
 def _dtype(case: Case, quantity: str) -> Explanation | None:
@@ -68,7 +61,7 @@ def _dtype(case: Case, quantity: str) -> Explanation | None:
 
 def _changed_input(case: Case, quantity: str) -> Explanation | None:
     """X or y was overwritten by the step, where the quantity is made of it."""
-    operands = " ".join(formula(case.model, quantity))
+    operands = " ".join(formula(case.start.model.name, quantity))
     changed = [n for n in case.facts.get("changed", []) if re.search(rf"\b{n}\b", operands)]
     if not changed:
         return None
@@ -85,7 +78,7 @@ def _shared_memory(case: Case, quantity: str) -> Explanation | None:
     A later quantity that is an earlier one's array and no more, as in loss = data_loss, lacks something:
     nothing was overwritten.
     """
-    order = list(QUANTITIES[case.model])
+    order = list(case.start.shapes)
     for pair in case.facts.get("shared", []):
         if quantity in pair and case.trace[pair[0]].shape == case.trace[pair[1]].shape:
             other = pair[0] if pair[1] == quantity else pair[1]
@@ -104,12 +97,7 @@ def _numbers(case: Case, quantity: str) -> Explanation:
     usable = {n: a for n, a in case.trace.items() if _is_usable(case, n, a)}
     previous = case.previous_trace
     found = diagnose(
-        case.model,
-        case.params,
-        case.X,
-        case.y,
-        case.reg,
-        case.step_size,
+        case.start,
         usable,
         case.arithmetic,
         quantity,
@@ -119,5 +107,5 @@ def _numbers(case: Case, quantity: str) -> Explanation:
 
 
 def _is_usable(case: Case, name: str, array: Plain) -> bool:
-    known = name in QUANTITIES[case.model]
-    return known and array.shape == _expected_shape(case, name) and array.dtype == case.arithmetic.name
+    known = name in case.start.shapes
+    return known and array.shape == case.start.shapes[name] and array.dtype == case.arithmetic.name

@@ -1,7 +1,7 @@
 """What `lockstep check` runs, and what it found: plain data, and the questions asked of it."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +10,10 @@ from ports.check.worker import Message
 from ports.engine.lockstep import chosen_steps
 from ports.engine.results import SPIRAL, CellResult, quantities_of
 from reference.agreement.arithmetic import Arithmetic
-from reference.agreement.certify import LOCAL, Finding
+from reference.agreement.judge import LOCAL, Finding
 from reference.arrays import Plain
-from reference.runs import ITERATIONS, Problem, draw
+from reference.models import Model, Problem
+from reference.runs import draw
 
 #: Judged by default: the first steps, where state goes wrong, and some of the whole run.
 FIRST_STEPS, SPREAD_STEPS = 20, 10
@@ -44,13 +45,8 @@ class Options:
 class Case:
     """All there is to say about one judged step: what explains a wrong quantity."""
 
-    model: str
     step: int
-    params: Mapping[str, Plain]
-    X: Plain
-    y: Plain
-    reg: float
-    step_size: float
+    start: Problem
     trace: Mapping[str, Plain]
     previous_trace: Mapping[str, Plain] | None
     arithmetic: Arithmetic
@@ -181,13 +177,14 @@ class Check:
         return int(self.empty or (self.missing and not partial))
 
 
-def runs_of(model: str, options: Options) -> list[Run]:
+def runs_of(model: Model, options: Options) -> list[Run]:
     """The document's run, ties of the ReLU, and sizes that no line may count on."""
     problem = draw(np.random.RandomState(options.seed), options.points).problem(model)
-    iterations = ITERATIONS[model]
-    runs = [Run("the document's run", "", problem, iterations, steps_of(iterations, options.steps))]
-    if model == "two_layer":
-        runs.append(Run("ReLU ties", "pre-activations of exactly 0", ties(options.seed), 1, range(1)))
+    steps = steps_of(model.iterations, options.steps)
+    runs = [Run("the document's run", "", problem, model.iterations, steps)]
+    if model.relus:
+        at_ties = ties(model, options.seed)
+        runs.append(Run("ReLU ties", "pre-activations of exactly 0", at_ties, 1, range(1)))
     runs.append(Run("other sizes", "7 examples, 3 dimensions, 4 classes", odd_sizes(model), 2, range(2)))
     return runs
 
@@ -201,25 +198,29 @@ def steps_of(iterations: int, steps: int | str | None) -> Collection[int]:
     return sorted({*range(FIRST_STEPS), *chosen_steps(iterations, SPREAD_STEPS)})
 
 
-def ties(seed: int) -> Problem:
-    """The document's points with b2 set: the three at radius 0 have exact ties, which then reach db."""
-    problem = draw(np.random.RandomState(seed), 5).problem("two_layer")
-    return replace(problem, params=problem.params | {"b2": np.array([[0.3, -0.2, 0.1]])})
+def ties(model: Model, seed: int) -> Problem:
+    """The document's points with the last bias set.
+
+    The three points at radius 0 have exact ties, whose gradients then reach the sum over the examples.
+    """
+    problem = draw(np.random.RandomState(seed), 5).problem(model)
+    last = {model.biases[-1]: np.array([[0.3, -0.2, 0.1]])}
+    return problem.starting_from({**problem.params, **last})
 
 
-def odd_sizes(model: str) -> Problem:
+def odd_sizes(model: Model) -> Problem:
     """No two sizes alike, none of them the document's, biases not 0, step size not 1.
 
     The first example lies far out on the wrong side: a probability below 1e-10 of its right class shows
     whether it is clipped or added to.
     """
     normal = np.random.RandomState(1).standard_normal
-    N, D, H, K = 7, 3, 5, 4
-    shapes = {"W": (D, K), "b": (1, K)}
-    if model == "two_layer":
-        shapes = {"W": (D, H), "b": (1, H), "W2": (H, K), "b2": (1, K)}
-    params = {name: normal(shape) for name, shape in shapes.items()}
+    sizes = {"1": 1, "N": 7, "D": 3, "H": 5, "K": 4}
+    params = {
+        name: normal([sizes[letter] for letter in parameter.shape])
+        for name, parameter in model.parameters.items()
+    }
     labels = np.array([0, 1, 2, 3, 3, 0, 2], dtype="uint8")
-    X = normal((N, D))
+    X = normal((sizes["N"], sizes["D"]))
     X[0] *= 8
     return Problem(model, X, labels, params, reg=1e-2, step_size=0.1)

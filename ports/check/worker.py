@@ -132,7 +132,8 @@ class Worker:
 
     def load(self, path: Path) -> tuple[Message, dict[str, Plain]]:
         """Import the file and tell what is in it."""
-        from ports.user_port import STEPS, load_port
+        from ports.user_port import load_port
+        from reference.models import MODELS
 
         self.port = load_port(path)
         self.host = self.port.host
@@ -140,8 +141,8 @@ class Worker:
         self.settings.__enter__()  # for the life of this process
         module = self.port.module
         return {
-            "framework": self.port.framework,
-            "models": [s.removesuffix("_step") for s in STEPS if hasattr(module, s)],
+            "framework": self.port.framework.name,
+            "models": [name for name, model in MODELS.items() if hasattr(module, model.step_name)],
             "spiral": hasattr(module, "spiral"),
             "hidden": dict(self.port.hidden_quantities),
         }, {}
@@ -156,8 +157,10 @@ class Worker:
 
     def start(self, model: str, dtype: str, X: Plain, y: Plain) -> tuple[Message, dict[str, Plain]]:
         """A fresh step, and the data in the framework's tensors, once a run."""
-        self.model, self.dtype, self.given = model, dtype, {"X": X, "y": y}
-        self.step = self.port.make_step(model, "eager")
+        from reference.models import MODELS
+
+        self.model, self.dtype, self.given = MODELS[model], dtype, {"X": X, "y": y}
+        self.step = self.port.make_step(self.model, "eager")
         self.X, self.y = self.host.put(X, "cpu", dtype), self.host.put_labels(y, "cpu")
         return {}, {}
 
@@ -169,7 +172,7 @@ class Worker:
 
         on_device = {name: self.host.put(value, "cpu", self.dtype) for name, value in params.items()}
         trace = self.step(on_device, self.X, self.y, reg, step_size)
-        got, unreadable = self.read(named_tensors(trace, f"{self.model}_step"))
+        got, unreadable = self.read(named_tensors(trace, self.model.step_name))
         return {
             "unreadable": unreadable,
             "changed": self.changed(),

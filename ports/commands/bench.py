@@ -31,6 +31,7 @@ def run(args: argparse.Namespace) -> int:
     from ports.bench.measuring import QUICK, Effort
     from ports.engine.matrix import THREAD_SETTINGS, exact_settings_of
     from ports.engine.memory import keep_freed_memory
+    from ports.engine.provenance import provenance
     from ports.engine.selection import named
     from ports.report import as_json, benchmarks
 
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     keep_freed_memory()
     here, rows = steps.ports_here(), []
     with exact_settings_of(here):
-        facts = benchmarks.machine(as_json.provenance(here), THREAD_SETTINGS)
+        facts = benchmarks.machine(provenance(here), THREAD_SETTINGS)
         print(*benchmarks.machine_lines(facts), "", benchmarks.heading(), sep="\n", flush=True)
         for name in dict.fromkeys(chosen):
             for row in by_name[name](effort):

@@ -16,9 +16,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the table; always 0."""
-    from ports.engine.accuracy import accuracy_table, print_accuracy
+    from ports.engine.accuracy import accuracy_table
     from ports.engine.selection import step_of_run
+    from ports.report.accuracy import print_accuracy
+    from reference.models import TWO_LAYER
 
-    steps = [step_of_run(text, "two_layer") for text in args.step] or [1000, 5000]
+    steps = [step_of_run(text, TWO_LAYER) for text in args.step] or [1000, 5000]
     print_accuracy(accuracy_table(steps))
     return 0

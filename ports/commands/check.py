@@ -94,7 +94,8 @@ def _options(args: argparse.Namespace) -> "Options":
     import math
 
     from ports.check.results import Options
-    from ports.engine.selection import DTYPES, parse_steps, positive, seed_number
+    from ports.engine.selection import parse_steps, positive, seed_number
+    from reference.agreement.arithmetic import DTYPES
 
     for dtype in args.dtype:
         if dtype not in DTYPES:

@@ -46,9 +46,9 @@ def add_free_runs(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the tables; 0 if every port agrees, 1 if not."""
     from ports.engine.selection import named
-    from reference.runs import ITERATIONS
+    from reference.models import MODELS
 
-    models = [named("model", model, tuple(ITERATIONS)) for model in args.model or ITERATIONS]
+    models = [named("model", name, tuple(MODELS)) for name in args.model or MODELS]
     drifts, absences = free_runs(args, models)
     for model in models:
         print("\n".join(table(drifts[model], int(args.points))), end="\n\n")
@@ -66,14 +66,19 @@ def free_runs(
     from ports import PORTS
     from ports.engine.selection import one_cell, positive, seed_number
     from ports.report.progress import Progress
-    from reference.runs import ITERATIONS, draw
+    from reference.models import MODELS
+    from reference.runs import draw
 
     draws = draw(np.random.RandomState(seed_number(args.seed)), positive("points", args.points))
-    longest = positive("steps", args.steps) if args.steps else max(ITERATIONS.values())
-    steps = {model: min(ITERATIONS[model], longest) for model in models}
+    longest = (
+        positive("steps", args.steps)
+        if args.steps
+        else max(model.iterations for model in MODELS.values())
+    )
+    steps = {model: min(MODELS[model].iterations, longest) for model in models}
     names = args.port or [name for name, port in PORTS.items() if not port.absence()]
     cells = {
-        model: [one_cell(model, name, args.mode, args.device, args.dtype) for name in names]
+        model: [one_cell(MODELS[model], name, args.mode, args.device, args.dtype) for name in names]
         for model in models
     }
     progress = Progress("free run", sum(steps.values()))
@@ -92,17 +97,14 @@ def train(
     progress: Callable[[int], None] = lambda step: None,
 ) -> "dict[str, list[Drift]]":
     """Free runs of each model, under every host's exact settings."""
-    from contextlib import ExitStack
-
     from ports.engine.free_run import run_free
+    from ports.engine.matrix import exact_settings_of
+    from reference.models import MODELS
 
-    with ExitStack() as settings:
-        hosts = {port.host_name: port.host for pairs in cells.values() for port, _ in pairs}
-        for host in hosts.values():
-            settings.enter_context(host.exact_settings())
+    with exact_settings_of([port for pairs in cells.values() for port, _ in pairs]):
         return {
             model: run_free(
-                draws.problem(model),
+                draws.problem(MODELS[model]),
                 [(cell, port) for port, cell in pairs],
                 steps[model],
                 progress=progress,

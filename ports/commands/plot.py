@@ -52,7 +52,8 @@ def draw_all(args: argparse.Namespace, what: list[str]) -> "dict[str, Figure]":
     import numpy as np
 
     from ports.report import plots
-    from reference.runs import ITERATIONS, draw
+    from reference.models import MODELS
+    from reference.runs import draw
 
     draws = draw(np.random.RandomState(int(args.seed)), int(args.points))
     figures: dict[str, Figure] = {}
@@ -61,7 +62,7 @@ def draw_all(args: argparse.Namespace, what: list[str]) -> "dict[str, Figure]":
     if "boundaries" in what:
         figures["boundaries"] = plots.boundaries(draws.X, draws.y, trained(draws))
     if {"losses", "drift"} & {*what}:
-        drifts, absences = free_runs(args, list(ITERATIONS))
+        drifts, absences = free_runs(args, list(MODELS))
         for absence in absences:
             print(f"skipped: {absence}")
         if "losses" in what:
@@ -73,12 +74,12 @@ def draw_all(args: argparse.Namespace, what: list[str]) -> "dict[str, Figure]":
 
 def trained(draws: "Draws") -> dict[str, dict[str, object]]:
     """The reference's parameters after the document's runs, by model."""
-    from reference.runs import ITERATIONS, trajectory
-    from reference.trace import next_params
+    from reference.models import MODELS
+    from reference.runs import trajectory
 
     ends = {}
-    for model, iterations in ITERATIONS.items():
-        for _, _, trace in trajectory(draws.problem(model), iterations):
+    for name, model in MODELS.items():
+        for _, _, trace in trajectory(draws.problem(model), model.iterations):
             last = trace
-        ends[model] = next_params(model, last)
+        ends[name] = model.next_params(last)
     return ends

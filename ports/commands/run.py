@@ -10,15 +10,12 @@ if TYPE_CHECKING:
 
     from ports.contract import Port, Step
     from ports.engine.results import Cell
-    from reference.runs import Problem
+    from reference.models import Problem
 
 HELP = """train like the document, in any framework, and print what the document prints
 
 In its order: data, labels, first weights, first scores and probabilities, losses every 10 and
 every 1000 iterations, weights after the first update. Here a port trains by itself."""
-
-#: How often the document prints the loss.
-EVERY = {"softmax": 10, "two_layer": 1000}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,16 +35,17 @@ def run(args: argparse.Namespace) -> int:
     import numpy as np
 
     from ports.engine.selection import named, one_cell, positive, seed_number
+    from reference.models import MODELS
     from reference.runs import draw
 
-    models = [named("model", model, tuple(EVERY)) for model in args.model] or list(EVERY)
+    models = [MODELS[named("model", name, tuple(MODELS))] for name in args.model or MODELS]
     cells = [one_cell(model, args.port, args.mode, args.device, args.dtype) for model in models]
     draws = draw(np.random.RandomState(seed_number(args.seed)), positive("points", args.points))
     print(draws.X)
     print(draws.y)
     for port, cell in cells:
         with port.host.exact_settings():
-            _train(port, cell, draws.problem(cell.model))
+            _train(port, cell, draws.problem(MODELS[cell.model]))
     return 0
 
 
@@ -56,25 +54,23 @@ def _train(port: "Port", cell: "Cell", problem: "Problem") -> None:
     import numpy as np
 
     from ports.contract import prepared_step
-    from reference.runs import ITERATIONS
-    from reference.trace import PARAMETERS
 
     host, model = port.host, problem.model
     step = prepared_step(port, model, cell.mode)
     X, y = host.put(problem.X, cell.device, cell.dtype), host.put_labels(problem.y, cell.device)
     params = {name: host.put(value, cell.device, cell.dtype) for name, value in problem.params.items()}
-    first = model == "softmax"  # the document prints the tensors of its first classifier only
-    needed = [*(["scores", "probs"] if first else []), "loss", *(f"{n}_next" for n in PARAMETERS[model])]
+    first = model.prints_tensors
+    needed = [*(["scores", "probs"] if first else []), "loss", *(f"{n}_next" for n in model.parameters)]
     if first:
-        for name in PARAMETERS[model]:
+        for name in model.parameters:
             print(host.get(params[name]))
-    for i in range(ITERATIONS[model]):
+    for i in range(model.iterations):
         trace = _made(step, (params, X, y, problem.reg, problem.step_size), needed, f"{cell}: step {i}")
-        params = {name: trace[f"{name}_next"] for name in PARAMETERS[model]}
+        params = model.next_params(trace)
         if i == 0 and first:
             print(host.get(trace["scores"]))
             print(host.get(trace["probs"]))
-        if i % EVERY[model] == 0:
+        if i % model.print_every == 0:
             loss = host.get(trace["loss"]).item()
             print(f"iteration {i}: loss {loss:f}")
             if not np.isfinite(loss):
@@ -82,7 +78,7 @@ def _train(port: "Port", cell: "Cell", problem: "Problem") -> None:
                     f"iteration {i}: the loss is {loss}: the run has left {cell.dtype}'s range"
                 )
         if i == 0 and first:
-            for name in PARAMETERS[model]:
+            for name in model.parameters:
                 print(host.get(params[name]))
 
 

@@ -33,23 +33,23 @@ def run(args: argparse.Namespace) -> int:
     from ports.engine.lockstep import reference_at, run_step_at
     from ports.engine.selection import named, one_cell, positive, seed_number, step_of_run
     from ports.report.terminal import in_digits
-    from reference.agreement.certify import LOCAL, compare
+    from reference.agreement.judge import LOCAL, compare
+    from reference.models import MODELS
     from reference.runs import draw
-    from reference.trace import QUANTITIES
 
-    named("model", args.model, tuple(QUANTITIES))
-    named(f"quantity of {args.model}", args.quantity, tuple(QUANTITIES[args.model]))
-    i = step_of_run(args.step, args.model)
+    model = MODELS[named("model", args.model, tuple(MODELS))]
+    named(f"quantity of {model.name}", args.quantity, tuple(model.quantities))
+    i = step_of_run(args.step, model)
     most, points = positive("most", args.most), positive("points", args.points)
-    problem = draw(np.random.RandomState(seed_number(args.seed)), points).problem(args.model)
+    problem = draw(np.random.RandomState(seed_number(args.seed)), points).problem(model)
     names = args.port or [name for name, port in PORTS.items() if not port.absence()]
-    cells = [one_cell(args.model, name, args.mode, args.device, args.dtype) for name in names]
-    params = reference_at(problem, i)
+    cells = [one_cell(model, name, args.mode, args.device, args.dtype) for name in names]
+    start = reference_at(problem, i)
 
     columns, agree = {}, True
     for port, cell in cells:
         with port.host.exact_settings():
-            trace, expected, problems = run_step_at(port, cell, problem, params, i)
+            trace, expected, problems = run_step_at(port, cell, start, i)
         if args.quantity in problems:
             print(f"{cell.port}: {args.quantity} {problems[args.quantity]}  FAILS")
             agree = False
@@ -61,11 +61,11 @@ def run(args: argparse.Namespace) -> int:
         agree &= finding.agrees
         columns[cell.port] = (trace[args.quantity], expected[args.quantity], finding)
 
-    print(f"{args.model} {args.quantity} at step {i}, {args.dtype}, {3 * points} points")
+    print(f"{model.name} {args.quantity} at step {i}, {args.dtype}, {3 * points} points")
     for index in _largest_shares(columns, most):
         print(f"{list(index)}")
         for name, (got, bound, _) in columns.items():
-            value, error = bound.value[index], np.broadcast_to(bound.error, got.shape)[index]
+            value, error = bound.value[index], bound.errors()[index]
             print(
                 f"  {name:<15}{float(got[index])!r:>26}  reference {float(value)!r:>26}"
                 f"  apart {abs(float(got[index]) - float(value)):.1e}  allowed {float(error):.1e}"
@@ -84,7 +84,7 @@ def _largest_shares(columns: dict[str, Any], most: int) -> list[tuple[int, ...]]
 
     tiny = np.finfo(float).smallest_subnormal
     with np.errstate(all="ignore"):  # anything over an exact bound is infinite
-        shares = [abs(got - bound.value) / (bound.error + tiny) for got, bound, _ in columns.values()]
+        shares = [abs(got - bound.value) / (bound.errors() + tiny) for got, bound, _ in columns.values()]
     if not shares:
         return []
     largest = np.max(shares, axis=0)

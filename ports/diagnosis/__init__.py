@@ -14,14 +14,14 @@ import numpy as np
 
 from ports.contract import Port
 from ports.diagnosis.hypotheses import LOOSE, SUSPECTS, Case, Hypothesis, Suspicion, not_finite
-from ports.engine.lockstep import held_as, prepare, run_step
+from ports.engine.lockstep import prepare, run_step
 from ports.engine.results import Cell
 from reference.agreement.arithmetic import ARITHMETICS, Arithmetic, Unbounded
 from reference.agreement.rounded import Rounded, linspace
 from reference.arrays import Array, Plain
-from reference.runs import Problem, trajectory
+from reference.models import Problem
+from reference.runs import trajectory
 from reference.spiral import spiral
-from reference.trace import QUANTITIES
 
 UNEXPLAINED = "unexplained"
 
@@ -42,12 +42,7 @@ class Diagnosis:
 
 
 def diagnose(
-    model: str,
-    params: Mapping[str, Plain],
-    X: Plain,
-    y: Plain,
-    reg: float,
-    step_size: float,
+    start: Problem,
     trace: Mapping[str, Plain],
     arithmetic: Arithmetic,
     quantity: str,
@@ -57,7 +52,7 @@ def diagnose(
 
     `previous_trace` is the last step's, with that step's parameters where they are known.
     """
-    case = Case(model, params, X, y, reg, step_size, trace, arithmetic, quantity, previous_trace or {})
+    case = Case(start, trace, arithmetic, quantity, previous_trace or {})
     structural = case.structural_problem()
     if structural:
         return _structure(case, structural)
@@ -81,18 +76,16 @@ def explain(
     """
     chosen = range(step + 1) if steps is None else steps
     before: dict[str, Plain] = {}
-    start: dict[str, Plain] = {}
-    trace: dict[str, Plain] = {}
+    start, trace = problem, dict[str, Plain]()
     with port.host.exact_settings():
         contestant = prepare(cell, port, problem, chosen)
-        for i, params, _ in trajectory(problem, step + 1):
+        for i, at, _ in trajectory(problem, step + 1):
             if i in chosen:
-                before = start | trace
-                start = {name: held_as(cell.dtype, value) for name, value in params.items()}
-                trace = {n: np.array(t) for n, t in run_step(contestant, start, problem).items()}
-    data = (held_as(cell.dtype, problem.X), problem.y, problem.reg, problem.step_size)
+                before = {**start.params, **trace} if trace else {}
+                start = at.held_as(cell.dtype)
+                trace = {n: np.array(t) for n, t in run_step(contestant, start).items()}
     arithmetic = port.host.arithmetic(cell.device, cell.dtype)
-    return diagnose(cell.model, start, *data, trace, arithmetic, quantity, before)
+    return diagnose(start, trace, arithmetic, quantity, before)
 
 
 def diagnose_spiral(noise: Plain, X: Plain, arithmetic: Arithmetic) -> Diagnosis:
@@ -100,7 +93,7 @@ def diagnose_spiral(noise: Plain, X: Plain, arithmetic: Arithmetic) -> Diagnosis
     single = ARITHMETICS["float32"]
     exact_noise: Array = Rounded.exact(noise, single)
     in_float32, _ = spiral(exact_noise, linspace(single))
-    if np.all(np.abs(X - in_float32.value) <= in_float32.error):
+    if np.all(np.abs(X - in_float32.value) <= in_float32.errors()):
         return Diagnosis("float32", "X is consistent with float32 somewhere in its computation.")
     radius, got = (np.hypot(*points.T) for points in (in_float32.value, X.astype(np.float64)))
     if np.all(np.abs(radius - got) <= 16 * arithmetic.function):
@@ -144,7 +137,7 @@ def _verdict(case: Case, fitting: list[Suspicion], decisive: bool) -> Diagnosis:
 
 def _where(case: Case) -> str:
     """Which rows or columns are wrong, where most are not."""
-    wrong = ~(np.abs(case.got - case.expected.value) <= case.expected.error)
+    wrong = ~(np.abs(case.got - case.expected.value) <= case.expected.errors())
     said = []
     for axis, noun in ((0, "row"), (1, "column")):
         if case.got.ndim == 2 and case.got.shape[axis] > 1:
@@ -162,7 +155,7 @@ def _listed(indices: Plain) -> str:
 def _structure(case: Case, problem: str) -> Diagnosis:
     """A quantity whose form is wrong says so itself; its numbers may say more."""
     name = case.quantity
-    if name not in QUANTITIES[case.model]:
+    if name not in case.model.quantities:
         return _renamed(case, problem)
     if name not in case.trace:
         return Diagnosis("missing", f"{name} {problem}.", certain=True)
@@ -188,7 +181,7 @@ def _of_another_shape(case: Case) -> list[tuple[str, str, Plain]]:
 
 def _renamed(case: Case, problem: str) -> Diagnosis:
     """An extra name: does it hold a quantity that is missing?"""
-    for name in QUANTITIES[case.model]:
+    for name in case.model.quantities:
         if name not in case.trace:
             missing = case.about(name)
             if missing.expected.value.shape == case.got.shape and missing.explained_by(

@@ -9,13 +9,11 @@ from typing import Any
 import numpy as np
 
 from reference.agreement.arithmetic import Arithmetic, Unbounded
-from reference.agreement.certify import LOCAL, compare, local, sizes_of, structural_problems
+from reference.agreement.bounds import local
+from reference.agreement.judge import LOCAL, compare, structural_problems
 from reference.agreement.rounded import Rounded
-from reference.arrays import Array, Plain
-from reference.trace import PARAMETERS, QUANTITIES
-
-#: The regularized parameters, and the others.
-WEIGHTS, BIASES = ("W", "W2"), ("b", "b2")
+from reference.arrays import Array, Params, Plain
+from reference.models import Model, Problem
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -34,18 +32,41 @@ Hypothesis = Callable[["Case"], Iterator[Suspicion]]
 
 @dataclass(frozen=True)
 class Case:
-    """One wrong quantity, with all that the port recorded in that step and the last."""
+    """One wrong quantity, with all that the port recorded in that step and the last.
 
-    model: str
-    params: Mapping[str, Plain]
-    X: Plain
-    y: Plain
-    reg: float
-    step_size: float
+    `start` is what the step was given, `before` the last step's trace and parameters, as far as known.
+    """
+
+    start: Problem
     trace: Mapping[str, Plain]
     arithmetic: Arithmetic
     quantity: str
     before: Mapping[str, Plain]
+
+    @property
+    def model(self) -> Model:
+        """The network."""
+        return self.start.model
+
+    @property
+    def params(self) -> Params:
+        """The parameters that the step was given."""
+        return self.start.params
+
+    @property
+    def y(self) -> Plain:
+        """The labels."""
+        return self.start.y
+
+    @property
+    def reg(self) -> float:
+        """The regularization strength."""
+        return self.start.reg
+
+    @property
+    def step_size(self) -> float:
+        """The step size."""
+        return self.start.step_size
 
     def about(self, quantity: str) -> "Case":
         """The same step, another quantity."""
@@ -59,9 +80,8 @@ class Case:
     @cached_property
     def problems(self) -> dict[str, str]:
         """What is wrong with the form of each recorded tensor."""
-        sizes = sizes_of(self.model, self.params, self.X)
-        dtype = np.dtype(self.arithmetic.name)
-        return {f.quantity: f.problem for f in structural_problems(self.model, self.trace, sizes, dtype)}
+        found = structural_problems(self.start, self.trace, np.dtype(self.arithmetic.name))
+        return {finding.quantity: finding.problem for finding in found}
 
     def structural_problem(self) -> str:
         """What is wrong with the quantity's form, or nothing."""
@@ -70,11 +90,11 @@ class Case:
     @cached_property
     def inputs(self) -> dict[str, Any]:
         """Everything the quantity may depend on, as the port had it."""
-        names = list(QUANTITIES[self.model])
+        names = list(self.model.quantities)
         earlier = names[: names.index(self.quantity)]
         recorded = {n: self.trace[n] for n in earlier if n in self.trace and n not in self.problems}
         scalars = {"reg": self.reg, "step_size": self.step_size}
-        return {"X": self.X, "y": self.y} | scalars | dict(self.params) | recorded
+        return {"X": self.start.X, "y": self.y} | scalars | dict(self.params) | recorded
 
     def value_of(self, name: str) -> Plain:
         """An earlier quantity as recorded; as it should be, where the port does not show it."""
@@ -104,10 +124,10 @@ class Case:
     ) -> Rounded:
         """Likewise; raises Unbounded."""
         q = self.inputs | dict(changes)
-        params = {name: q[name] for name in PARAMETERS[self.model]}
-        trace = {n: np.asarray(q[n]) for n in QUANTITIES[self.model] if n in q and n not in forget}
-        data = (params, q["X"], q["y"], q["reg"], q["step_size"], trace)
-        return local(self.model, *data, arithmetic or self.arithmetic)[self.quantity]
+        params = {name: q[name] for name in self.params}
+        start = Problem(self.model, q["X"], q["y"], params, q["reg"], q["step_size"])
+        trace = {n: np.asarray(q[n]) for n in self.model.quantities if n in q and n not in forget}
+        return local(start, trace, arithmetic or self.arithmetic)[self.quantity]
 
     @cached_property
     def expected(self) -> Rounded:
@@ -138,7 +158,7 @@ class Case:
     def parameter(self) -> str:
         """The parameter whose gradient or next value the quantity is, or nothing."""
         name = self.quantity.removesuffix("_next")
-        return next((p for p in PARAMETERS[self.model] if name in (p, f"d{p}")), "")
+        return next((p for p in self.params if name in (p, f"d{p}")), "")
 
     @cached_property
     def is_update(self) -> bool:
@@ -168,8 +188,9 @@ class Case:
             return self.exact(self.before[name])
         if not all(p in self.before for p in self.params):
             return None
-        params = {p: self.before[p] for p in self.params}
-        return replace(self, params=params, trace=self.before, quantity=name, before={}).try_recomputed()
+        start = self.start.starting_from({p: self.before[p] for p in self.params})
+        last = Case(start, self.before, self.arithmetic, name, NOTHING)
+        return last.try_recomputed()
 
 
 def like(value: Any, changed: Plain) -> Any:

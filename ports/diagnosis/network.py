@@ -7,6 +7,7 @@ import numpy as np
 from ports.diagnosis.case import Case, Suspicion
 from reference.agreement.rounded import Rounded
 from reference.arrays import Plain
+from reference.models import Relu
 
 
 def labels(case: Case) -> Iterator[Suspicion]:
@@ -96,14 +97,19 @@ def _cut_off(case: Case) -> Iterator[Suspicion]:
 
 def masks(case: Case) -> Iterator[Suspicion]:
     """The ReLU's mask: missing, from another tensor, or another gradient at exactly 0."""
-    if case.model != "two_layer" or case.quantity not in ("dhidden", "db"):
-        return
-    at_dhidden = case.about("dhidden")
-    hidden = case.value_of("hidden_layer")
-    unmasked = at_dhidden.recomputed({"hidden_layer": np.ones_like(hidden)})
-    for cause, phrase, weight in mask_weights(at_dhidden, hidden, unmasked):
+    for name, relu in case.model.relus.items():
+        if case.quantity in (relu.gradient, f"d{relu.bias}"):
+            yield from _masked(case, name, relu)
+
+
+def _masked(case: Case, name: str, relu: Relu) -> Iterator[Suspicion]:
+    """The gradient behind one ReLU under other masks, or its sum over the examples."""
+    at_relu = case.about(relu.gradient)
+    hidden = case.value_of(name)
+    unmasked = at_relu.recomputed({name: np.ones_like(hidden)})
+    for cause, phrase, weight in mask_weights(at_relu, name, unmasked):
         predicted = unmasked * case.exact(weight)
-        if case.quantity == "db":
+        if case.quantity != relu.gradient:
             predicted = np.sum(predicted, axis=0, keepdims=True)
         yield Suspicion(cause, phrase, predicted)
 
@@ -112,9 +118,9 @@ def activations(case: Case) -> Iterator[Suspicion]:
     """Another function in the ReLU's place, or a ReLU on the scores."""
     if case.quantity == "scores":
         yield Suspicion("activation", "a ReLU on the scores", np.maximum(0, case.expected))
-    if case.quantity != "hidden_layer":
+    if case.quantity not in case.model.relus:
         return
-    pre = pre_activation(case)
+    pre = pre_activation(case, case.quantity)
     yield Suspicion("activation", "no ReLU", pre)
     yield Suspicion("activation", "a sigmoid in the ReLU's place", 1 / (1 + np.exp(-pre)))
     twice = np.exp(2 * pre)
@@ -123,8 +129,8 @@ def activations(case: Case) -> Iterator[Suspicion]:
 
 def leaky(case: Case) -> Iterator[Suspicion]:
     """A leaky ReLU, of some slope."""
-    if case.quantity == "hidden_layer":
-        pre = pre_activation(case)
+    if case.quantity in case.model.relus:
+        pre = pre_activation(case, case.quantity)
         off = pre.value < 0
         if off.any() and case.got[off].any():
             slope = float(f"{np.median(case.got[off] / pre.value[off]):.3g}")
@@ -132,40 +138,43 @@ def leaky(case: Case) -> Iterator[Suspicion]:
             yield Suspicion("activation", f"a leaky ReLU of slope {slope:g}", leaked)
 
 
-def pre_activation(case: Case) -> Rounded:
-    """What the ReLU is given."""
-    W, b = case.exact(case.params["W"]), case.exact(case.params["b"])
-    pre: Rounded = np.dot(case.exact(case.X), W) + b
+def pre_activation(case: Case, hidden: str) -> Rounded:
+    """What the ReLU of that name is given."""
+    relu = case.model.relus[hidden]
+    W, b = case.exact(case.params[relu.weights]), case.exact(case.params[relu.bias])
+    pre: Rounded = np.dot(case.exact(case.value_of(relu.inputs)), W) + b
     return pre
 
 
-def mask_weights(case: Case, hidden: Plain, unmasked: Rounded) -> Iterator[tuple[str, str, Plain]]:
-    """What each mask multiplies the gradient by."""
-    missing = "the ReLU's mask missing (or comparing with < 0: hidden_layer never is)"
+def mask_weights(case: Case, name: str, unmasked: Rounded) -> Iterator[tuple[str, str, Plain]]:
+    """What each mask multiplies the gradient behind a ReLU by."""
+    hidden = case.value_of(name)
+    missing = f"the ReLU's mask missing (or comparing with < 0: {name} never is)"
     yield "mask missing", missing, np.ones(hidden.shape)
-    ties = exact_ties(case)
-    for at_tie, name in ((0.5, "half"), (1.0, "one")):
+    ties = exact_ties(case, name)
+    for at_tie, word in ((0.5, "half"), (1.0, "one")):
         phrase = f"a gradient of {at_tie:g} where the pre-activation is exactly 0 ({ties.sum()} ties)"
-        yield f"ties {name}", phrase, np.where(ties, at_tie, hidden > 0)
+        yield f"ties {word}", phrase, np.where(ties, at_tie, hidden > 0)
     others = {"the gradient": unmasked.value, "the ReLU's own, inverted": -hidden}
-    others |= {n: v for n, v in (("the last step's", case.before.get("hidden_layer")),) if v is not None}
-    for name, other in others.items():
-        positive = other >= 0 if "inverted" in name else other > 0
-        yield "wrong mask", f"a mask from another tensor: {name}", positive.astype(np.float64)
+    if name in case.before:
+        others["the last step's"] = case.before[name]
+    for which, other in others.items():
+        positive = other >= 0 if "inverted" in which else other > 0
+        yield "wrong mask", f"a mask from another tensor: {which}", positive.astype(np.float64)
     both = (unmasked.value > 0) & (hidden > 0)
     yield "wrong mask", "two masks: the gradient's and the ReLU's", both.astype(np.float64)
 
 
-def exact_ties(case: Case) -> Plain:
+def exact_ties(case: Case, hidden: str) -> Plain:
     """Where the pre-activation is 0 in every rounding."""
-    pre = pre_activation(case)
+    pre = pre_activation(case, hidden)
     return np.asarray((pre.value == 0) & (pre.errors() == 0))
 
 
 def dropout(case: Case) -> Iterator[Suspicion]:
     """Some elements 0, the others scaled up by 1/(1-p)."""
     on = (case.got != 0) & (case.expected.value > 0)
-    if case.quantity != "hidden_layer" or not on.any():
+    if case.quantity not in case.model.relus or not on.any():
         return
     scale = float(np.median(case.got[on] / case.expected.value[on]))
     p = round(1 - 1 / scale, 2) if scale > 1 else 0.0

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ports.diagnosis.case import WEIGHTS, Case, Suspicion
+from ports.diagnosis.case import Case, Suspicion
 from reference.agreement.arithmetic import Unbounded
 from reference.agreement.rounded import Rounded
 from reference.arrays import Plain
@@ -15,7 +15,7 @@ def transposed(case: Case) -> Iterator[Suspicion]:
     rows, columns = case.got.shape if case.got.ndim == 2 else (0, 1)
     if rows == columns:
         yield Suspicion("transpose", "a transposed result", case.expected.T)
-        if case.parameter in WEIGHTS and not case.is_update:
+        if case.parameter in case.model.weights and not case.is_update:
             swapped = case.recomputed({"reg": 0.0}).T
             term = case.exact(case.params[case.parameter]) * case.reg
             yield Suspicion("transpose", "operands swapped", swapped + term)
@@ -60,7 +60,7 @@ def matching_order(got: Plain, expected: Rounded) -> Plain | None:
 
 def exchanged(case: Case) -> Iterator[Suspicion]:
     """One operand is another tensor of its shape: of this step, of the last, or already updated."""
-    pool = {"X": case.X} | dict(case.params) | {n: v for n, v in case.trace.items() if np.ndim(v)}
+    pool = {"X": case.start.X} | dict(case.params) | {n: v for n, v in case.trace.items() if np.ndim(v)}
     pool |= {f"the last step's {n}": v for n, v in case.before.items() if np.ndim(v)}
     pool = {n: v for n, v in pool.items() if np.any(v)}  # zeros are an operand left out
     for name in case.operands:
@@ -94,20 +94,21 @@ def overwritten(case: Case) -> Iterator[Suspicion]:
 
 def other_weights(case: Case) -> Iterator[Suspicion]:
     """Some other W and b than the ones given."""
-    first = {"softmax": "scores", "two_layer": "hidden_layer"}[case.model]
+    first = next(iter(case.model.quantities))
     if case.quantity != first:
         return
-    A = np.hstack([case.X, np.ones((len(case.X), 1))])
+    weights, bias = case.model.layers[0]
+    A = np.hstack([case.start.X, np.ones((len(case.start.X), 1))])
     theta, free = np.zeros((A.shape[1], case.got.shape[1])), np.full(case.got.shape[1], np.inf)
     for k, column in enumerate(case.got.T):
-        on = (column != 0) | (first == "scores")  # where the ReLU lets the weights be seen
+        on = (column != 0) | (first not in case.model.relus)  # where the ReLU lets the weights be seen
         if on.sum() > A.shape[1] + 1:
             theta[:, k], free[k] = np.linalg.lstsq(A[on], column[on])[0], 0.0
     if np.mean(free == 0) < 0.5:
         return
-    other = case.recomputed({"W": theta[:-1], "b": theta[-1:]})
+    other = case.recomputed({weights: theta[:-1], bias: theta[-1:]})
     spread = np.sqrt(np.sum(other.errors() ** 2, axis=0, keepdims=True))
-    other.error = other.errors() + 4 * spread + free
-    if first == "hidden_layer":
-        other.error[case.got == 0] = np.inf  # a 0 says little
-    yield Suspicion("other weights", "other weights than those given", other)
+    error = other.errors() + 4 * spread + free
+    if first in case.model.relus:
+        error[case.got == 0] = np.inf  # a 0 says little
+    yield Suspicion("other weights", "other weights than those given", other.with_error(error))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ports.diagnosis.case import BIASES, WEIGHTS, Case, Suspicion
+from ports.diagnosis.case import Case, Suspicion
 from reference.agreement.rounded import Rounded
 from reference.arrays import Plain
 
@@ -53,7 +53,7 @@ def scaled(case: Case, c: float) -> Rounded:
             else gradient.expected
         )
         return case.plus((1 - c) * case.step_size, term)
-    if case.parameter in WEIGHTS:
+    if case.parameter in case.model.weights:
         regularization = case.exact(case.params[case.parameter]) * case.reg
         return case.recomputed({"reg": 0.0}) * c + regularization
     return case.expected * c
@@ -62,7 +62,7 @@ def scaled(case: Case, c: float) -> Rounded:
 def _scaled_part(case: Case) -> str:
     if case.is_update:
         return " in the update"
-    return " in all but the regularization" if case.parameter in WEIGHTS else ""
+    return " in all but the regularization" if case.parameter in case.model.weights else ""
 
 
 def fitted_factor(case: Case) -> Iterator[Suspicion]:
@@ -74,7 +74,7 @@ def fitted_factor(case: Case) -> Iterator[Suspicion]:
     along = float(np.sum(direction * direction))
     c = float(np.sum((case.got - base.value) * direction)) / along if along else 1.0
     predicted = scaled(case, c)
-    predicted.error = predicted.errors() + fit_error(predicted.errors(), direction)
+    predicted = predicted.with_error(predicted.errors() + fit_error(predicted.errors(), direction))
     said = f"a constant factor of {_shown(c)}{_scaled_part(case)}{_of_other_count(c, case.y.size)}"
     yield Suspicion("factor", said, predicted)
 
@@ -102,7 +102,7 @@ def regularization(case: Case) -> Iterator[Suspicion]:
     for c, what in {**REGULARIZATIONS, 1 / case.y.size: "divided by N"}.items():
         if case.quantity == "loss":
             predicted = case.recomputed({"reg_loss": c * case.value_of("reg_loss")})
-        elif case.parameter in WEIGHTS:
+        elif case.parameter in case.model.weights:
             weights = case.params[case.parameter]
             predicted = case.plus(case.per_gradient * (c - 1) * case.reg, weights)
         else:
@@ -120,7 +120,7 @@ def _said(what: str) -> str:
 def regularized_parameters(case: Case) -> Iterator[Suspicion]:
     """One layer's regularization missing or with another factor, or the biases regularized."""
     if case.quantity == "reg_loss":
-        weights = [name for name in WEIGHTS if name in case.params]
+        weights = case.model.weights
         for name in weights:
             W = case.exact(case.params[name])
             term = np.sum(W * W) * (0.5 * case.reg)
@@ -128,13 +128,13 @@ def regularized_parameters(case: Case) -> Iterator[Suspicion]:
                 if c == 0 or len(weights) > 1:  # of one layer alone, that is a factor on the whole
                     phrase = f"the regularization of {name} {_said(what)}"
                     yield Suspicion(f"reg {what}", phrase, case.plus(c - 1, term))
-        squares = {b: float(np.sum(case.params[b] ** 2)) for b in BIASES if b in case.params}
+        squares = {b: float(np.sum(case.params[b] ** 2)) for b in case.model.biases}
         for size in range(1, len(squares) + 1):
             for chosen in itertools.combinations(squares, size):
                 added = case.plus(0.5 * case.reg, sum(squares[b] for b in chosen))
                 phrase = f"{' and '.join(chosen)} in the regularization"
                 yield Suspicion("reg on biases", phrase, added)
-    elif case.parameter in BIASES:
+    elif case.parameter in case.model.biases:
         b = case.params[case.parameter]
         yield Suspicion(
             "reg on biases",
@@ -146,7 +146,7 @@ def regularized_parameters(case: Case) -> Iterator[Suspicion]:
 def missing_bias(case: Case) -> Iterator[Suspicion]:
     """+ b forgotten."""
     for name in case.operands:
-        if name in BIASES and not case.parameter:
+        if name in case.model.biases and not case.parameter:
             yield Suspicion(
                 "bias missing",
                 f"{name} left out",

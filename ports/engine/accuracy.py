@@ -1,18 +1,18 @@
 """How accurate each quantity is certified to be, beside what hand-set tolerances would allow."""
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from reference.agreement.arithmetic import ARITHMETICS
-from reference.agreement.certify import end_to_end, local
+from reference.agreement.bounds import end_to_end, local
 from reference.agreement.rounded import Rounded
-from reference.arrays import Plain
-from reference.runs import Problem, draw, trajectory
-from reference.trace import QUANTITIES, record
+from reference.models import TWO_LAYER, Model, Problem
+from reference.runs import draw, trajectory
+from reference.trace import record
 
-DTYPES = ("float64", "float32")
 #: np.testing.assert_allclose's default, whatever the dtype.
 NUMPY_RTOL = 1e-7
 #: torch.testing.assert_close's defaults: (rtol, atol).
@@ -33,7 +33,7 @@ class Accuracy(NamedTuple):
 
 
 def accuracy_table(
-    steps: Collection[int], points: int = 100, model: str = "two_layer"
+    steps: Collection[int], points: int = 100, model: Model = TWO_LAYER
 ) -> list[Accuracy]:
     """The accuracy of every quantity at these steps of the document's run, in each dtype.
 
@@ -42,26 +42,21 @@ def accuracy_table(
     problem = draw(np.random.RandomState(0), points).problem(model)
     return [
         row
-        for i, params, _ in trajectory(problem, max(steps) + 1)
+        for i, start, _ in trajectory(problem, max(steps) + 1)
         if i in steps
-        for dtype in DTYPES
-        for row in accuracy_of_step(problem, params, i, dtype)
+        for dtype in TORCH_TOLERANCE
+        for row in accuracy_of_step(start, i, dtype)
     ]
 
 
-def accuracy_of_step(
-    problem: Problem, params: dict[str, Plain], i: int, dtype: str
-) -> Iterator[Accuracy]:
+def accuracy_of_step(start: Problem, i: int, dtype: str) -> Iterator[Accuracy]:
     """One row a quantity. The local bound is taken at the values of NumPy in that dtype."""
-    held = {name: value.astype(dtype) for name, value in params.items()}
-    X, settings = problem.X.astype(dtype), (problem.reg, problem.step_size)
-    trace = record(problem.model, held, X, problem.y, *settings)
-    exact = {name: value.astype(np.float64) for name, value in held.items()}
-    start = (problem.model, exact, X.astype(np.float64), problem.y, *settings)
-    locally = local(*start, trace, ARITHMETICS[dtype])
-    from_weights = end_to_end(*start, ARITHMETICS[dtype])
+    params = {name: value.astype(dtype) for name, value in start.params.items()}
+    trace = record(replace(start, X=start.X.astype(dtype), params=params))
+    locally = local(start.held_as(dtype), trace, ARITHMETICS[dtype])
+    from_weights = end_to_end(start.held_as(dtype), ARITHMETICS[dtype])
     rtol, atol = TORCH_TOLERANCE[dtype]
-    for name in QUANTITIES[problem.model]:
+    for name in start.model.quantities:
         largest = float(np.max(np.abs(trace[name])))
         bounds = relative(locally[name], largest), relative(from_weights[name], largest)
         yield Accuracy(i, dtype, name, largest, *bounds, NUMPY_RTOL, rtol + atol / largest)
@@ -69,18 +64,4 @@ def accuracy_of_step(
 
 def relative(bound: Rounded, largest: float) -> float:
     """A bound's largest error beside the quantity's largest value."""
-    return float(np.max(bound.error)) / largest
-
-
-def print_accuracy(rows: Collection[Accuracy]) -> None:
-    """Print the rows as a table a step and dtype."""
-    for step, dtype in dict.fromkeys((row.step, row.dtype) for row in rows):
-        print(f"\nstep {step}, {dtype}")
-        print(f"{'quantity':18}{'largest':>11}", end="")
-        print(
-            "".join(f"{head:>17}" for head in ("local", "end to end", "assert_allclose", "assert_close"))
-        )
-        for row in rows:
-            if (row.step, row.dtype) == (step, dtype):
-                figures = "".join(f"{figure:17.1e}" for figure in row[4:])
-                print(f"{row.quantity:18}{row.largest:11.2e}{figures}")
+    return float(np.max(bound.errors())) / largest

@@ -13,18 +13,16 @@ step n is in the forward pass from those. Memory: one float a run and step.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from ports.contract import Port, PortError, Tensor, named_tensors, prepared_step, read, what_went_wrong
-from ports.engine.lockstep import held_as
-from ports.engine.noise_floor import MEMBERS, NoiseFloor, Now, distance, relus_on
+from ports.engine.noise_floor import MEMBERS, NoiseFloor, Now, distance
 from ports.engine.results import Cell
-from reference.agreement.certify import shapes_of, sizes_of
 from reference.arrays import Plain
-from reference.runs import Problem, trajectory
-from reference.trace import next_params
+from reference.models import Problem, Relu
+from reference.runs import trajectory
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class Flip:
 
     Attributes:
         step: updates made before this forward pass.
-        example, unit: which entry of the hidden layer; `count` is how many flipped at this step.
+        example, unit: which entry of the hidden layer; `count` is how many flipped there at this step.
         reference, port: its pre-activation in either run, in float64 from the run's own parameters.
     """
 
@@ -90,13 +88,13 @@ class Runner:
     def __init__(self, cell: Cell, port: Port, problem: Problem, floor: NoiseFloor) -> None:
         host = self.host = port.host
         self.problem = problem
-        self.step = prepared_step(port, cell.model, cell.mode)
+        self.step = prepared_step(port, problem.model, cell.mode)
         self.X = host.put(problem.X, cell.device, cell.dtype)
         self.y = host.put_labels(problem.y, cell.device)
         self.params: dict[str, Tensor] = {
             name: host.put(value, cell.device, cell.dtype) for name, value in problem.params.items()
         }
-        self.shapes = shapes_of(cell.model, sizes_of(cell.model, problem.params, problem.X))
+        self.shapes = problem.shapes
         self.held = problem.params  # the numbers in `params`, as NumPy float64
         headroom = floor.headroom[host.arithmetic(cell.device, cell.dtype)]
         unknown = np.full(headroom.shape, np.nan)
@@ -110,18 +108,18 @@ class Runner:
         try:
             with np.errstate(all="ignore"):  # a run that leaves the number range shows in its distance
                 trace = self.step(self.params, self.X, self.y, p.reg, p.step_size)
-            self.note(now, named_tensors(trace, f"{p.model}_step"))
+            self.note(now, named_tensors(trace, p.model.step_name))
         except (Exception, SystemExit) as error:
             self.drift.error = f"step {now.step}: {what_went_wrong(error)}"
 
     def note(self, now: Now, trace: Mapping[str, Tensor]) -> None:
         """Take flip, loss, parameters and distance from a trace. Raises where something is amiss."""
-        if self.drift.first_flip is None and now.on.size:
-            hidden = {"hidden_layer": self.fetch("hidden_layer", trace)}
-            self.drift.first_flip = self.flip(now, relus_on(hidden))
+        if self.drift.first_flip is None:
+            hidden = {name: self.fetch(name, trace) for name in self.problem.model.relus}
+            self.drift.first_flip = self.flip(now, hidden)
         self.drift.losses[now.step] = self.fetch("loss", trace).item()
         self.held = {n: self.fetch(f"{n}_next", trace).astype(np.float64) for n in self.params}
-        self.params = next_params(self.problem.model, trace)
+        self.params = self.problem.model.next_params(trace)
         self.drift.distances[now.step] = distance(self.problem.model, self.held, now.after)
 
     def fetch(self, quantity: str, trace: Mapping[str, Tensor]) -> Plain:
@@ -134,17 +132,29 @@ class Runner:
             raise PortError(f"{quantity} is {array.dtype} {array.shape}, expected {dtype} {shape}")
         return array
 
-    def flip(self, now: Now, on: Plain) -> Flip | None:
+    def flip(self, now: Now, hidden: Mapping[str, Plain]) -> Flip | None:
         """The first ReLU that is on here and off in the reference, or the other way round."""
-        if np.array_equal(on, now.on):
-            return None
-        entries = np.argwhere(on != now.on)
-        example, unit = (int(k) for k in entries[0])
-        here, there = (
-            float(self.problem.X[example] @ params["W"][:, unit] + params["b"][0, unit])
-            for params in (self.held, now.params)
-        )
-        return Flip(now.step, example, unit, len(entries), there, here)
+        for name, relu in self.problem.model.relus.items():
+            flipped = np.argwhere((hidden[name] > 0) != (now.hidden[name] > 0))
+            if flipped.size:
+                example, unit = (int(k) for k in flipped[0])
+                there = self.pre_activation(relu, now.params, now.hidden, example, unit)
+                here = self.pre_activation(relu, self.held, hidden, example, unit)
+                return Flip(now.step, example, unit, len(flipped), there, here)
+        return None
+
+    def pre_activation(
+        self,
+        relu: Relu,
+        params: Mapping[str, Plain],
+        hidden: Mapping[str, Plain],
+        example: int,
+        unit: int,
+    ) -> float:
+        """What a ReLU is given, in float64 from a run's own parameters."""
+        inputs = hidden.get(relu.inputs, self.problem.X)
+        weights, bias = params[relu.weights], params[relu.bias]
+        return float(inputs[example].astype(np.float64) @ weights[:, unit] + bias[0, unit])
 
 
 def run_free(
@@ -160,15 +170,15 @@ def run_free(
     `members` and `seed` are the floor's. The hosts' exact settings are the caller's to enter. Raises
     ScoreOverflow or Unbounded where the reference, a member or a step's bound leaves the number range.
     """
-    dtype = _shared_dtype(problem.model, [cell for cell, _ in cells])
-    params = {name: held_as(dtype, value) for name, value in problem.params.items()}
-    problem = replace(problem, X=held_as(dtype, problem.X), params=params)
+    dtype = _shared_dtype(problem.model.name, [cell for cell, _ in cells])
+    problem = problem.held_as(dtype)
     arithmetics = {port.host.arithmetic(cell.device, dtype) for cell, port in cells}
     floor = NoiseFloor(problem, dtype, arithmetics, iterations, members, seed)
     runners = [Runner(cell, port, problem, floor) for cell, port in cells]
-    for i, params, trace in trajectory(problem, iterations):
-        after = next_params(problem.model, trace)
-        now = Now(i, params, after, relus_on(trace), float(trace["loss"]))
+    for i, start, trace in trajectory(problem, iterations):
+        hidden = {name: trace[name] for name in problem.model.relus}
+        after = problem.model.next_params(trace)
+        now = Now(i, start.params, after, hidden, float(trace["loss"]))
         floor.advance(now)
         for runner in runners:
             runner.advance(now)

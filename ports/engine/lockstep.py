@@ -24,21 +24,19 @@ from ports.contract import (
 )
 from ports.engine.results import Cell, CellResult
 from reference.agreement.arithmetic import Arithmetic, Unbounded
-from reference.agreement.certify import (
+from reference.agreement.bounds import PortTrace, local
+from reference.agreement.judge import (
     END_TO_END,
     Finding,
     Judgement,
-    PortTrace,
     certify_steps,
     compare,
-    local,
-    shapes_of,
-    sizes_of,
     structural_problems,
 )
 from reference.agreement.rounded import Rounded, linspace
-from reference.arrays import Plain
-from reference.runs import Problem, trajectory
+from reference.arrays import Plain, held_as
+from reference.models import Problem
+from reference.runs import trajectory
 from reference.spiral import spiral
 from reference.trace import ScoreOverflow
 
@@ -78,24 +76,24 @@ def prepare(cell: Cell, port: Port, problem: Problem, steps: Collection[int]) ->
     return Contestant(
         port,
         CellResult(cell, port.hidden_quantities),
-        prepared_step(port, cell.model, cell.mode),
+        prepared_step(port, problem.model, cell.mode),
         port.host.put(problem.X, cell.device, cell.dtype),
         port.host.put_labels(problem.y, cell.device),
         steps,
     )
 
 
-def run_step(contestant: Contestant, params: Mapping[str, Plain], problem: Problem) -> dict[str, Any]:
+def run_step(contestant: Contestant, start: Problem) -> dict[str, Any]:
     """One step of a port from the given parameters; its quantities as NumPy arrays.
 
     They are copies where a port may use its memory again at the next step. Raises PortError where the
-    port returns something else.
+    port returns something else. The points are those that the contestant was prepared with.
     """
     host, cell = contestant.port.host, contestant.result.cell
-    kept = np.asarray if host.IMMUTABLE else np.array
-    on_device = {name: host.put(value, cell.device, cell.dtype) for name, value in params.items()}
-    returned = contestant.step(on_device, contestant.X, contestant.y, problem.reg, problem.step_size)
-    trace = named_tensors(returned, f"{cell.model}_step")
+    kept = np.asarray if host.immutable else np.array
+    on_device = {name: host.put(value, cell.device, cell.dtype) for name, value in start.params.items()}
+    returned = contestant.step(on_device, contestant.X, contestant.y, start.reg, start.step_size)
+    trace = named_tensors(returned, start.model.step_name)
     return {name: kept(read(host, name, tensor)) for name, tensor in trace.items()}
 
 
@@ -113,11 +111,11 @@ def run_lockstep(
     heats, overflow, reached = _heats(contestants, problem), "", -1
     last = max((max(c.steps) for c in contestants), default=-1)
     try:
-        for i, params, _ in trajectory(problem, min(iterations, last + 1)):
+        for i, start, _ in trajectory(problem, min(iterations, last + 1)):
             reached = i
             for heat in heats:
                 if i in heat.steps:
-                    heat.start_from(i, params, progress)
+                    heat.start_from(i, start.params, progress)
     except ScoreOverflow as why:
         overflow = str(why)
     for heat in heats:
@@ -137,10 +135,10 @@ def _heats(contestants: Sequence[Contestant], problem: Problem) -> list["Heat"]:
 
 
 class Start(NamedTuple):
-    """The reference's parameters at the start of one step, as a port's dtype holds them."""
+    """What one step starts from: the reference's parameters, as a port's dtype holds them."""
 
     step: int
-    params: dict[str, Plain]
+    problem: Problem
 
 
 class Heat:
@@ -151,14 +149,13 @@ class Heat:
     """
 
     def __init__(self, problem: Problem, contestants: Sequence[Contestant]) -> None:
-        self.problem = problem
         self.contestants = list(contestants)
         self.steps = contestants[0].steps
         self.dtype = contestants[0].result.cell.dtype
-        self.X = held_as(self.dtype, problem.X)
+        self.problem = problem.held_as(self.dtype)
         self.starts: list[Start] = []
-        shapes = shapes_of(problem.model, sizes_of(problem.model, problem.params, problem.X))
-        self.trace_bytes = sum(math.prod(shape) for shape in shapes.values()) * self.X.itemsize
+        elements = sum(math.prod(shape) for shape in problem.shapes.values())
+        self.trace_bytes = elements * self.problem.X.itemsize
 
     def start_from(
         self, i: int, params: Mapping[str, Plain], progress: Callable[[], None] = lambda: None
@@ -166,7 +163,8 @@ class Heat:
         """Put a step on the list, if anybody is left to make it; run and judge when there are enough."""
         if not self.contestants:
             return
-        self.starts.append(Start(i, {n: held_as(self.dtype, value) for n, value in params.items()}))
+        held = {name: held_as(self.dtype, value) for name, value in params.items()}
+        self.starts.append(Start(i, self.problem.starting_from(held)))
         port_steps = len(self.starts) * len(self.contestants)
         if port_steps >= STACK or port_steps * self.trace_bytes >= STACK_BYTES:
             self.run(progress)
@@ -174,7 +172,7 @@ class Heat:
     def run(self, progress: Callable[[], None] = lambda: None) -> None:
         """Run and judge the listed steps; a contestant that raises drops out, the others go on."""
         starts, self.starts = self.starts, []
-        traces = {c: _traces(c, starts, self.problem, progress) for c in self.contestants}
+        traces = {c: _traces(c, starts, progress) for c in self.contestants}
         raised = {c for c, made in traces.items() if len(made) < len(starts)}
         while traces:
             together = min(map(len, traces.values()))
@@ -208,22 +206,17 @@ class Heat:
             for result, found in zip(results, of_ports, strict=True):
                 result.add(found, start.step)
         for of_quantity in compared:
-            steps = [starts[j].step for j in of_quantity.steps]
-            rows = zip(of_quantity.ports, of_quantity.shares.max(axis=1).tolist(), strict=True)
+            held = of_quantity.held
+            steps = [starts[j].step for j in held.steps]
+            rows = zip(held.ports, held.shares.max(axis=1).tolist(), strict=True)
             for i, (port, largest) in enumerate(rows):
                 results[port].add_row(of_quantity, i, steps, largest)
 
     def _certified(
         self, starts: Sequence[Start], traces: Mapping[Contestant, Sequence[PortTrace]]
     ) -> Judgement:
-        problem = self.problem
         return certify_steps(
-            problem.model,
-            [start.params for start in starts],
-            self.X,
-            problem.y,
-            problem.reg,
-            problem.step_size,
+            [start.problem for start in starts],
             list(zip(*traces.values(), strict=True)),
             next(iter(traces)).arithmetic,
             [contestant.result.hidden for contestant in traces],
@@ -232,13 +225,13 @@ class Heat:
 
 
 def _traces(
-    contestant: Contestant, starts: Sequence[Start], problem: Problem, progress: Callable[[], None]
+    contestant: Contestant, starts: Sequence[Start], progress: Callable[[], None]
 ) -> list[dict[str, Plain]]:
     """A port's traces of these steps. Where it raises they end, and the reason is in its result."""
     traces = []
     for start in starts:
         try:
-            traces.append(run_step(contestant, start.params, problem))
+            traces.append(run_step(contestant, start.problem))
         except (Exception, SystemExit) as error:
             contestant.result.error = f"step {start.step}: {what_went_wrong(error)}"
             break
@@ -247,46 +240,29 @@ def _traces(
     return traces
 
 
-def reference_at(problem: Problem, i: int) -> Mapping[str, Plain]:
-    """The reference's parameters at the start of step i of its own run."""
-    return next(params for step, params, _ in trajectory(problem, i + 1) if step == i)
+def reference_at(problem: Problem, i: int) -> Problem:
+    """What step i of the reference's own run starts from."""
+    return next(start for step, start, _ in trajectory(problem, i + 1) if step == i)
 
 
 def run_step_at(
-    port: Port, cell: Cell, problem: Problem, params: Mapping[str, Plain], i: int
+    port: Port, cell: Cell, start: Problem, i: int
 ) -> tuple[dict[str, Plain], dict[str, Rounded], dict[str, str]]:
-    """One port step from the reference's parameters: the trace, what is locally expected, and problems.
+    """Step i of a port, from `start`: the trace, what is locally expected, and problems.
 
     A problem is a quantity's whose form is wrong: it is not built on. Raises ValueError in one sentence
     where the port raises.
     """
-    start = {name: held_as(cell.dtype, value) for name, value in params.items()}
+    start = start.held_as(cell.dtype)
     try:
-        trace = run_step(prepare(cell, port, problem, (i,)), start, problem)
+        trace = run_step(prepare(cell, port, start, (i,)), start)
     except (Exception, SystemExit) as error:
         raise ValueError(f"{cell}: step {i}: {what_went_wrong(error)}") from error
-    sizes, X = sizes_of(problem.model, start, problem.X), held_as(cell.dtype, problem.X)
-    found = structural_problems(
-        problem.model, trace, sizes, np.dtype(cell.dtype), port.hidden_quantities
-    )
+    found = structural_problems(start, trace, np.dtype(cell.dtype), port.hidden_quantities)
     problems = {finding.quantity: finding.problem for finding in found}
-    expected = local(
-        problem.model,
-        start,
-        X,
-        problem.y,
-        problem.reg,
-        problem.step_size,
-        {name: tensor for name, tensor in trace.items() if name not in problems},
-        port.host.arithmetic(cell.device, cell.dtype),
-        f"step {i}",
-    )
-    return trace, expected, problems
-
-
-def held_as(dtype: str, array: Plain) -> Plain:
-    """The float64 array of the numbers that a port of that dtype holds."""
-    return array if dtype == "float64" else array.astype(dtype).astype(np.float64)
+    usable = {name: tensor for name, tensor in trace.items() if name not in problems}
+    arithmetic = port.host.arithmetic(cell.device, cell.dtype)
+    return trace, local(start, usable, arithmetic, f"step {i}"), problems
 
 
 def certify_spiral(cell: Cell, port: Port, noise: Plain) -> CellResult:

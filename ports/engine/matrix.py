@@ -21,10 +21,11 @@ import numpy as np
 from ports.contract import LoadedPort, Port
 from ports.engine.lockstep import certify_spiral, chosen_steps, prepare, run_lockstep
 from ports.engine.memory import keep_freed_memory
-from ports.engine.results import MODELS, SPIRAL, CellResult
+from ports.engine.provenance import provenance
+from ports.engine.results import SPIRAL, CellResult, parts
 from ports.engine.selection import Planned
-from ports.report.as_json import provenance
-from reference.runs import ITERATIONS, Draws, draw
+from reference.models import MODELS
+from reference.runs import Draws, draw
 
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 #: The processes are the parallelism, so what they import computes with one thread; and they share a
@@ -61,11 +62,11 @@ def run_matrix(
     plan, models first, and the provenance recorded while the hosts' exact settings were in force.
     """
     alone = jobs == 1 or any(isinstance(p.port, LoadedPort) for p in planned)
-    parts = parts_of(planned, 1 if alone else jobs)
+    pieces = parts_of(planned, 1 if alone else jobs)
     done: Iterable[Results] = (
-        [run_part(part, points, seed, lambda: progress(1)) for part in parts]
-        if alone or len(parts) == 1
-        else _in_processes(parts, points, seed, progress, jobs)
+        [run_part(part, points, seed, lambda: progress(1)) for part in pieces]
+        if alone or len(pieces) == 1
+        else _in_processes(pieces, points, seed, progress, jobs)
     )
     found: dict[Any, CellResult] = {}
     facts: dict[str, str] = {}
@@ -76,7 +77,7 @@ def run_matrix(
             else:
                 found[result.cell] = result
         facts |= provenance_of_part
-    order = sorted(planned, key=lambda p: MODELS.index(p.cell.model))
+    order = sorted(planned, key=lambda p: parts().index(p.cell.model))
     return [found[p.cell] for p in order], facts
 
 
@@ -99,17 +100,18 @@ def run_cells(
 
     Of each cell's planned steps those in `steps` run; by default all of them.
     """
-    model = cells[0].cell.model
-    if model == SPIRAL:
+    part = cells[0].cell.model
+    if part == SPIRAL:
         return [certify_spiral(p.cell, p.port, draws.noise) for p in cells]
-    problem, within = draws.problem(model), range(ITERATIONS[model]) if steps is None else steps
+    model = MODELS[part]
+    problem, within = draws.problem(model), range(model.iterations) if steps is None else steps
     contestants = [prepare(p.cell, p.port, problem, steps_of(p, within)) for p in cells]
     return run_lockstep(problem, contestants, within.stop, progress)
 
 
 def steps_of(planned: Planned, within: range) -> Collection[int]:
     """Which of some steps a cell is judged at."""
-    chosen = chosen_steps(ITERATIONS[planned.cell.model], planned.steps)
+    chosen = chosen_steps(MODELS[planned.cell.model].iterations, planned.steps)
     return frozenset(i for i in chosen if i in within)
 
 
@@ -117,7 +119,7 @@ def steps_of(planned: Planned, within: range) -> Collection[int]:
 def exact_settings_of(ports: Iterable[Port]) -> Iterator[None]:
     """Full-precision products and float64 in every framework of these ports."""
     with ExitStack() as stack:
-        for host in {port.host_name: port.host for port in ports}.values():
+        for host in {port.framework.name: port.host for port in ports}.values():
             stack.enter_context(host.exact_settings())
         yield
 
@@ -125,7 +127,9 @@ def exact_settings_of(ports: Iterable[Port]) -> Iterator[None]:
 def step_total(planned: Iterable[Planned]) -> int:
     """How many port steps a plan comes to, for the progress line."""
     return sum(
-        len(chosen_steps(ITERATIONS[p.cell.model], p.steps)) for p in planned if p.cell.model != SPIRAL
+        len(chosen_steps(MODELS[p.cell.model].iterations, p.steps))
+        for p in planned
+        if p.cell.model != SPIRAL
     )
 
 
@@ -133,15 +137,20 @@ def parts_of(planned: Sequence[Planned], jobs: int) -> list[Part]:
     """What can be run separately, the longest first, the parts of one run in its order."""
     groups: dict[tuple[str, str], list[Planned]] = {}
     for p in planned:
-        framework = p.port.host_name if jobs > 1 and p.steps is not None else ""
+        framework = p.port.framework.name if jobs > 1 and p.steps is not None else ""
         groups.setdefault((p.cell.model, framework), []).append(p)
     return [
         Part(tuple(cells), steps)
         for (model, framework), cells in sorted(
             groups.items(), key=lambda group: step_total(group[1]), reverse=True
         )
-        for steps in ranges(ITERATIONS.get(model, 1), 1 if framework else jobs)
+        for steps in ranges(iterations_of(model), 1 if framework else jobs)
     ]
+
+
+def iterations_of(part: str) -> int:
+    """How many steps the note runs a model for; the spiral is made once."""
+    return 1 if part == SPIRAL else MODELS[part].iterations
 
 
 def ranges(iterations: int, jobs: int) -> list[range]:

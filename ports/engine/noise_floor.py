@@ -31,19 +31,17 @@ Seen on the document's runs (seeds 0 to 2, seven ports): in float64 at most 3.6 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
-from ports.engine.lockstep import held_as
 from reference.agreement.arithmetic import Arithmetic
-from reference.agreement.certify import end_to_end
+from reference.agreement.bounds import end_to_end
 from reference.arrays import Plain
-from reference.runs import Problem
-from reference.trace import next_params, record
+from reference.models import Model, Problem
+from reference.trace import record
 
-#: Weights, and the bias that is one more row of them.
-LAYERS = {"softmax": (("W", "b"),), "two_layer": (("W", "b"), ("W2", "b2"))}
 #: Members of each kind: examples permuted; weights one ulp away.
 MEMBERS = 2
 
@@ -54,14 +52,14 @@ class Now(NamedTuple):
     Attributes:
         step: which, counted from 0.
         params, after: its parameters before and after the update.
-        on: which of its ReLUs are on (N, H); empty where the model has none.
+        hidden: its hidden layers that are a ReLU's output, by name.
         loss: its loss.
     """
 
     step: int
     params: Mapping[str, Plain]
     after: Mapping[str, Plain]
-    on: Plain
+    hidden: Mapping[str, Plain]
     loss: float
 
 
@@ -69,19 +67,26 @@ class Member:
     """One run of the floor: the reference's own code in the ports' dtype."""
 
     def __init__(self, problem: Problem, dtype: str, order: Plain, params: Mapping[str, Plain]) -> None:
-        self.problem, self.order, self.params = problem, order, params
-        self.X, self.y = problem.X[order].astype(dtype), problem.y[order]
+        X, y = problem.X[order].astype(dtype), problem.y[order]
+        self.problem, self.order = replace(problem, X=X, y=y, params=params), order
+
+    @property
+    def params(self) -> Mapping[str, Plain]:
+        """Its parameters now."""
+        return self.problem.params
 
     def advance(self, now: Now) -> bool:
         """Make one update; returns whether a ReLU differs from the reference's."""
         trace = self.step_from(self.params, now.step)
-        self.params = next_params(self.problem.model, trace)
-        return not np.array_equal(relus_on(trace), now.on[self.order] if now.on.size else now.on)
+        self.problem = self.problem.starting_from(self.problem.model.next_params(trace))
+        return any(
+            not np.array_equal(trace[name] > 0, hidden[self.order] > 0)
+            for name, hidden in now.hidden.items()
+        )
 
     def step_from(self, params: Mapping[str, Plain], step: int) -> Mapping[str, Plain]:
         """The trace of one step from any parameters."""
-        p = self.problem
-        return record(p.model, params, self.X, self.y, p.reg, p.step_size, f"noise floor, step {step}")
+        return record(self.problem.starting_from(params), f"noise floor, step {step}")
 
 
 class NoiseFloor:
@@ -136,24 +141,23 @@ class NoiseFloor:
 
         Members that agree with the reference to the bit inject less than half an ulp, which stands in.
         """
-        p, i, at = self.problem, now.step, f"step {now.step}"
-        start = {name: held_as(self.dtype, value) for name, value in now.params.items()}
-        after = next_params(p.model, record(p.model, start, p.X, p.y, p.reg, p.step_size, at))
-        observed = self.one_step_from(start, after, i)
+        i, at = now.step, f"step {now.step}"
+        start = self.problem.starting_from(now.params).held_as(self.dtype)
+        model, trace = start.model, record(start, at)
+        after = model.next_params(trace)
+        observed = self.one_step_from(start.params, after, i)
         for arithmetic, headroom in self.headroom.items():
-            bounds = end_to_end(p.model, start, p.X, p.y, p.reg, p.step_size, arithmetic, at)
-            farthest = {
-                name: after[name] + bound.error for name, bound in next_params(p.model, bounds).items()
-            }
-            certified = distance(p.model, farthest, after)
+            bounds = model.next_params(end_to_end(start, arithmetic, at))
+            farthest = {name: after[name] + bound.errors() for name, bound in bounds.items()}
+            certified = distance(model, farthest, after)
             headroom[i] = max(headroom[i], certified / (observed or arithmetic.roundoff))
 
     def one_step_from(self, start: Mapping[str, Plain], after: Mapping[str, Plain], i: int) -> float:
         """The largest distance of a permuted member after one step from the given parameters."""
         params = {name: value.astype(self.dtype) for name, value in start.items()}
+        model = self.problem.model
         return max(
-            distance(self.problem.model, next_params(self.problem.model, m.step_from(params, i)), after)
-            for m in self.permuted
+            distance(model, model.next_params(m.step_from(params, i)), after) for m in self.permuted
         )
 
 
@@ -166,12 +170,12 @@ def one_ulp_away(params: Mapping[str, Plain], rng: np.random.Generator) -> dict[
     return moved
 
 
-def distance(model: str, params: Mapping[str, Plain], reference: Mapping[str, Plain]) -> float:
+def distance(model: Model, params: Mapping[str, Plain], reference: Mapping[str, Plain]) -> float:
     """The largest difference of a parameter over the largest of its layer; NaN if any is NaN."""
     apart = [
         max_abs([params[name] - reference[name] for name in layer])
         / max_abs([reference[name] for name in layer])
-        for layer in LAYERS[model]
+        for layer in model.layers
     ]
     return float(np.max(apart))
 
@@ -179,8 +183,3 @@ def distance(model: str, params: Mapping[str, Plain], reference: Mapping[str, Pl
 def max_abs(arrays: Sequence[Plain]) -> float:
     """The largest magnitude in any of the arrays."""
     return float(np.max([np.max(np.abs(array)) for array in arrays]))
-
-
-def relus_on(trace: Mapping[str, Plain]) -> Plain:
-    """Which ReLUs are on (N, H); empty for a model without."""
-    return trace["hidden_layer"] > 0 if "hidden_layer" in trace else np.empty(0, bool)

@@ -8,28 +8,32 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from reference.agreement.certify import CERTIFICATES, END_TO_END, LOCAL, Compared, Finding
-from reference.trace import QUANTITIES
+from reference.agreement.judge import CERTIFICATES, END_TO_END, LOCAL, Compared, Finding
+from reference.models import MODELS
 
-#: The third part of the document that every port has; its quantities are the data.
+#: The part of the note that is no model and that every port has; its quantities are the data.
 SPIRAL = "spiral"
-MODELS = (SPIRAL, *QUANTITIES)
 SPIRAL_QUANTITIES = ("X", "y")
 
 
-def quantities_of(model: str) -> tuple[str, ...]:
+def parts() -> tuple[str, ...]:
+    """The parts of the note that a cell may be of: the spiral, and each model."""
+    return (SPIRAL, *MODELS)
+
+
+def quantities_of(part: str) -> tuple[str, ...]:
     """The named quantities of a model, or of the spiral."""
-    return SPIRAL_QUANTITIES if model == SPIRAL else tuple(QUANTITIES[model])
+    return SPIRAL_QUANTITIES if part == SPIRAL else tuple(MODELS[part].quantities)
 
 
-def certificates_of(model: str) -> tuple[str, ...]:
-    """What a model's quantities are judged by; the spiral is one operation, so one says it all."""
-    return (END_TO_END,) if model == SPIRAL else CERTIFICATES
+def certificates_of(part: str) -> tuple[str, ...]:
+    """What a part's quantities are judged by; the spiral is one operation, so one says it all."""
+    return (END_TO_END,) if part == SPIRAL else CERTIFICATES
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One row of the matrix."""
+    """One row of the matrix. `model` names a model, or the spiral."""
 
     model: str
     port: str
@@ -66,11 +70,11 @@ class Verdict:
     def add_row(self, compared: Compared, i: int, steps: Sequence[int], largest: float) -> None:
         """Count some steps of one port in; only failures and a new worst are looked up in full."""
         if self._is_unremarkable(largest):
-            self._count(len(steps), compared.elements)
+            self._count(len(steps), compared.held.elements)
             return
-        for j, (step, share) in enumerate(zip(steps, compared.shares[i].tolist(), strict=True)):
+        for j, (step, share) in enumerate(zip(steps, compared.held.shares[i].tolist(), strict=True)):
             if self._is_unremarkable(share):
-                self._count(1, compared.elements)
+                self._count(1, compared.held.elements)
             else:
                 self.add(compared.finding(i, j), step)
 

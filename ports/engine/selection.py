@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from ports import PORTS
 from ports.contract import Absent, Port
-from ports.engine.results import MODELS, SPIRAL, Cell
-from reference.runs import ITERATIONS
+from ports.engine.results import SPIRAL, Cell, parts
+from reference.agreement.arithmetic import DTYPES
+from reference.models import MODELS, Model
 
-DTYPES = ("float64", "float32")
 MODES = ("eager", "compiled")
 #: Cells other than float64 in the framework's natural mode run this many steps, spread over the run.
 SPREAD_STEPS = 20
@@ -44,7 +44,7 @@ class Selection:
             return None
         if self.steps is not None:
             return int(self.steps)
-        natural = cell.mode == port.host.NATURAL_MODE and cell.dtype == "float64"
+        natural = cell.mode == port.host.natural_mode and cell.dtype == "float64"
         return None if natural else SPREAD_STEPS
 
 
@@ -79,7 +79,7 @@ def select(
     Raises ValueError, with the words there are, for an unknown one, and for two ports of one name.
     """
     return Selection(
-        tuple(named("model", m, MODELS) for m in dict.fromkeys(models)),
+        tuple(named("model", m, parts()) for m in dict.fromkeys(models)),
         _ports_apart(dict.fromkeys(ports)),
         tuple(named("mode", m, MODES) for m in dict.fromkeys(modes)),
         tuple(dict.fromkeys(devices)),
@@ -128,10 +128,10 @@ def plan(selection: Selection) -> tuple[list[Planned], list[Skipped]]:
 def _cells(port: Port, selection: Selection) -> tuple[list[Cell], list[Skipped]]:
     """One port's rows of the matrix."""
     host, cells, skipped = port.host, [], []
-    modes = [m for m in selection.modes or host.MODES if m in host.MODES]
+    modes = [m for m in selection.modes or host.modes if m in host.modes]
     if not modes:
         skipped.append(
-            Skipped(f"{port.name} {selection.modes[0]}", f"its mode is {', '.join(host.MODES)}")
+            Skipped(f"{port.name} {selection.modes[0]}", f"its mode is {', '.join(host.modes)}")
         )
     uncompiled = host.compiler_absence() if "compiled" in modes else None
     if uncompiled:
@@ -148,23 +148,26 @@ def _cells(port: Port, selection: Selection) -> tuple[list[Cell], list[Skipped]]
             if dtype not in host.dtypes(device):
                 skipped.append(Skipped(f"{port.name} {dtype} on {device}", f"{device} has no {dtype}"))
                 continue
-            for model in selection.models or MODELS:
-                if hasattr(port.module, model if model == SPIRAL else f"{model}_step"):
-                    cells += [Cell(model, port.name, mode, device, dtype) for mode in modes]
+            for part in selection.models or parts():
+                if hasattr(port.module, part if part == SPIRAL else MODELS[part].step_name):
+                    cells += [Cell(part, port.name, mode, device, dtype) for mode in modes]
     return cells, skipped
 
 
-def one_cell(model: str, port_name: str, mode: str | None, device: str, dtype: str) -> tuple[Port, Cell]:
+def one_cell(
+    model: Model, port_name: str, mode: str | None, device: str, dtype: str
+) -> tuple[Port, Cell]:
     """The one cell that `lockstep run` and `show` use; natural mode by default.
 
     Raises ValueError for an unknown word, Absent for a port, mode or device that is not here.
     """
     modes = () if mode is None else (mode,)
-    planned, skipped = plan(select([model], [port_name], modes, [device], [dtype]))
-    natural = [p for p in planned if mode or p.cell.mode == p.port.host.NATURAL_MODE]
+    planned, skipped = plan(select([model.name], [port_name], modes, [device], [dtype]))
+    natural = [p for p in planned if mode or p.cell.mode == p.port.host.natural_mode]
     if not natural:
         reasons = (
-            "; ".join(s.reason for s in skipped) or f"it has no {model}_step (--model chooses others)"
+            "; ".join(s.reason for s in skipped)
+            or f"it has no {model.step_name} (--model chooses others)"
         )
         raise Absent(f"{port_name} cannot run here: {reasons}")
     return natural[0].port, natural[0].cell
@@ -203,11 +206,11 @@ def _is_whole(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS
 
 
-def step_of_run(text: str, model: str) -> int:
-    """One step of the document's run of a model, from an option's text. Raises ValueError."""
+def step_of_run(text: str, model: Model) -> int:
+    """One step of the note's run of a model, from an option's text. Raises ValueError."""
     i = positive("step", text, least=0)
-    if i >= ITERATIONS[model]:
-        raise ValueError(f"step is {i}: the {model} run has steps 0 to {ITERATIONS[model] - 1}")
+    if i >= model.iterations:
+        raise ValueError(f"step is {i}: the {model.name} run has steps 0 to {model.iterations - 1}")
     return i
 
 

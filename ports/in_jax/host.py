@@ -6,85 +6,81 @@ from contextlib import contextmanager
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from reference.agreement.arithmetic import ARITHMETICS, Arithmetic
+from ports.contract import Host
+from reference.agreement.arithmetic import ARITHMETICS, DTYPES, Arithmetic
 from reference.arrays import Plain
-
-NATURAL_MODE = "compiled"
-MODES = ("eager", "compiled")
-#: A buffer that NumPy sees is not even donated to a later step.
-IMMUTABLE = True
 
 #: JAX's platform names, where the rest of the project says cuda.
 _PLATFORM = {"cuda": "gpu"}
 
 
-def devices() -> list[str]:
-    """The CPU, and the default backend (cuda, tpu, ...) where it is another one."""
-    backend = jax.default_backend()
-    return ["cpu"] if backend == "cpu" else ["cpu", {"gpu": "cuda"}.get(backend, backend)]
+class JaxHost(Host):
+    """The CPU and the default backend; jax.jit."""
 
+    natural_mode = "compiled"
+    modes = ("eager", "compiled")
+    immutable = True  # a buffer that NumPy sees is not even donated to a later step
 
-def dtypes(device: str) -> tuple[str, ...]:
-    """float64 and float32; TPUs emulate float64, so it is left out there."""
-    return ("float32",) if device == "tpu" else ("float64", "float32")
+    def devices(self) -> list[str]:
+        """The CPU, and the default backend (cuda, tpu, ...) where it is another one."""
+        backend = jax.default_backend()
+        return ["cpu"] if backend == "cpu" else ["cpu", {"gpu": "cuda"}.get(backend, backend)]
 
+    def dtypes(self, device: str) -> tuple[str, ...]:
+        """Those that JAX has; TPUs emulate float64, so it is left out there."""
+        here = (dtype for dtype in DTYPES if hasattr(jnp, dtype))
+        return tuple(dtype for dtype in here if (device, dtype) != ("tpu", "float64"))
 
-def arithmetic(device: str, dtype: str) -> Arithmetic:
-    """The number format's own under `exact_settings`; accelerators divide less exactly."""
-    exact = ARITHMETICS[dtype]
-    return exact if device == "cpu" else exact.on_accelerator()
+    def arithmetic(self, device: str, dtype: str) -> Arithmetic:
+        """The number format's own under `exact_settings`; accelerators divide less exactly."""
+        exact = ARITHMETICS[dtype]
+        return exact if device == "cpu" else exact.on_accelerator()
 
+    @contextmanager
+    def exact_settings(self) -> Iterator[None]:
+        """float64 allowed (without x64, JAX makes it float32 silently), no TF32 or bfloat16 products."""
+        before = jax.config.jax_enable_x64, jax.config.jax_default_matmul_precision
+        jax.config.update("jax_enable_x64", True)
+        jax.config.update("jax_default_matmul_precision", "highest")
+        try:
+            yield
+        finally:
+            jax.config.update("jax_enable_x64", before[0])
+            jax.config.update("jax_default_matmul_precision", before[1])
 
-@contextmanager
-def exact_settings() -> Iterator[None]:
-    """float64 allowed (without x64, JAX makes it float32 silently), no TF32 or bfloat16 products."""
-    before = jax.config.jax_enable_x64, jax.config.jax_default_matmul_precision
-    jax.config.update("jax_enable_x64", True)
-    jax.config.update("jax_default_matmul_precision", "highest")
-    try:
-        yield
-    finally:
-        jax.config.update("jax_enable_x64", before[0])
-        jax.config.update("jax_default_matmul_precision", before[1])
+    def put(self, array: Plain, device: str, dtype: str) -> jax.Array:
+        """A copy on the device (JAX may share a NumPy array's memory, so copy first)."""
+        return _taken_to(device)(np.array(array, dtype=dtype))
 
+    def put_labels(self, y: Plain, device: str) -> jax.Array:
+        """Labels as int32."""
+        return _taken_to(device)(np.array(y, dtype=np.int32))
 
-def put(array: Plain, device: str, dtype: str) -> jax.Array:
-    """A copy on the device (JAX may share a NumPy array's memory, so copy first)."""
-    return _taken_to(device)(np.array(array, dtype=dtype))
+    def get(self, tensor: Any) -> Plain:
+        """The array as NumPy sees it, once computed."""
+        if not isinstance(tensor, jax.Array):
+            raise TypeError(f"is a {type(tensor).__name__}, expected a jax.Array")
+        return np.asarray(tensor)
 
+    def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """jax.jit."""
+        return jax.jit(function)  # type: ignore[no-any-return]
 
-def put_labels(y: Plain, device: str) -> jax.Array:
-    """Labels as int32."""
-    return _taken_to(device)(np.array(y, dtype=np.int32))
+    def compiler_absence(self) -> str | None:
+        """XLA comes with JAX."""
+        return None
 
-
-def get(tensor: Any) -> Plain:
-    """The array as NumPy sees it, once computed."""
-    if not isinstance(tensor, jax.Array):
-        raise TypeError(f"is a {type(tensor).__name__}, expected a jax.Array")
-    return np.asarray(tensor)
-
-
-def compile(function: Callable[..., Any]) -> Callable[..., Any]:
-    """jax.jit."""
-    return jax.jit(function)  # type: ignore[no-any-return]
-
-
-def compiler_absence() -> str | None:
-    """XLA comes with JAX."""
-    return None
-
-
-def settings() -> dict[str, str]:
-    """Version, devices and precision settings."""
-    return {
-        "jax": jax.__version__,
-        "jax devices": ", ".join(devices()),
-        "jax x64": str(jax.config.jax_enable_x64),
-        "jax matmul precision": str(jax.config.jax_default_matmul_precision),
-    }
+    def settings(self) -> dict[str, str]:
+        """Version, devices and precision settings."""
+        return {
+            "jax": jax.__version__,
+            "jax devices": ", ".join(self.devices()),
+            "jax x64": str(jax.config.jax_enable_x64),
+            "jax matmul precision": str(jax.config.jax_default_matmul_precision),
+        }
 
 
 @functools.cache

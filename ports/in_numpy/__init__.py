@@ -1,1 +1,19 @@
 """The note in NumPy: the reference as a port of itself, and the host of ports without one."""
+
+from ports.contract import Framework, PortModule, Template
+
+NUMPY = Framework(
+    name="numpy",
+    title="NumPy",
+    packages=(),
+    host_path="ports.in_numpy.host:NumpyHost",
+    modules={"numpy": PortModule("ports.in_numpy.reference")},
+    tensors="NumPy arrays",
+    template=Template(
+        to="NumPy, or to any other framework",
+        given="X, y and params are NumPy arrays. Another framework makes its tensors from them,\n"
+        "and returns them as they are, if NumPy can read them.",
+        imports="import numpy as np",
+        relu="np.maximum(0, X @ W + b)",
+    ),
+)

@@ -1,4 +1,8 @@
-"""NumPy as a host: one device, no compiler."""
+"""NumPy arrays in, anything that NumPy can read out: one device, no compiler.
+
+A port in a framework without a host of its own is given NumPy arrays. It makes its tensors from them and
+returns them as they are: `__array__` brings them back.
+"""
 
 import os
 from collections.abc import Callable, Iterator
@@ -7,70 +11,71 @@ from typing import Any
 
 import numpy as np
 
-from reference.agreement.arithmetic import ARITHMETICS, Arithmetic
+from ports.contract import Host
+from reference.agreement.arithmetic import ARITHMETICS, DTYPES, Arithmetic
 from reference.arrays import Plain
 
-NATURAL_MODE = "eager"
-MODES = ("eager",)
-IMMUTABLE = False
 
+class NumpyHost(Host):
+    """The CPU; code runs as written."""
 
-def devices() -> list[str]:
-    """The CPU."""
-    return ["cpu"]
+    def devices(self) -> list[str]:
+        """The CPU."""
+        return ["cpu"]
 
+    def dtypes(self, device: str) -> tuple[str, ...]:
+        """Those that NumPy has."""
+        return tuple(dtype for dtype in DTYPES if dtype in np.sctypeDict)
 
-def dtypes(device: str) -> tuple[str, ...]:
-    """Both."""
-    return ("float64", "float32")
+    def arithmetic(self, device: str, dtype: str) -> Arithmetic:
+        """The number format's own."""
+        return ARITHMETICS[dtype]
 
+    @contextmanager
+    def exact_settings(self) -> Iterator[None]:
+        """NumPy has no precision settings."""
+        yield
 
-def arithmetic(device: str, dtype: str) -> Arithmetic:
-    """The number format's own."""
-    return ARITHMETICS[dtype]
+    def put(self, array: Plain, device: str, dtype: str) -> Plain:
+        """A copy in that dtype."""
+        return np.array(array, dtype=dtype)
 
+    def put_labels(self, y: Plain, device: str) -> Plain:
+        """A copy."""
+        return np.array(y)
 
-@contextmanager
-def exact_settings() -> Iterator[None]:
-    """NumPy has no precision settings."""
-    yield
+    def get(self, tensor: Any) -> Plain:
+        """The tensor as NumPy reads it: an array, or another framework's tensor that has `__array__`.
 
+        Plain Python numbers and lists are refused: they have no dtype.
+        """
+        kind = type(tensor).__name__
+        if not isinstance(tensor, np.generic) and not hasattr(tensor, "__array__"):
+            raise TypeError(f"is a {kind}, expected an array or a tensor")
+        try:
+            array = np.asarray(tensor)
+        except Exception as why:
+            raise TypeError(f"is a {kind} that NumPy cannot read: {why}") from None
+        if array.dtype.kind not in "biufc":
+            raise TypeError(f"is a {kind} of {array.dtype}, expected an array of numbers")
+        return array
 
-def put(array: Plain, device: str, dtype: str) -> Plain:
-    """A copy in that dtype."""
-    return np.array(array, dtype=dtype)
+    def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """NumPy runs code as written."""
+        return function
 
+    def compiler_absence(self) -> str | None:
+        """There is nothing to compile with."""
+        return "NumPy has no compiler: use --mode eager"
 
-def put_labels(y: Plain, device: str) -> Plain:
-    """A copy."""
-    return np.array(y)
-
-
-def get(tensor: Any) -> Plain:
-    """The array itself; NumPy scalars become arrays of shape ()."""
-    if not isinstance(tensor, np.ndarray | np.generic):
-        raise TypeError(f"is a {type(tensor).__name__}, expected a NumPy array")
-    return np.asarray(tensor)
-
-
-def compile(function: Callable[..., Any]) -> Callable[..., Any]:
-    """NumPy runs code as written."""
-    return function
-
-
-def compiler_absence() -> str | None:
-    """There is nothing to compile with."""
-    return "NumPy has no compiler: use --mode eager"
-
-
-def settings() -> dict[str, str]:
-    """NumPy's version, BLAS and the CPU features it uses."""
-    config: Any = np.show_config(mode="dicts")
-    blas = config["Build Dependencies"]["blas"]
-    simd = config["SIMD Extensions"]
-    return {
-        "numpy": np.__version__,
-        "BLAS": f"{blas['name']} {blas['version']}",
-        "OPENBLAS_CORETYPE": os.environ.get("OPENBLAS_CORETYPE", ""),
-        "CPU features": " ".join(simd.get("baseline", []) + simd.get("found", [])),
-    }
+    def settings(self) -> dict[str, str]:
+        """NumPy's version, BLAS and the CPU features it uses."""
+        config: Any = np.show_config(mode="dicts")
+        blas = config["Build Dependencies"]["blas"]
+        simd = config["SIMD Extensions"]
+        return {
+            "numpy": np.__version__,
+            "BLAS": f"{blas['name']} {blas['version']}",
+            "OPENBLAS_CORETYPE": os.environ.get("OPENBLAS_CORETYPE", ""),
+            "CPU features": " ".join(simd.get("baseline", []) + simd.get("found", [])),
+        }

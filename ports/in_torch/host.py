@@ -9,94 +9,91 @@ from typing import Any
 
 import torch
 
-from reference.agreement.arithmetic import ARITHMETICS, Arithmetic
+from ports.contract import Host
+from reference.agreement.arithmetic import ARITHMETICS, DTYPES, Arithmetic
 from reference.arrays import Plain
 
-NATURAL_MODE = "eager"
-MODES = ("eager", "compiled")
-IMMUTABLE = False
 
+class TorchHost(Host):
+    """The CPU and PyTorch's accelerator; torch.compile."""
 
-def devices() -> list[str]:
-    """The CPU, and PyTorch's accelerator (cuda, xpu, mps, ...) where one is found."""
-    accelerator = torch.accelerator.current_accelerator(check_available=True)
-    return ["cpu"] if accelerator is None else ["cpu", accelerator.type]
+    modes = ("eager", "compiled")
 
+    def devices(self) -> list[str]:
+        """The CPU, and PyTorch's accelerator (cuda, xpu, mps, ...) where one is found."""
+        accelerator = torch.accelerator.current_accelerator(check_available=True)
+        return ["cpu"] if accelerator is None else ["cpu", accelerator.type]
 
-def dtypes(device: str) -> tuple[str, ...]:
-    """float64 and float32; Apple's mps has no float64."""
-    return ("float32",) if device == "mps" else ("float64", "float32")
+    def dtypes(self, device: str) -> tuple[str, ...]:
+        """Those that PyTorch has; Apple's mps has no float64."""
+        here = (dtype for dtype in DTYPES if hasattr(torch, dtype))
+        return tuple(dtype for dtype in here if (device, dtype) != ("mps", "float64"))
 
+    def arithmetic(self, device: str, dtype: str) -> Arithmetic:
+        """The number format's own under `exact_settings`; accelerators divide less exactly."""
+        exact = ARITHMETICS[dtype]
+        return exact if device == "cpu" else exact.on_accelerator()
 
-def arithmetic(device: str, dtype: str) -> Arithmetic:
-    """The number format's own under `exact_settings`; accelerators divide less exactly."""
-    exact = ARITHMETICS[dtype]
-    return exact if device == "cpu" else exact.on_accelerator()
+    @contextmanager
+    def exact_settings(self) -> Iterator[None]:
+        """float32 products in float32, not TF32 or bfloat16.
 
+        From PyTorch 2.9 on each backend has a setting of its own. It goes first: where the user has
+        set it, reading the old one raises, until the two agree.
+        """
+        both: list[Any] = [
+            getattr(b, "matmul", None) for b in (torch.backends.cuda, torch.backends.mkldnn)
+        ]
+        backends = [backend for backend in both if hasattr(backend, "fp32_precision")]
+        each_before = [backend.fp32_precision for backend in backends]
+        for backend in backends:
+            backend.fp32_precision = "ieee"
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("highest")
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(before)
+            for backend, precision in zip(backends, each_before, strict=True):
+                backend.fp32_precision = precision
 
-@contextmanager
-def exact_settings() -> Iterator[None]:
-    """float32 products in float32, not TF32 or bfloat16.
+    def put(self, array: Plain, device: str, dtype: str) -> torch.Tensor:
+        """A copy on the device (`torch.from_numpy` would share memory with the reference)."""
+        return torch.tensor(array, dtype=getattr(torch, dtype), device=device)
 
-    From PyTorch 2.9 on each backend has a setting of its own. It goes first: where the user has
-    set it, reading the old one raises, until the two agree.
-    """
-    both: list[Any] = [getattr(b, "matmul", None) for b in (torch.backends.cuda, torch.backends.mkldnn)]
-    backends = [backend for backend in both if hasattr(backend, "fp32_precision")]
-    each_before = [backend.fp32_precision for backend in backends]
-    for backend in backends:
-        backend.fp32_precision = "ieee"
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
-        for backend, precision in zip(backends, each_before, strict=True):
-            backend.fp32_precision = precision
+    def put_labels(self, y: Plain, device: str) -> torch.Tensor:
+        """Labels as int64: PyTorch takes uint8 in an index for a mask."""
+        return torch.tensor(y, dtype=torch.int64, device=device)
 
+    def get(self, tensor: Any) -> Plain:
+        """The tensor as NumPy sees it, on the CPU without a copy."""
+        if not isinstance(tensor, torch.Tensor):
+            raise TypeError(f"is a {type(tensor).__name__}, expected a torch.Tensor")
+        return tensor.numpy(force=True)  # type: ignore[no-any-return]
 
-def put(array: Plain, device: str, dtype: str) -> torch.Tensor:
-    """A copy on the device (`torch.from_numpy` would share memory with the reference)."""
-    return torch.tensor(array, dtype=getattr(torch, dtype), device=device)
+    def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """torch.compile, for fixed shapes."""
+        return torch.compile(function, dynamic=False)  # type: ignore[no-any-return]
 
+    def compiler_absence(self) -> str | None:
+        """torch.compile on the CPU generates C++."""
+        default = "clang++" if sys.platform == "darwin" else "g++"
+        compiler = os.environ.get("CXX", default)
+        if shutil.which(compiler):
+            return None
+        return (
+            f"torch.compile needs a C++ compiler, and {compiler} is not here: "
+            f"install {default} or set CXX"
+        )
 
-def put_labels(y: Plain, device: str) -> torch.Tensor:
-    """Labels as int64: PyTorch takes uint8 in an index for a mask."""
-    return torch.tensor(y, dtype=torch.int64, device=device)
-
-
-def get(tensor: Any) -> Plain:
-    """The tensor as NumPy sees it, on the CPU without a copy."""
-    if not isinstance(tensor, torch.Tensor):
-        raise TypeError(f"is a {type(tensor).__name__}, expected a torch.Tensor")
-    return tensor.numpy(force=True)  # type: ignore[no-any-return]
-
-
-def compile(function: Callable[..., Any]) -> Callable[..., Any]:
-    """torch.compile, for fixed shapes."""
-    return torch.compile(function, dynamic=False)  # type: ignore[no-any-return]
-
-
-def compiler_absence() -> str | None:
-    """torch.compile on the CPU generates C++."""
-    default = "clang++" if sys.platform == "darwin" else "g++"
-    compiler = os.environ.get("CXX", default)
-    if shutil.which(compiler):
-        return None
-    return (
-        f"torch.compile needs a C++ compiler, and {compiler} is not here: install {default} or set CXX"
-    )
-
-
-def settings() -> dict[str, str]:
-    """Version, accelerator, threads and precision settings."""
-    return {
-        "torch": str(torch.__version__),
-        "torch devices": ", ".join(_described(device) for device in devices()),
-        "torch threads": str(torch.get_num_threads()),
-        "torch float32 matmul": torch.get_float32_matmul_precision(),
-    }
+    def settings(self) -> dict[str, str]:
+        """Version, accelerator, threads and precision settings."""
+        return {
+            "torch": str(torch.__version__),
+            "torch devices": ", ".join(_described(device) for device in self.devices()),
+            "torch threads": str(torch.get_num_threads()),
+            "torch float32 matmul": torch.get_float32_matmul_precision(),
+        }
 
 
 def _described(device: str) -> str:

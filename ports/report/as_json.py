@@ -3,16 +3,13 @@
 import json
 import math
 import os
-import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ports.contract import Port
 from ports.engine.results import CellResult, Verdict
 from ports.engine.selection import Skipped
-from ports.in_numpy import host as numpy_host
-from reference.agreement.certify import Finding
+from reference.agreement.judge import Finding
 
 SCHEMA = "lockstep/1"
 
@@ -37,22 +34,6 @@ def document(
         "cells": [cell(r) for r in results],
         "skipped": [{"what": s.what, "reason": s.reason} for s in skipped],
     }
-
-
-def provenance(ports: Iterable[Port]) -> dict[str, str]:
-    """Versions, BLAS, CPU features and precision settings of everything that ran.
-
-    To be called inside the hosts' exact settings, so that it records those in force.
-    """
-    facts = {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cores": str(os.cpu_count()),
-    } | numpy_host.settings()
-    for port in ports:
-        if not port.absence():
-            facts |= port.host.settings()
-    return facts
 
 
 def cell(result: CellResult) -> dict[str, Any]:

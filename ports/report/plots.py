@@ -17,8 +17,9 @@ import numpy as np
 from ports.contract import Absent, missing_packages
 from ports.engine.free_run import Drift, Flip
 from reference.arrays import Plain
+from reference.models import MODELS, Problem
 from reference.runs import accuracy
-from reference.trace import STEPS, Trace
+from reference.trace import Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7")
 #: One a class, one a port: colour is never the only difference.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-TITLES = {"softmax": "Softmax classifier", "two_layer": "Two-layer net"}
 GREY, LIGHT_GREY = "#767676", "#D4D4D4"
 #: Grid lines along each side of a decision map.
 GRID = 200
@@ -160,7 +160,7 @@ def boundaries(X: Plain, y: Plain, trained: Mapping[str, Mapping[str, Plain]]) -
         _answers(axes, model, params, np.abs(X).max() + 0.15)
         _scatter(axes, X, y)
         share = accuracy(_scores(model, params, X), y)
-        axes.set_title(f"{TITLES[model]}: training accuracy {share:.2f}")
+        axes.set_title(f"{MODELS[model].title}: training accuracy {share:.2f}")
     return figure
 
 
@@ -184,7 +184,7 @@ def _scores(model: str, params: Mapping[str, Plain], X: Plain) -> Plain:
     """A model's scores by its own step; the rest of the step is left unread."""
     trace = Trace()
     with np.errstate(all="ignore"):
-        STEPS[model](params, X, np.zeros(len(X), dtype=int), 0.0, 0.0, trace.tap)
+        Problem(MODELS[model], X, np.zeros(len(X), dtype=int), params, 0.0, 0.0).step(trace.tap)
     return np.asarray(trace["scores"])
 
 
@@ -207,7 +207,7 @@ def losses(drifts: Mapping[str, Sequence[Drift]]) -> "Figure":
         axes.grid(which="both")
         axes.set_xlabel("step")
         axes.set_ylabel("loss")
-        axes.set_title(f"{TITLES[model]}, {runs[0].cell.dtype}")
+        axes.set_title(f"{MODELS[model].title}, {runs[0].cell.dtype}")
     _legend_of_losses(panels[-1])
     return figure
 
@@ -245,7 +245,8 @@ def drift(runs: Sequence[Drift]) -> "Figure":
     axes.set_xlabel("updates made")
     axes.set_ylabel("distance from the reference\n(largest difference / largest parameter of the layer)")
     axes.set_title(
-        f"{TITLES[runs[0].cell.model]}, {runs[0].cell.dtype}: drift of free runs against the noise floor"
+        f"{MODELS[runs[0].cell.model].title}, {runs[0].cell.dtype}: "
+        "drift of free runs against the noise floor"
     )
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure

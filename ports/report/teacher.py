@@ -5,14 +5,16 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from ports import FRAMEWORKS
 from ports.check.explain import Explanation, explain
 from ports.check.results import FIRST_STEPS, SPREAD_STEPS, Check, ModelResult, Options, RunResult
 from ports.engine.results import SPIRAL, quantities_of
 from ports.report import as_json
 from ports.report.terminal import in_digits
 from ports.user_port import undeclared_framework
-from reference.agreement.certify import LOCAL, Finding
+from reference.agreement.judge import LOCAL, Finding
 from reference.formula import formula
+from reference.models import MODELS
 from reference.runs import K
 
 SCHEMA = "lockstep-check/1"
@@ -29,7 +31,7 @@ def answer(check: Check, options: Options, partial: bool) -> str:
 
 
 def _head(check: Check) -> str:
-    tensors = {"torch": "torch tensors", "jax": "JAX arrays"}.get(check.framework, "NumPy arrays")
+    tensors = FRAMEWORKS[check.framework].tensors
     return f"{check.path}: your own code, run with your rights in a process of its own, on {tensors}."
 
 
@@ -132,7 +134,7 @@ def explanation_of(found: RunResult, finding: Finding) -> Explanation | None:
 def _conclusion(check: Check, options: Options, partial: bool) -> Iterator[str]:
     """The last lines: the verdict, and what was not looked at."""
     yield _verdict(check, partial)
-    others = [m for m in ("softmax", "two_layer") if m not in check.models]
+    others = [name for name in MODELS if name not in check.models]
     if others:
         yield f"Not in the file, so not judged: {', '.join(step_name(m) for m in others)}."
     if options.steps is None:

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from ports.engine.results import MODELS, CellResult, quantities_of
+from ports.engine.results import CellResult, parts, quantities_of
 from ports.engine.selection import Skipped
-from reference.agreement.certify import LOCAL, Finding
+from reference.agreement.judge import LOCAL, Finding
 
 
 def matrix(results: Sequence[CellResult]) -> str:
@@ -14,7 +14,7 @@ def matrix(results: Sequence[CellResult]) -> str:
     An entry is the largest share of the bound that was used: at most 1 agrees.
     """
     tables = []
-    for model in MODELS:
+    for model in parts():
         rows = [r for r in results if r.cell.model == model]
         if rows:
             tables.append("\n".join(_table(model, rows)))

@@ -18,7 +18,8 @@ from ports.engine.lockstep import certify_spiral, prepare, run_lockstep
 from ports.engine.results import SPIRAL, Cell, CellResult
 from ports.traps.fixtures import FIXTURES, POINTS, SEED
 from reference.arrays import Plain
-from reference.runs import Problem, draw
+from reference.models import MODELS, Problem
+from reference.runs import draw
 
 #: Steps each trap runs for; some mistakes show in the second step only.
 STEPS = 10
@@ -71,7 +72,8 @@ class Trap:
     @property
     def problem(self) -> Problem:
         """What it is run on. A trap in the spiral has the softmax classifier trained on its points."""
-        return FIXTURES[self.fixture]("softmax" if self.model == SPIRAL else self.model)
+        name = next(iter(MODELS)) if self.model == SPIRAL else self.model
+        return FIXTURES[self.fixture](MODELS[name])
 
 
 def noise() -> Plain:
@@ -103,7 +105,7 @@ def wrong_port(trap: Trap) -> LoadedPort:
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
     exec(compile(source, file, "exec"), module.__dict__)
     twin = trap.twin
-    return LoadedPort(trap.port, module.__name__, twin.host_name, twin.requires, loaded=module)
+    return LoadedPort(trap.port, module.__name__, twin.framework, twin.packages, loaded=module)
 
 
 def run(port: Port, trap: Trap, steps: int = STEPS) -> CellResult:

@@ -10,13 +10,13 @@ from importlib.util import find_spec
 import numpy as np
 
 from ports.contract import Port
-from ports.engine.lockstep import Contestant, held_as, prepare, run_step
+from ports.engine.lockstep import Contestant, prepare, run_step
 from ports.engine.results import SPIRAL
 from ports.traps.gallery import Trap, noise
 from reference.arrays import Plain
 from reference.runs import trajectory
 from reference.spiral import spiral
-from reference.trace import next_params, record
+from reference.trace import record
 
 #: "The loss curves agree": relative, at every step.
 LOSS_TOLERANCE = 1e-3
@@ -81,12 +81,10 @@ def rejects(check: Callable[[Plain, Plain], None], pairs: list[Pair | None]) -> 
 def tensor_pairs(port: Port, trap: Trap, steps: int) -> Iterator[Pair]:
     """Every quantity of every step, the port's and the reference's in the same dtype."""
     contestant, problem = contestant_of(port, trap, steps), trap.problem
-    X = held_as(trap.dtype, problem.X)
-    for _, params, _ in trajectory(problem, steps):
-        start = {name: held_as(trap.dtype, value) for name, value in params.items()}
-        trace = run_step(contestant, start, problem)
-        reference = record(trap.model, start, X, problem.y, problem.reg, problem.step_size)
-        for name, expected in reference.items():
+    for _, at, _ in trajectory(problem, steps):
+        start = at.held_as(trap.dtype)
+        trace = run_step(contestant, start)
+        for name, expected in record(start).items():
             if name not in port.hidden_quantities:
                 yield np.array(trace[name]), np.asarray(expected, dtype=trap.dtype)
 
@@ -106,14 +104,14 @@ def loss_pairs(port: Port, trap: Trap, steps: int) -> Iterator[Pair]:
     contestant = contestant_of(port, trap, steps)
     if trap.model == SPIRAL:
         contestant.X, _ = port.module.spiral(port.host.put(noise(), "cpu", trap.dtype))
-    params = problem.params
+    own = problem
     for _, _, reference in trajectory(problem, steps):
-        trace = run_step(contestant, params, problem)
+        trace = run_step(contestant, own)
         yield np.array(trace["loss"]), reference["loss"]
-        params = next_params(problem.model, trace)
+        own = own.starting_from(problem.model.next_params(trace))
 
 
 def contestant_of(port: Port, trap: Trap, steps: int) -> Contestant:
     """A fresh run of a port on a trap's problem."""
     problem = trap.problem
-    return prepare(replace(trap.cell, model=problem.model), port, problem, range(steps))
+    return prepare(replace(trap.cell, model=problem.model.name), port, problem, range(steps))

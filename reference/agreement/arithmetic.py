@@ -122,4 +122,15 @@ FLOAT32 = Arithmetic(
 BFLOAT16 = Arithmetic("bfloat16", 2.0**-8, 2.0**-126, 2.0**127 * (2 - 2.0**-7))
 FLOAT16 = Arithmetic("float16", 2.0**-11, 2.0**-14, 65504.0)
 
+#: By name; the soundness tests run on each.
 ARITHMETICS = {a.name: a for a in (FLOAT64, FLOAT32, BFLOAT16, FLOAT16)}
+#: The dtypes that the matrix runs in, wherever a framework has them.
+DTYPES = [FLOAT64.name, FLOAT32.name]
+
+
+def register_dtype(arithmetic: Arithmetic) -> None:
+    """Add a dtype to the matrix. Raises ValueError where it is there already."""
+    if arithmetic.name in DTYPES:
+        raise ValueError(f"the matrix has the dtype {arithmetic.name} already")
+    ARITHMETICS[arithmetic.name] = arithmetic
+    DTYPES.append(arithmetic.name)

@@ -102,6 +102,10 @@ class Rounded:
         """Another one, to be assigned to."""
         return self._like(self.bounded)
 
+    def with_error(self, error: Error) -> "Rounded":
+        """The same values, off by something else."""
+        return self._like(self.bounded._replace(error=error))
+
     def at(self, place: tuple[int, ...]) -> "Rounded":
         """The array of one port and step; what is not stacked by port, or at all, is shared."""
         own = place[len(place) - self.stacked :]
@@ -197,11 +201,11 @@ def _lifted(operands: Sequence[Any]) -> tuple[list[Bounded], Arithmetic, int]:
 
 
 def _bounded(x: Any, arithmetic: Arithmetic) -> Bounded:
-    """Any operand: an array that is not `Rounded` is an exact input, a number what the port holds of it."""
+    """Any operand: a plain array is an exact input, a plain number what the port holds of it."""
     if isinstance(x, Rounded):
         return x.bounded
     if isinstance(x, (int, float, np.integer)):
-        return rules.constant(x, arithmetic)
+        return rules.constant(float(x), arithmetic)
     return blocks.exact(np.asarray(x, dtype=np.float64), arithmetic)
 
 

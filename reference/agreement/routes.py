@@ -17,7 +17,7 @@ import numpy as np
 from reference.agreement import blocks, rules
 from reference.agreement.arithmetic import Unbounded
 from reference.agreement.rounded import Rounded
-from reference.agreement.rules import ADVICE, Bounded
+from reference.agreement.rules import ADVICE
 from reference.arrays import Plain
 
 Quantities: TypeAlias = dict[str, Any]
@@ -64,7 +64,7 @@ def shifted_scores(q: Quantities) -> Rounded:
     shifted: Rounded = scores - row_maximum(q)
     if scores.is_exact:
         return shifted
-    return off_by(shifted, shifted.error + scores.arithmetic.unit * largest_of_row(scores.error))
+    return shifted.with_error(shifted.error + scores.arithmetic.unit * largest_of_row(scores.error))
 
 
 @shared
@@ -155,7 +155,7 @@ def correct_logprobs_from_logsumexp(computed: Rounded, q: Quantities) -> Rounded
 def split_dscores(probs: Rounded, q: Quantities) -> Rounded:
     """p/N - 1/N at the right class, p/N elsewhere: what the chain rule through log-softmax gives."""
     one = Rounded.exact(1.0, probs.arithmetic)
-    dscores = probs / q["num_examples"]
+    dscores: Rounded = probs / q["num_examples"]
     dscores[right_class(q)] = dscores[right_class(q)] - one / q["num_examples"]
     return dscores
 
@@ -211,7 +211,7 @@ def with_two_halves(weights: str) -> Route:
         half = np.abs(0.5 * q["reg"] * q[weights].value)
         partial_sum = rules.reach(computed.bounded) + half
         rounding = arithmetic.unit * partial_sum + 2 * arithmetic.smallest_normal * (half > 0)
-        return off_by(computed, rules.off(computed.bounded) + (1 + arithmetic.unit) * rounding)
+        return computed.with_error(rules.off(computed.bounded) + (1 + arithmetic.unit) * rounding)
 
     return route
 
@@ -253,7 +253,7 @@ def loss_term_by_term(layers: int) -> Route:
         least = np.minimum(*(np.abs(x.value) - rules.off(x.bounded) for x in (data_loss, reg_loss)))
         flushes = np.where(least < arithmetic.smallest_normal, 2 * layers - 1, layers - 2)
         error = gamma * size + (size > 0) * flushes * arithmetic.smallest_normal
-        return off_by(computed, rules.total(error, data_loss.error, reg_loss.error))
+        return computed.with_error(rules.total(error, data_loss.error, reg_loss.error))
 
     return route
 
@@ -277,13 +277,7 @@ def hull(computed: Rounded, *others: Rounded) -> Rounded:
     for other in others:
         reach = rules.onto(np.abs(other.value - computed.value), other.error)
         error = reach if error is None else np.maximum(error, reach)
-    return off_by(computed, error)
-
-
-def off_by(computed: Rounded, error: Any) -> Rounded:
-    """The same values with another error."""
-    changed = computed.bounded._replace(error=error)
-    return Rounded.of(changed, computed.arithmetic, computed.stacked)
+    return computed.with_error(error)
 
 
 def by_example(*routes: Route) -> Route:
@@ -302,7 +296,7 @@ def by_example(*routes: Route) -> Route:
             part, some = computed[tile], examples(q, tile)
             covered = hull(part, *(one(part, some) for one in routes))
             error[blocks.behind(tile, computed.stacked)] = covered.error
-        return off_by(computed, error)
+        return computed.with_error(error)
 
     return route
 

@@ -112,7 +112,7 @@ def any_near_zero(size: Any, limit: float) -> bool:
     """Whether any of these magnitudes is below the limit and not 0."""
     if size.min(initial=np.inf) >= limit:
         return False
-    return int(np.count_nonzero(size < limit)) > np.count_nonzero(size == 0)
+    return int(np.count_nonzero(size < limit)) > int(np.count_nonzero(size == 0))
 
 
 def rounded(value: Any, propagated: Error, relative: float, arithmetic: Arithmetic) -> Bounded:
@@ -137,7 +137,7 @@ def exact(value: Plain, arithmetic: Arithmetic) -> Bounded:
 
 def constant(c: float, arithmetic: Arithmetic) -> Bounded:
     """A number in the code, of which the port holds the nearest that it can."""
-    error = arithmetic.constant(float(c))
+    error = arithmetic.constant(c)
     return Bounded(np.float64(c), np.float64(error) if error else None)
 
 
@@ -283,7 +283,7 @@ def cos(x: Bounded, arithmetic: Arithmetic) -> Bounded:
 
 
 def maximum(x: Bounded, y: Bounded, arithmetic: Arithmetic) -> Bounded:
-    """Exact in itself. m = max(x, y) moves as far as x or y reaches: max(Ex - (m - x), Ey - (m - y), 0)."""
+    """Exact in itself. m = max(x, y) moves as far as x or y reaches: max(Ex - (m - x), Ey - (m - y))."""
     value = np.maximum(x.value, y.value)
     # The difference may cancel, and what was rounded in the errors weigh more: SLACK comes first.
     reaches = [z.error * SLACK - (value - z.value) for z in (x, y) if z.error is not None]

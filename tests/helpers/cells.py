@@ -3,5 +3,5 @@
 
 def group_of(planned):
     """Cells that share the reference's work run together: one model, framework and dtype."""
-    cell, framework = planned.cell, planned.port.host_name.rpartition(".")[2]
+    cell, framework = planned.cell, planned.port.framework.name
     return f"{cell.model}-{framework}-{cell.device}-{cell.dtype}"

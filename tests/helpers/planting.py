@@ -43,7 +43,7 @@ def loaded(port: Port, tree: ast.Module, **names: Any) -> LoadedPort:
     module = ModuleType(port.module_name)
     vars(module).update(names)
     exec(compile(ast.fix_missing_locations(tree), port.module_name, "exec"), vars(module))
-    return LoadedPort(port.name, port.module_name, port.host_name, port.requires, loaded=module)
+    return LoadedPort(port.name, port.module_name, port.framework, port.packages, loaded=module)
 
 
 # What is planted

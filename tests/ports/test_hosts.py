@@ -6,11 +6,9 @@ import sys
 import numpy as np
 import pytest
 
-from ports import PORTS
+from ports import FRAMEWORKS, PORTS
 from ports.contract import Absent, missing_packages
 from ports.engine.selection import plan, select
-from ports.in_numpy import array_host
-from ports.in_numpy import host as numpy_host
 
 DTYPES = ("float64", "float32")
 each_dtype = pytest.mark.parametrize("dtype", DTYPES)
@@ -19,8 +17,7 @@ each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 def pytest_generate_tests(metafunc):
     """Every host of the ports that are here."""
     if "host" in metafunc.fixturenames:
-        ports = [p.port for p in metafunc.config.lockstep_planned]
-        hosts = {port.host_name.rpartition(".")[2]: port.host for port in ports}
+        hosts = {p.port.framework.name: p.port.host for p in metafunc.config.lockstep_planned}
         metafunc.parametrize("host", [pytest.param(host, id=name) for name, host in hosts.items()])
 
 
@@ -35,7 +32,7 @@ class Torch:
 
     def __init__(self):
         self.torch = pytest.importorskip("torch", reason="torch is not installed")
-        self.host = importlib.import_module("ports.in_torch.host")
+        self.host = FRAMEWORKS["torch"].host
 
     def read(self):
         """The user's setting."""
@@ -54,7 +51,7 @@ class Jax:
 
     def __init__(self):
         self.jax = pytest.importorskip("jax", reason="jax is not installed")
-        self.host = importlib.import_module("ports.in_jax.host")
+        self.host = FRAMEWORKS["jax"].host
 
     def read(self):
         """The user's settings."""
@@ -66,7 +63,7 @@ class Jax:
         self.jax.config.update("jax_default_matmul_precision", settings[1])
 
 
-@pytest.fixture(params=[Torch, Jax], ids=["torch_host", "jax_host"])
+@pytest.fixture(params=[Torch, Jax], ids=["torch", "jax"])
 def framework(request):
     """A framework that has precision settings; they are put back afterwards."""
     framework = request.param()
@@ -182,8 +179,8 @@ def test_put_copies(host, dtype, offset):
 def test_what_jax_returned_stays_as_it_is():
     """Even where a later step is given the buffer to write into: the engine does not copy it."""
     jax = pytest.importorskip("jax", reason="JAX is not installed")
-    host = importlib.import_module("ports.in_jax.host")
-    assert host.IMMUTABLE
+    host = FRAMEWORKS["jax"].host
+    assert host.immutable
     into_its_own = jax.jit(lambda x: x * 2, donate_argnums=0)
     unseen, seen = (host.put(np.arange(1000.0), "cpu", "float32") + 1 for _ in range(2))
     got = host.get(seen)
@@ -205,11 +202,11 @@ def test_put_labels_copies(host, dtype, offset):
     assert np.array_equal(host.get(tensor), labels)
 
 
-@pytest.mark.parametrize(("name", "dtype"), [("torch_host", "int64"), ("jax_host", "int32")])
+@pytest.mark.parametrize(("name", "dtype"), [("torch", "int64"), ("jax", "int32")])
 def test_labels_have_the_index_dtype(name, dtype):
     """The document's uint8 labels would be a mask to PyTorch, and y - 1 would wrap to 255."""
-    pytest.importorskip(name.removesuffix("_host"), reason="its framework is not installed")
-    host = importlib.import_module(f"ports.{name}")
+    pytest.importorskip(name, reason="its framework is not installed")
+    host = FRAMEWORKS[name].host
     assert host.get(host.put_labels(np.array([0, 2, 1], dtype="uint8"), "cpu")).dtype == dtype
 
 
@@ -230,19 +227,18 @@ def test_get_refuses_what_is_no_tensor(host, what):
         host.get(what)
 
 
-@pytest.mark.parametrize("host_name", ["torch_host", "jax_host"])
-def test_get_refuses_another_frameworks_array(host_name):
+@pytest.mark.parametrize("name", ["torch", "jax"])
+def test_get_refuses_another_frameworks_array(name):
     """A NumPy array from a port of another framework has left that framework on the way."""
-    pytest.importorskip(host_name.removesuffix("_host"), reason="its framework is not installed")
+    pytest.importorskip(name, reason="its framework is not installed")
     with pytest.raises(TypeError, match=r"^is a ndarray, expected a (torch\.Tensor|jax\.Array)$"):
-        importlib.import_module(f"ports.{host_name}").get(np.zeros(3))
+        FRAMEWORKS[name].host.get(np.zeros(3))
 
 
 @pytest.mark.parametrize("scalar", [np.float32(1.5), np.array(1.5)], ids=["scalar", "array"])
-@pytest.mark.parametrize("numpys", [numpy_host, array_host], ids=["numpy_host", "array_host"])
-def test_numpy_scalars_are_arrays(numpys, scalar):
+def test_numpy_scalars_are_arrays(scalar):
     """np.sum returns a scalar: it has a dtype, and becomes an array of shape ()."""
-    got = numpys.get(scalar)
+    got = FRAMEWORKS["numpy"].host.get(scalar)
     assert (got.shape, got.dtype) == ((), scalar.dtype)
 
 
@@ -250,7 +246,7 @@ def test_get_takes_what_autograd_tracks():
     """A tensor that requires gradients is read without them."""
     torch = pytest.importorskip("torch", reason="torch is not installed")
     tensor = torch.ones(2, dtype=torch.float64, requires_grad=True) * 2
-    assert np.array_equal(importlib.import_module("ports.in_torch.host").get(tensor), [2, 2])
+    assert np.array_equal(FRAMEWORKS["torch"].host.get(tensor), [2, 2])
 
 
 # Absences
@@ -316,7 +312,7 @@ DEFAULT_COMPILER = "clang++" if sys.platform == "darwin" else "g++"
 def torch_host():
     """PyTorch's host, where PyTorch is here."""
     pytest.importorskip("torch", reason="torch is not installed")
-    return importlib.import_module("ports.in_torch.host")
+    return FRAMEWORKS["torch"].host
 
 
 @pytest.mark.parametrize("compiler", [None, "no-such-compiler"])
@@ -352,4 +348,4 @@ def test_compiler_named_by_cxx_is_found(torch_host, monkeypatch):
 def test_jax_brings_its_compiler():
     """XLA comes with JAX: no compiler has to be here."""
     pytest.importorskip("jax", reason="jax is not installed")
-    assert importlib.import_module("ports.in_jax.host").compiler_absence() is None
+    assert FRAMEWORKS["jax"].host.compiler_absence() is None

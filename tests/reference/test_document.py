@@ -1,16 +1,15 @@
 """The reference is the document bit for bit: every quantity, every iteration, in float64."""
 
 import inspect
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from document_listing import TEXT, listing, verbatim
 
-from reference import softmax, trace, two_layer
-from reference.runs import ITERATIONS, POINTS, Problem, draw, trajectory
-from reference.trace import PARAMETERS, QUANTITIES
-
-MODELS = tuple(ITERATIONS)
+from reference import softmax, two_layer
+from reference.models import MODELS, TWO_LAYER, Problem
+from reference.runs import POINTS, draw, trajectory
 
 
 def identical(a: np.ndarray, b: np.ndarray) -> bool:
@@ -25,16 +24,17 @@ def first_difference(problem: Problem, points: int) -> tuple[int, str] | None:
 
     Goes through both side by side and keeps nothing; a run of another length is an error.
     """
-    steps = trajectory(problem, ITERATIONS[problem.model])
-    for seen, (i, _, ours) in zip(listing(problem.model, points), steps, strict=True):
-        for name in QUANTITIES[problem.model]:
+    model = problem.model
+    steps = trajectory(problem, model.iterations)
+    for seen, (i, _, ours) in zip(listing(model.name, points), steps, strict=True):
+        for name in model.quantities:
             if not identical(seen[name], ours[name]):
                 return i, name
     return None
 
 
 @pytest.mark.parametrize("points", POINTS, ids="{}_points".format)
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 def test_every_quantity_of_every_iteration(model, points):
     """Listing and reference, from the same seed, have the same bits from first to last iteration."""
     problem = draw(np.random.RandomState(0), points).problem(model)
@@ -61,7 +61,7 @@ def test_listing_is_the_text():
             losses.append(float(seen["loss"]))
         lines = [f"iteration {i}: loss {losses[i]:f}" for i in range(0, len(losses), every)]
         assert [line for line in printed if line in lines] == lines
-    assert all(identical(variables[name], seen[f"{name}_next"]) for name in PARAMETERS["two_layer"])
+    assert all(identical(variables[name], seen[f"{name}_next"]) for name in TWO_LAYER.parameters)
 
 
 def test_probs_are_noted_before_they_are_overwritten():
@@ -72,7 +72,7 @@ def test_probs_are_noted_before_they_are_overwritten():
     assert (seen["dscores"] < 0).any()
 
 
-#: The same mathematics in another order: (model, the reference's text, another, what must differ first).
+#: The same mathematics in another order: (module, its text, another, what must differ first).
 REASSOCIATED = {
     "mean_of_quotients": (
         softmax,
@@ -98,14 +98,14 @@ REASSOCIATED = {
 @pytest.mark.parametrize(
     ("module", "text", "other", "quantity"), REASSOCIATED.values(), ids=REASSOCIATED
 )
-def test_one_reassociated_operation_is_caught(module, text, other, quantity, monkeypatch):
+def test_one_reassociated_operation_is_caught(module, text, other, quantity):
     """Negative control: a reference equal in mathematics but not in bits is caught and located."""
     source = inspect.getsource(module)
     assert source.count(text) == 1
     changed: dict = {}
     exec(source.replace(text, other), changed)
-    model = module.__name__.removeprefix("reference.")
-    monkeypatch.setitem(trace.STEPS, model, changed["step"])
-    step, name = first_difference(draw(np.random.RandomState(0), 5).problem(model), 5)
+    model = MODELS[module.__name__.removeprefix("reference.")]
+    reassociated = replace(model, step=changed["step"])
+    step, name = first_difference(draw(np.random.RandomState(0), 5).problem(reassociated), 5)
     assert name == quantity
     assert step < 10

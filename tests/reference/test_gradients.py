@@ -15,8 +15,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from reference.runs import Problem
-from reference.trace import PARAMETERS, STEPS, record
+from reference.models import MODELS, Problem
+from reference.trace import record
 
 U = 2.0**-53
 #: (examples, dimensions, hidden units, classes)
@@ -48,13 +48,13 @@ def random_problem(model: str, size: str) -> Problem:
     rng = np.random.default_rng([N, D, H, K])
     lengths = {"N": N, "D": D, "H": H, "K": K, "1": 1}
     params = {
-        name: rng.standard_normal([lengths[c] for c in shape])
-        for name, shape in PARAMETERS[model].items()
+        name: rng.standard_normal([lengths[c] for c in parameter.shape])
+        for name, parameter in MODELS[model].parameters.items()
     }
     X, y = rng.standard_normal((N, D)), rng.integers(K, size=N)
     if model == "two_layer":
         assert np.abs(X @ params["W"] + params["b"]).min() > 1e-6  # far outside rounding and h
-    return Problem(model, X, y, params, reg=0.1)
+    return Problem(MODELS[model], X, y, params, reg=0.1)
 
 
 def own(problem: Problem, params=None, tap=None) -> dict:
@@ -65,9 +65,7 @@ def own(problem: Problem, params=None, tap=None) -> dict:
         seen[name] = tap(name, value) if tap else value
         return seen[name]
 
-    STEPS[problem.model](
-        params or problem.params, problem.X, problem.y, problem.reg, problem.step_size, keep
-    )
+    problem.starting_from(params or problem.params).step(keep)
     return seen
 
 
@@ -138,7 +136,7 @@ def central_differences(problem: Problem, of: str) -> np.ndarray:
 def complex_steps(problem: Problem, of: str) -> np.ndarray:
     """d loss / d `of`, a parameter or a quantity nudged at its tap, from the reference's own loss."""
     h = 1e-100
-    shape = (problem.params | record_of(problem))[of].shape
+    shape = (problem.params | record(problem))[of].shape
     slopes = np.empty(shape)
     for index in np.ndindex(shape):
         nudge = np.zeros(shape, complex)
@@ -149,11 +147,6 @@ def complex_steps(problem: Problem, of: str) -> np.ndarray:
         )
         slopes[index] = seen["loss"].imag / h
     return slopes
-
-
-def record_of(problem: Problem) -> dict:
-    """The reference's trace of a problem's first step."""
-    return record(problem.model, problem.params, problem.X, problem.y, problem.reg, problem.step_size)
 
 
 def assert_within(got: np.ndarray, expected: np.ndarray, allowed: np.ndarray) -> None:
@@ -167,7 +160,7 @@ def assert_within(got: np.ndarray, expected: np.ndarray, allowed: np.ndarray) ->
 def test_against_central_differences_in_60_digits(model, size):
     """Loss and parameter gradients are those of an independent loss in 60 digits."""
     problem = random_problem(model, size)
-    trace = record_of(problem)
+    trace = record(problem)
     bounds = allowed(problem, trace["probs"])
     for of in problem.params:
         assert_within(trace[GRADIENTS[model][of]], central_differences(problem, of), bounds[of])
@@ -182,7 +175,7 @@ def test_against_complex_steps(model, of, size):
     together are allowed 1 + 4 shares. `dhidden` is taken behind the ReLU, so it is masked.
     """
     problem = random_problem(model, size)
-    trace = record_of(problem)
+    trace = record(problem)
     slopes = complex_steps(problem, of)
     if of == "hidden_layer":
         slopes = slopes * (trace["hidden_layer"] > 0)
@@ -193,7 +186,7 @@ def test_against_complex_steps(model, of, size):
 def test_a_slightly_wrong_gradient_is_caught(model, of):
     """Negative control: a factor of 2.001/2 on any one gradient is caught."""
     problem = random_problem(model, "small")
-    trace = record_of(problem)
+    trace = record(problem)
     right, bound = trace[GRADIENTS[model][of]], allowed(problem, trace["probs"], share=5)[of]
     assert_within(right, right, bound)
     with pytest.raises(AssertionError):
@@ -208,7 +201,7 @@ def test_gradient_at_the_kink_is_zero():
     X = problem.X.copy()
     X[1] = 0
     problem = replace(problem, X=X, params=problem.params | {"b": np.zeros_like(problem.params["b"])})
-    trace = record_of(problem)
+    trace = record(problem)
     through = trace["dscores"] @ problem.params["W2"].T
     assert (through[1] != 0).all()
     assert (trace["dhidden"][1] == 0).all()
@@ -219,6 +212,6 @@ def test_gradient_at_the_kink_is_zero():
 def test_update_goes_against_the_gradient(model):
     """Each parameter moves by -step_size times its gradient, also where step_size is not 1."""
     problem = replace(random_problem(model, "small"), step_size=0.3)
-    trace = record_of(problem)
+    trace = record(problem)
     for name, value in problem.params.items():
         assert np.array_equal(trace[f"{name}_next"], value - 0.3 * trace[GRADIENTS[model][name]])

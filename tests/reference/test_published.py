@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from reference import softmax, two_layer
-from reference.runs import ITERATIONS, REG, D, H, K, Problem, accuracy, draw, trajectory
+from reference.models import REG, SOFTMAX, TWO_LAYER, Model, Problem
+from reference.runs import D, H, K, accuracy, draw, trajectory
 from reference.spiral import spiral
 from reference.trace import record
 
@@ -24,7 +25,7 @@ def printed(table: str) -> list[float]:
 def train(problem: Problem) -> tuple[list[float], float]:
     """The loss at every iteration, and the accuracy of the trained parameters."""
     losses = []
-    for _, _, trace in trajectory(problem, ITERATIONS[problem.model] + 1):
+    for _, _, trace in trajectory(problem, problem.model.iterations + 1):
         losses.append(float(trace["loss"]))
     return losses[:-1], accuracy(trace["scores"], problem.y)
 
@@ -51,18 +52,18 @@ def assert_prints_but_for_chaos(problem: Problem, table: str) -> None:
     assert np.all(np.abs(runs[0, shown] - numbers) <= 0.5e-6 + moved[shown]), "a loss is not the table's"
 
 
-def notes_problem(model: str) -> Problem:
+def notes_problem(model: Model) -> Problem:
     """The CS231n notes' draws; they give no seed, this state of the stream was found by search."""
     rng = np.random.RandomState(0)
     X, y = spiral(rng.standard_normal((K, 100)))
     rng.standard_normal(18)
     params = {"softmax": softmax.init(rng, D, K), "two_layer": two_layer.init(rng, D, H, K)}
-    return Problem(model, X, y, params[model])
+    return Problem(model, X, y, params[model.name])
 
 
 def test_notes_softmax():
     """CS231n notes, neural-networks-case-study: the linear classifier's losses, and 49%."""
-    losses, right = train(notes_problem("softmax"))
+    losses, right = train(notes_problem(SOFTMAX))
     assert_prints(
         losses[::10],
         "1.096956 .917265 .851503 .822336 .807586 .799448 .794681 .791764 .789920 .788726 "
@@ -73,7 +74,7 @@ def test_notes_softmax():
 
 def test_notes_two_layer():
     """CS231n notes, neural-networks-case-study: the two-layer net's losses, and 98%."""
-    problem = notes_problem("two_layer")
+    problem = notes_problem(TWO_LAYER)
     assert_prints_but_for_chaos(
         problem,
         "1.098744 .294946 .259301 .248310 .246170 .245649 .245491 .245400 .245335 .245292",
@@ -93,7 +94,7 @@ def test_course_toy_network():
     W, W2 = 0.1 * rng.standard_normal((4, 10)), 0.1 * rng.standard_normal((10, 3))
     params = {"W": W, "b": np.zeros((1, 10)), "W2": W2, "b2": np.zeros((1, 3))}
     X = 10 * np.random.RandomState(1).standard_normal((5, 4))
-    trace = record("two_layer", params, X, np.array([0, 1, 2, 2, 1]), reg=0.1, step_size=1.0)
+    trace = record(Problem(TWO_LAYER, X, np.array([0, 1, 2, 2, 1]), params, reg=0.1))
     scores = printed(
         "-.81233741 -1.27654624 -.70335995 -.17129677 -1.18803311 -.47310444 -.51590475 "
         "-1.01354314 -.8504215 -.15419291 -.48629638 -.52901952 -.00618733 -.12435261 -.15226949"
@@ -104,13 +105,13 @@ def test_course_toy_network():
 
 def test_listing_softmax_5_points():
     """The document's own listing under np.random.seed(0), 5 points per class: softmax losses."""
-    losses, _ = train(draw(np.random.RandomState(0), 5).problem("softmax"))
+    losses, _ = train(draw(np.random.RandomState(0), 5).problem(SOFTMAX))
     assert_prints([*losses[:30:10], losses[190]], "1.098395 .945233 .892290 .836059")
 
 
 def test_listing_two_layer_5_points():
     """The document's own listing under np.random.seed(0), 5 points per class: two-layer losses."""
-    problem = draw(np.random.RandomState(0), 5).problem("two_layer")
+    problem = draw(np.random.RandomState(0), 5).problem(TWO_LAYER)
     assert_prints_but_for_chaos(
         problem,
         "1.098726 .346964 .342797 .340819 .339590 .338826 .339166 .339500 .338231 .338213",
@@ -119,7 +120,7 @@ def test_listing_two_layer_5_points():
 
 def test_listing_softmax_100_points():
     """The document's own listing under np.random.seed(0), 100 points per class: softmax, 49%."""
-    losses, right = train(draw(np.random.RandomState(0), 100).problem("softmax"))
+    losses, right = train(draw(np.random.RandomState(0), 100).problem(SOFTMAX))
     assert_prints([*losses[:30:10], losses[190]], "1.096919 .917310 .851535 .786302")
     assert right == 148 / 300  # .4933
 
@@ -129,7 +130,7 @@ def test_listing_two_layer_100_points():
 
     Only the losses up to iteration 4000 are published.
     """
-    problem = draw(np.random.RandomState(0), 100).problem("two_layer")
+    problem = draw(np.random.RandomState(0), 100).problem(TWO_LAYER)
     assert_prints_but_for_chaos(problem, "1.098637 .294416 .266441 .251507 .248295")
     losses, right = train(problem)
     assert_prints(losses[:4000:1000], "1.098637 .294416 .266441 .251507")
@@ -138,7 +139,7 @@ def test_listing_two_layer_100_points():
 
 def test_a_wrong_loss_is_caught():
     """Negative control: with the regularization doubled, the notes' second number is not reproduced."""
-    losses, _ = train(replace(notes_problem("softmax"), reg=2 * REG))
+    losses, _ = train(replace(notes_problem(SOFTMAX), reg=2 * REG))
     with pytest.raises(AssertionError):
         assert_prints(losses[:20:10], "1.096956 .917265")
 
@@ -146,6 +147,6 @@ def test_a_wrong_loss_is_caught():
 @pytest.mark.parametrize("changed", [{"reg": REG * 1.001}, {"step_size": 0.999}], ids=str)
 def test_a_wrong_run_is_no_chaos(changed):
     """Negative control: a run that is off by a thousandth in one setting does not pass for rounding."""
-    problem = replace(draw(np.random.RandomState(0), 5).problem("two_layer"), **changed)
+    problem = replace(draw(np.random.RandomState(0), 5).problem(TWO_LAYER), **changed)
     with pytest.raises(AssertionError, match="a loss is not the table's"):
         assert_prints_but_for_chaos(problem, "1.098726 .346964 .342797 .340819 .339590 .338826")

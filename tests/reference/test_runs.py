@@ -5,17 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from reference import trace
-from reference.runs import ITERATIONS, POINTS, D, H, K, accuracy, draw, trajectory
+from reference.models import MODELS, SOFTMAX, TWO_LAYER, Model, Problem
+from reference.runs import POINTS, D, H, K, accuracy, draw, trajectory
 from reference.spiral import spiral
-from reference.trace import PARAMETERS, QUANTITIES, ScoreOverflow, record
+from reference.trace import ScoreOverflow, record
 
-each_model = pytest.mark.parametrize("model", ITERATIONS)
+each_model = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 each_points = pytest.mark.parametrize("points", POINTS, ids="{}_points".format)
 SOURCES = {"RandomState": np.random.RandomState, "Generator": np.random.default_rng}
 
 
-def one_step(model: str, points: int = 5) -> tuple:
+def one_step(model: Model, points: int = 5) -> tuple:
     """A problem of the document and the trace of its first step."""
     problem = draw(np.random.RandomState(0), points).problem(model)
     _, _, first = next(trajectory(problem, 1))
@@ -83,11 +83,11 @@ def test_random_state_is_the_stream_of_seed_and_randn():
 @each_model
 def test_first_biases_are_zero(model):
     """Biases start at zero, and every parameter has the shape of the contract."""
-    params = draw(np.random.RandomState(0), 5).params[model]
+    params = draw(np.random.RandomState(0), 5).params[model.name]
     lengths = {"D": D, "H": H, "K": K, "1": 1}
-    assert list(params) == list(PARAMETERS[model])
-    for name, shape in PARAMETERS[model].items():
-        assert params[name].shape == tuple(lengths[c] for c in shape)
+    assert list(params) == list(model.parameters)
+    for name, parameter in model.parameters.items():
+        assert params[name].shape == tuple(lengths[c] for c in parameter.shape)
         assert (params[name] == 0).all() == name.startswith("b")
 
 
@@ -96,9 +96,9 @@ def test_trajectory_is_the_step_repeated(model):
     """Each step starts from the parameters that the one before ended with."""
     problem = draw(np.random.RandomState(0), 5).problem(model)
     params, steps = problem.params, []
-    for i, started, seen in trajectory(problem, 20):
-        again = record(model, params, problem.X, problem.y, problem.reg, problem.step_size)
-        assert all(np.array_equal(started[name], params[name]) for name in params)
+    for i, start, seen in trajectory(problem, 20):
+        again = record(problem.starting_from(params))
+        assert all(np.array_equal(start.params[name], params[name]) for name in params)
         assert all(np.array_equal(seen[name], again[name]) for name in again)
         params = {name: again[f"{name}_next"] for name in params}
         steps.append(i)
@@ -113,8 +113,8 @@ def test_arrays_given_are_never_mutated(model):
     before = {name: array.copy() for name, array in given.items()}
     for array in given.values():
         array.setflags(write=False)
-    for _, params, seen in trajectory(problem, 20):
-        for array in (*params.values(), *seen.values()):
+    for _, start, seen in trajectory(problem, 20):
+        for array in (*start.params.values(), *seen.values()):
             array.setflags(write=False)
     assert all(np.array_equal(given[name], before[name]) for name in given)
 
@@ -124,8 +124,8 @@ def test_trace_is_the_contract(model):
     """A trace holds exactly the named quantities, in the document's order, in their shapes."""
     problem, seen = one_step(model)
     lengths = {"N": len(problem.y), "D": D, "H": H, "K": K, "1": 1}
-    assert list(seen) == list(QUANTITIES[model])
-    for name, shape in QUANTITIES[model].items():
+    assert list(seen) == list(model.quantities)
+    for name, shape in model.quantities.items():
         assert np.shape(seen[name]) == tuple(lengths[c] for c in shape)
         assert seen[name].dtype == np.float64
 
@@ -144,9 +144,8 @@ def test_trace_holds_its_own_copies(model):
 
 
 @each_model
-def test_trace_that_aliases_is_caught(model, monkeypatch):
+def test_trace_that_aliases_is_caught(model):
     """Negative control: with the document's `dscores = probs`, the two do share memory."""
-    step = trace.STEPS[model]
 
     def aliasing(params, X, y, reg, step_size, tap):
         kept = {}
@@ -158,11 +157,10 @@ def test_trace_that_aliases_is_caught(model, monkeypatch):
                 return tap(name, kept["probs"])
             return tap(name, value)
 
-        return step(params, X, y, reg, step_size, alias)
+        return model.step(params, X, y, reg, step_size, alias)
 
-    monkeypatch.setitem(trace.STEPS, model, aliasing)
     with pytest.raises(AssertionError):
-        test_trace_holds_its_own_copies(model)
+        test_trace_holds_its_own_copies(replace(model, step=aliasing))
 
 
 def test_accuracy_is_the_share_of_right_rows():
@@ -212,13 +210,13 @@ def test_score_out_of_range_is_named(scores, y, message):
     """The message names the step, the score at fault (not merely the largest), and the remedy."""
     params = {"W": np.array(scores, float), "b": np.zeros((1, 3))}
     with pytest.raises(ScoreOverflow) as caught:
-        record("softmax", params, np.eye(2), np.array(y), 1e-3, 1.0, at="step 7")
+        record(Problem(SOFTMAX, np.eye(2), np.array(y), params), at="step 7")
     assert str(caught.value) == message
 
 
 def test_trajectory_names_the_step_that_overflows():
     """A run whose step size is too large ends in the step that leaves the range, not in NaN."""
-    problem = draw(np.random.RandomState(0), 5).problem("softmax")
+    problem = draw(np.random.RandomState(0), 5).problem(SOFTMAX)
     wild = replace(problem, step_size=1e5)
     with pytest.raises(ScoreOverflow, match=r"^step 1: score \[\d+, \d\] is .* Use smaller"):
         list(trajectory(wild, 10))
@@ -231,18 +229,18 @@ def test_pre_activations_out_of_range_are_named():
     with pytest.raises(
         ScoreOverflow, match=r"^step 0: the pre-activations overflow float64; use smaller"
     ):
-        record("two_layer", params, one, np.array([0]), 1e-3, 1.0, at="step 0")
+        record(Problem(TWO_LAYER, one, np.array([0]), params), at="step 0")
 
 
 def test_overflow_past_the_softmax_is_not_blamed_on_a_score():
     """Where the scores are in range and a later number is not, the message says after which."""
     params = {"W": np.full((1, 3), 1e200), "b": np.zeros((1, 3))}
     with pytest.raises(ScoreOverflow, match=r"^step 3: float64 overflows after data_loss; use smaller"):
-        record("softmax", params, np.zeros((1, 1)), np.array([0]), 1e-3, 1.0, at="step 3")
+        record(Problem(SOFTMAX, np.zeros((1, 1)), np.array([0]), params), at="step 3")
 
 
 def test_scores_just_in_range_are_computed():
     """Scores of 700 and a gap of 700 are within the document's softmax, and give no message."""
     params = {"W": np.array([[700.0, 0.0, 5.0]]), "b": np.zeros((1, 3))}
-    seen = record("softmax", params, np.ones((1, 1)), np.array([1]), 1e-3, 1.0)
+    seen = record(Problem(SOFTMAX, np.ones((1, 1)), np.array([1]), params))
     assert seen["correct_logprobs"] == 700

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ from ports.engine.lockstep import reference_at
 from ports.engine.matrix import Part
 from ports.engine.selection import Planned
 from ports.report import benchmarks
+from reference.models import MODELS, SOFTMAX
 from reference.runs import trajectory
 
 NUMPY = PORTS["numpy"]
@@ -93,10 +95,10 @@ def test_exponent_of_a_power(power):
 @pytest.mark.parametrize("model", LISTINGS)
 def test_listing_is_the_reference(model):
     """What the reference is timed against computes the same parameters, bit for bit."""
-    problem = steps.document_problem(model, points=5)
+    problem = steps.document_problem(MODELS[model], points=5)
     params = {name: value.copy() for name, value in problem.params.items()}
-    for _, before, _ in trajectory(problem, 30):
-        for name, value in before.items():
+    for _, start, _ in trajectory(problem, 30):
+        for name, value in start.params.items():
             np.testing.assert_array_equal(params[name], value, strict=True)
         LISTINGS[model](params, problem.X, problem.y, problem.reg, problem.step_size)
 
@@ -104,7 +106,7 @@ def test_listing_is_the_reference(model):
 @pytest.mark.parametrize("model", LISTINGS)
 def test_both_training_loops_run(model):
     """The traced and the untraced loop leave the problem's parameters as they were."""
-    problem = steps.document_problem(model, points=5)
+    problem = steps.document_problem(MODELS[model], points=5)
     before = {name: value.copy() for name, value in problem.params.items()}
     for call in steps.reference_contestants(problem, steps=3).values():
         call()
@@ -114,9 +116,9 @@ def test_both_training_loops_run(model):
 
 def test_certificate_contestants_check_the_same_tensors():
     """The naive check fails on a tensor that was changed: it does look at them."""
-    problem = steps.document_problem("softmax", points=5)
+    problem = steps.document_problem(SOFTMAX, points=5)
     ran = steps.run_steps(problem, [NUMPY], 2)
-    contestants = steps.certificate_contestants(problem, [NUMPY], ran)
+    contestants = steps.certificate_contestants([NUMPY], ran)
     for call in contestants.values():
         call()
     ran[1][2][0]["dscores"][3, 1] += 1
@@ -151,7 +153,7 @@ def numpy_part(model):
 
 def test_a_crew_certifies_checks_and_trains():
     """Workers in their own processes do every part, in each way."""
-    with runs.crew([numpy_part("softmax")], jobs=1, one_thread=True) as crew:
+    with runs.crew([numpy_part(SOFTMAX)], jobs=1, one_thread=True) as crew:
         for kind in ("certified", "naive", "bare"):
             crew.run(kind)
 
@@ -165,19 +167,19 @@ def test_naive_run_looks_at_every_step():
         trace = NUMPY.module.softmax_step(params, X, y, reg, step_size)
         return trace if len(seen) < 2 else trace | {"db": trace["db"] + 1}
 
-    loops = runs.Loops(numpy_part("softmax"))
+    loops = runs.Loops(numpy_part(SOFTMAX))
     loops.contestants[0].step = wrong_at_2
     with pytest.raises(AssertionError):
         loops.naive()
     assert len(seen) == 2
-    assert seen[0] != reference_at(loops.problem, 0)["W"][0, 0]
+    assert seen[0] != reference_at(loops.problem, 0).params["W"][0, 0]
 
 
 def test_a_crew_tells_what_went_wrong():
     """A worker's failure is the caller's, in words."""
     with (
         pytest.raises(ValueError, match="KeyError: 'no_such_model'"),
-        runs.crew([numpy_part("no_such_model")], jobs=1, one_thread=True),
+        runs.crew([numpy_part(replace(SOFTMAX, name="no_such_model"))], jobs=1, one_thread=True),
     ):
         pass
 

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from ports import FRAMEWORKS
 from ports.__main__ import main
-from ports.check import template
 from ports.check.process import command
 from ports.contract import Absent
 from ports.user_port import UserCodeError, find_port, installed_ports, load_port
+from reference.models import MODELS
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "docs" / "examples"
@@ -384,7 +385,7 @@ def test_prints_are_bounded(write, check):
         ("import sys\nsys.exit(3)\n", r"my_port.py:2 \(`sys.exit\(3\)`\): its import called sys.exit"),
         ("import nowhere_to_be\n", r"nowhere_to_be is not installed here: pip install nowhere_to_be"),
         ("framework = 'pytorch'\n", "my_port.py:1: framework is 'pytorch', .* did you mean torch"),
-        ("framework = 'cupy'\n", 'my_port.py:1: framework is .* expected "torch", "jax" or "numpy"'),
+        ("framework = 'cupy'\n", 'my_port.py:1: framework is .* expected "numpy", "torch" or "jax"'),
         (SOFTMAX + "hidden_quantities = ['dW']\n", "hidden_quantities is of type list, expected a dict"),
         (SOFTMAX + "hidden_quantities = {'d_W': 'x'}\n", "no quantity: did you mean dW"),
         (SOFTMAX + "hidden_quantities = {'dW': ''}\n", "gives no reason for dW"),
@@ -509,7 +510,7 @@ def test_undeclared_framework_is_pointed_out(write, check):
     assert 'put framework = "torch" at its top' in output
 
 
-@pytest.mark.parametrize("framework", template.FRAMEWORKS)
+@pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_template(check, tmp_path, framework):
     """--new writes a file that is right as far as it goes, and never overwrites."""
     pytest.importorskip(framework)
@@ -590,7 +591,7 @@ def test_find_port_by_name_or_path(write):
 def test_loaded_port_tells_the_users_line(write):
     """In the caller's own process too, an exception or an exit names the user's line."""
     port = load_port(write(SOFTMAX, ("    W, b = params", "    raise SystemExit(0)\n    W, b = params")))
-    step = port.make_step("softmax", "eager")
+    step = port.make_step(MODELS["softmax"], "eager")
     with pytest.raises(
         UserCodeError, match=r"my_port.py:8 \(`raise SystemExit\(0\)`\): softmax_step called"
     ):
@@ -627,7 +628,7 @@ def test_installed_port(tmp_path, monkeypatch):
     assert "their_module_of_ports" not in sys.modules
     port = find_port("theirs")
     assert port.name == "theirs"
-    assert callable(port.make_step("softmax", "eager"))
+    assert callable(port.make_step(MODELS["softmax"], "eager"))
     with pytest.raises(ValueError, match="did you mean theirs"):
         find_port("their")
 

@@ -102,8 +102,8 @@ def test_compare_fails_where_nothing_was_compared(tmp_path, capsys):
     """A port that hides everything is not passed by the others that are compared."""
     port = tmp_path / "hides_all.py"
     port.write_text(
-        "from reference.trace import QUANTITIES\n"
-        "hidden_quantities = dict.fromkeys(QUANTITIES['softmax'], 'for no reason')\n"
+        "from reference.models import SOFTMAX\n"
+        "hidden_quantities = dict.fromkeys(SOFTMAX.quantities, 'for no reason')\n"
         "def softmax_step(params, X, y, reg, step_size):\n"
         "    return {}\n"
     )

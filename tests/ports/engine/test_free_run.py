@@ -8,18 +8,18 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
-from ports import PORTS
+from ports import FRAMEWORKS, PORTS
 from ports.commands.drift import table, verdict
 from ports.contract import LoadedPort
 from ports.engine.free_run import Drift, Flip, run_free
-from ports.engine.noise_floor import Member, NoiseFloor, Now, distance, one_ulp_away, relus_on
+from ports.engine.noise_floor import Member, NoiseFloor, Now, distance, one_ulp_away
 from ports.engine.results import Cell
-from ports.in_numpy import host as numpy_host
 from ports.in_numpy import reference as numpy_reference
 from reference.agreement.arithmetic import ARITHMETICS
-from reference.agreement.certify import end_to_end
+from reference.agreement.bounds import end_to_end
+from reference.models import MODELS
 from reference.runs import draw, trajectory
-from reference.trace import next_params, record
+from reference.trace import record
 
 DTYPES = ("float64", "float32")
 #: How many updates the runs of every port make; float32 runs have all flipped long before 300.
@@ -33,7 +33,13 @@ each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
 def problem_of(model: str, points: int = 100):
     """The document's problem."""
-    return draw(np.random.RandomState(0), points).problem(model)
+    return draw(np.random.RandomState(0), points).problem(MODELS[model])
+
+
+def in_dtype(problem, dtype: str):
+    """The same problem, in arrays of that dtype."""
+    params = {name: value.astype(dtype) for name, value in problem.params.items()}
+    return replace(problem, X=problem.X.astype(dtype), params=params)
 
 
 def train(model: str, ports, dtype: str = "float64", steps: int = 20, points: int = 100, **options):
@@ -41,7 +47,7 @@ def train(model: str, ports, dtype: str = "float64", steps: int = 20, points: in
     with ExitStack() as settings:
         for port in ports:
             settings.enter_context(port.host.exact_settings())
-        cells = [(Cell(model, p.name, p.host.NATURAL_MODE, "cpu", dtype), p) for p in ports]
+        cells = [(Cell(model, p.name, p.host.natural_mode, "cpu", dtype), p) for p in ports]
         return run_free(problem_of(model, points), cells, steps, members=1, **options)
 
 
@@ -105,7 +111,7 @@ def planted(*changes):
     for model in STEPS:
         step = getattr(numpy_reference, f"{model}_step")
         setattr(module, f"{model}_step", make_wrong(step, *changes))
-    return LoadedPort("planted", "planted", "ports.in_numpy.host", loaded=module)
+    return LoadedPort("planted", "planted", FRAMEWORKS["numpy"], loaded=module)
 
 
 def make_wrong(
@@ -175,7 +181,7 @@ def test_planted_bug_is_caught_in_a_framework(name):
     honest = PORTS[name]
     module = ModuleType("planted")
     module.two_layer_step = make_wrong(honest.module.two_layer_step, after=biases_decay)
-    wrong = LoadedPort("planted", "planted", honest.host_name, honest.requires, loaded=module)
+    wrong = LoadedPort("planted", "planted", honest.framework, honest.packages, loaded=module)
     (drift,) = train("two_layer", [wrong])
     assert drift.first_excess == 2
 
@@ -236,7 +242,7 @@ def lists_bias(trace, given, state, settings):
         (drops_bias, "step 0: b_next is missing from the port's trace"),
         (flattens_bias, "step 0: b_next is float64 (3,), expected float64 (1, 3)"),
         (narrows_bias, "step 0: b_next is float32 (1, 3), expected float64 (1, 3)"),
-        (lists_bias, "step 0: b_next is a list, expected a NumPy array"),
+        (lists_bias, "step 0: b_next is a list, expected an array or a tensor"),
     ],
 )
 def test_trace_that_cannot_be_fed_back_is_named(change, message):
@@ -262,23 +268,18 @@ def test_first_flip_is_the_first():
     """In float32 a ReLU flips; in a plain replay, no mask differs earlier, and this entry does."""
     flip = everyone("two_layer", "float32")["numpy"].first_flip
     problem = problem_of("two_layer")
-    low = {name: value.astype("float32") for name, value in problem.params.items()}
-    held = replace(
-        problem,
-        X=problem.X.astype("float32").astype("float64"),
-        params={name: value.astype("float64") for name, value in low.items()},
-    )
-    X = problem.X.astype("float32")
+    held = problem.held_as("float32")
+    low = in_dtype(problem, "float32")
     for i, there, trace in trajectory(held, flip.step + 1):
-        mine = record("two_layer", low, X, problem.y, problem.reg, problem.step_size)
+        mine = record(low)
         differ = (mine["hidden_layer"] > 0) != (trace["hidden_layer"] > 0)
         if i < flip.step:
             assert not differ.any()
-        here, theirs, low = low, there, next_params("two_layer", mine)
+        here, theirs, low = low, there, low.starting_from(low.model.next_params(mine))
     assert differ[flip.example, flip.unit]
     assert differ.sum() == flip.count
-    for weights, seen in ((theirs, flip.reference), (here, flip.port)):
-        W, b = (weights[name].astype(float)[:, flip.unit] for name in ("W", "b"))
+    for start, seen in ((theirs, flip.reference), (here, flip.port)):
+        W, b = (start.params[name].astype(float)[:, flip.unit] for name in ("W", "b"))
         assert seen == pytest.approx(float(held.X[flip.example] @ W + b[0]), rel=1e-12)
     assert flip.reference * flip.port < 0
 
@@ -327,14 +328,15 @@ def test_floor_needs_members():
 @each_model
 def test_distance_is_by_layer(model):
     """A bias is measured against its layer's weights; the worst layer counts; NaN stays."""
-    reference = next_params(model, next(trajectory(problem_of(model), 1))[2])
+    network = MODELS[model]
+    reference = network.next_params(record(problem_of(model)))
     moved = {name: value.copy() for name, value in reference.items()}
-    assert distance(model, moved, reference) == 0
+    assert distance(network, moved, reference) == 0
     bias, weights = ("b", "W") if model == "softmax" else ("b2", "W2")
     moved[bias][0, 1] += 1.0
-    assert distance(model, moved, reference) == pytest.approx(1 / np.abs(reference[weights]).max())
+    assert distance(network, moved, reference) == pytest.approx(1 / np.abs(reference[weights]).max())
     moved["W"][0, 0] = np.nan
-    assert np.isnan(distance(model, moved, reference))
+    assert np.isnan(distance(network, moved, reference))
 
 
 @each_dtype
@@ -354,7 +356,7 @@ def test_one_ulp_away_is_one_ulp(dtype):
 def test_members_train_on_the_same_points():
     """A permuted member sees every example with its own label."""
     problem = problem_of("softmax")
-    member = NoiseFloor(problem, "float64", [], 1, members=1).permuted[0]
+    member = NoiseFloor(problem, "float64", [], 1, members=1).permuted[0].problem
     assert not np.array_equal(member.X, problem.X)
     pairs = [{(*x, label) for x, label in zip(p.X, p.y, strict=True)} for p in (member, problem)]
     assert pairs[0] == pairs[1]
@@ -364,8 +366,9 @@ def test_members_train_on_the_same_points():
 def test_permuted_member_flips_nothing_at_first(model):
     """Its ReLUs are compared example by example, in its own order."""
     problem = problem_of(model)
-    trace = next(trajectory(problem, 1))[2]
-    now = Now(0, problem.params, next_params(model, trace), relus_on(trace), 0.0)
+    trace = record(problem)
+    hidden = {name: trace[name] for name in problem.model.relus}
+    now = Now(0, problem.params, problem.model.next_params(trace), hidden, 0.0)
     order = np.random.default_rng(0).permutation(len(problem.y))
     assert not Member(problem, "float64", order, problem.params).advance(now)
 
@@ -376,17 +379,13 @@ def test_headroom_is_certified_over_observed(model, dtype):
     """At the first step it is the certified bound over the permuted member's distance, both by hand."""
     floor = everyone(model, dtype)["numpy"].floor
     (headroom,) = floor.headroom.values()
-    p = floor.problem
-    step = (p.model, p.params, p.X, p.y, p.reg, p.step_size)
-    after = next_params(model, record(*step))
-    bounds = next_params(model, end_to_end(*step, ARITHMETICS[dtype]))
-    order = floor.permuted[0].order
-    low = {name: value.astype(dtype) for name, value in p.params.items()}
-    member = next_params(
-        model, record(model, low, p.X[order].astype(dtype), p.y[order], p.reg, p.step_size)
-    )
-    certified = distance(model, {name: after[name] + bounds[name].error for name in after}, after)
-    assert headroom[0] == pytest.approx(certified / distance(model, member, after))
+    start, network, order = floor.problem, MODELS[model], floor.permuted[0].order
+    after = network.next_params(record(start))
+    bounds = network.next_params(end_to_end(start, ARITHMETICS[dtype]))
+    permuted = in_dtype(replace(start, X=start.X[order], y=start.y[order]), dtype)
+    member = network.next_params(record(permuted))
+    certified = distance(network, {name: after[name] + bounds[name].error for name in after}, after)
+    assert headroom[0] == pytest.approx(certified / distance(network, member, after))
 
 
 @each_dtype
@@ -446,4 +445,4 @@ def test_host_settings_do_not_matter_to_numpy():
     """The NumPy port needs no framework: free runs work where nothing else is installed."""
     (drift,) = train("softmax", [PORTS["numpy"]], "float32", points=5)
     assert drift.agrees
-    assert drift.cell.mode == numpy_host.NATURAL_MODE
+    assert drift.cell.mode == FRAMEWORKS["numpy"].host.natural_mode

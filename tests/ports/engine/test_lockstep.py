@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ports import PORTS
+from ports import FRAMEWORKS, PORTS
 from ports.contract import LoadedPort
 from ports.engine import lockstep
 from ports.engine.lockstep import (
@@ -19,15 +19,24 @@ from ports.engine.lockstep import (
     run_step_at,
 )
 from ports.engine.results import Cell, CellResult, Verdict
-from ports.in_numpy import host as numpy_host
 from ports.in_numpy import reference as numpy_reference
-from reference.agreement.certify import END_TO_END, LOCAL, Compared, Finding, certify_steps, compare
+from reference.agreement.judge import (
+    END_TO_END,
+    LOCAL,
+    Compared,
+    Finding,
+    Held,
+    Worst,
+    certify_steps,
+    compare,
+)
+from reference.models import MODELS, SOFTMAX
 from reference.runs import draw, trajectory
-from reference.trace import QUANTITIES
+from reference.trace import record
 
 NAN = float("nan")
 DRAWS = draw(np.random.RandomState(0), 5)
-PROBLEM = DRAWS.problem("softmax")
+PROBLEM = DRAWS.problem(SOFTMAX)
 CELL = Cell("softmax", "numpy", "eager", "cpu", "float64")
 
 
@@ -107,16 +116,17 @@ def test_rows_come_to_the_same_as_one_by_one(shares, rows):
     """Several steps counted at once; only a new worst and what fails are looked up."""
     alone, together, looked_up = Verdict(), Verdict(), []
 
-    def spell(i, j):
+    def worst(i, j):
         looked_up.append(done[j])
-        return found(shares[done[j]])
+        _, _, *element, _, _ = found(shares[done[j]])
+        return Worst(*element)
 
     for step, share in enumerate(shares):
         alone.add(found(share), step)
     for start, count in zip(np.cumsum([0, *rows]), rows, strict=False):
         done = range(start, start + count)
         of_row = np.array([shares[done.start : done.stop]])
-        compared = Compared("scores", LOCAL, (0,), range(count), of_row, 2, spell)
+        compared = Compared("scores", LOCAL, Held([0], range(count), of_row, 2, worst))
         together.add_row(compared, 0, done, float(of_row.max()))
     assert repr(together) == repr(alone)
     assert len(looked_up) <= sum(not share <= 0.5 for share in shares) + 1
@@ -184,18 +194,20 @@ def test_chosen_steps_are_spread_over_the_run(count, steps):
 
 def test_reference_at_is_the_trajectorys():
     """The parameters at the start of a step are those that the reference's own run has there."""
-    for i, params, _ in trajectory(PROBLEM, 4):
-        assert all(np.array_equal(params[name], at) for name, at in reference_at(PROBLEM, i).items())
+    for i, start, _ in trajectory(PROBLEM, 4):
+        params = reference_at(PROBLEM, i).params
+        assert all(np.array_equal(start.params[name], at) for name, at in params.items())
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("model", QUANTITIES)
+@pytest.mark.parametrize("model", MODELS)
 def test_one_step_is_held_against_its_own_recordings(model, dtype):
     """The trace of one step lies within what is expected of it, and is that of the port's dtype."""
-    problem, cell = DRAWS.problem(model), replace(CELL, model=model, dtype=dtype)
-    trace, expected, problems = run_step_at(PORTS["numpy"], cell, problem, reference_at(problem, 3), 3)
+    start = reference_at(DRAWS.problem(MODELS[model]), 3)
+    cell = replace(CELL, model=model, dtype=dtype)
+    trace, expected, problems = run_step_at(PORTS["numpy"], cell, start, 3)
     assert not problems
-    assert list(trace) == list(expected) == list(QUANTITIES[model])
+    assert list(trace) == list(expected) == list(MODELS[model].quantities)
     for name, got in trace.items():
         assert got.dtype == dtype
         assert compare(name, LOCAL, got, expected[name].at((0, 0))).agrees
@@ -211,14 +223,14 @@ def test_one_step_is_not_held_against_what_has_a_wrong_form():
         return trace | {"dW": dW, "W_next": W_next, "db": trace["db"][0]}
 
     port = numpy_port(wrong_in_two_ways)
-    trace, expected, problems = run_step_at(port, CELL, PROBLEM, PROBLEM.params, 0)
+    trace, expected, problems = run_step_at(port, CELL, PROBLEM, 0)
     assert problems == {"db": "has shape (3,), expected (1, 3)"}
     agreeing = {
         name
         for name, bound in expected.items()
         if name not in problems and compare(name, LOCAL, trace[name], bound.at((0, 0))).agrees
     }
-    assert set(QUANTITIES["softmax"]) - agreeing == {"dW", "db"}
+    assert set(SOFTMAX.quantities) - agreeing == {"dW", "db"}
 
 
 # Runs
@@ -227,7 +239,7 @@ def test_one_step_is_not_held_against_what_has_a_wrong_form():
 def numpy_port(softmax_step=numpy_reference.softmax_step, **parts):
     """A port in NumPy with another softmax step."""
     module = SimpleNamespace(softmax_step=softmax_step, **parts)
-    return LoadedPort("odd", "odd", numpy_host.__name__, loaded=module)
+    return LoadedPort("odd", "odd", FRAMEWORKS["numpy"], loaded=module)
 
 
 def run(*ports, steps=range(6), iterations=6, problem=PROBLEM, dtype="float64"):
@@ -345,14 +357,11 @@ def test_each_step_is_judged_by_its_own_number():
 )
 def test_steps_are_judged_when_enough_of_them_wait(ports, stack, stack_traces, judged, monkeypatch):
     """So many port steps, or so many bytes, and no more: memory does not grow with the steps."""
-    trace = numpy_reference.softmax_step(
-        PROBLEM.params, PROBLEM.X, PROBLEM.y, PROBLEM.reg, PROBLEM.step_size
-    )
-    sizes = []
+    trace, sizes = record(PROBLEM), []
 
-    def counting(model, starts, *others):
+    def counting(starts, *others):
         sizes.append(len(starts))
-        return certify_steps(model, starts, *others)
+        return certify_steps(starts, *others)
 
     monkeypatch.setattr(lockstep, "certify_steps", counting)
     monkeypatch.setattr(lockstep, "STACK", stack)
@@ -450,7 +459,7 @@ def test_step_that_cannot_be_made_costs_its_own_cell():
         (None, "softmax_step returned None, expected a dict {quantity: tensor}: is there a return?"),
         ([1], "softmax_step returned a list, expected a dict {quantity: tensor}"),
         ({1: np.ones(1)}, "softmax_step returned the key 1, expected names"),
-        ({"loss": 1.5}, "loss is a float, expected a NumPy array: leave out float() or .item()"),
+        ({"loss": 1.5}, "loss is a float, expected an array or a tensor: leave out float() or .item()"),
     ],
 )
 def test_what_is_no_trace_is_told(returned, said):
@@ -525,7 +534,7 @@ def test_misshapen_spiral_is_a_finding(change, blamed, said):
         (lambda noise: 1 / 0, "the port raised ZeroDivisionError: division by zero"),
         (lambda noise: noise, "spiral returned a ndarray, expected X, y"),
         (lambda noise: None, "spiral returned None, expected X, y"),
-        (lambda noise: (noise, [0]), "y is a list, expected a NumPy array"),
+        (lambda noise: (noise, [0]), "y is a list, expected an array or a tensor"),
     ],
 )
 def test_spiral_that_goes_wrong_costs_its_own_cell(spiral, said):
@@ -539,7 +548,7 @@ def test_spiral_that_goes_wrong_costs_its_own_cell(spiral, said):
 def test_spiral_is_compiled_in_the_compiled_mode_alone(mode, times, monkeypatch):
     """The framework's compiler is given the port's spiral, and what it makes of it is judged."""
     compiled = []
-    monkeypatch.setattr(numpy_host, "compile", lambda f: compiled.append(f) or f)
+    monkeypatch.setattr(FRAMEWORKS["numpy"].host, "compile", lambda f: compiled.append(f) or f)
     cell = replace(CELL, model="spiral", mode=mode)
     assert certify_spiral(cell, PORTS["numpy"], DRAWS.noise).agrees
     assert compiled == [numpy_reference.spiral] * times

@@ -1,12 +1,12 @@
 """How a plan is cut into parts, and that the parts come to the same as the whole."""
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from ports import PORTS
-from ports.contract import Port
 from ports.engine import matrix
 from ports.engine.matrix import parts_of, ranges, run_cells, run_matrix, steps_of, worker_settings
 from ports.engine.results import Cell
@@ -18,14 +18,14 @@ FEW = 20
 
 def planned(model, port, steps=None, dtype="float64"):
     """One cell of a plan."""
-    return Planned(Cell(model, port.name, port.host.NATURAL_MODE, "cpu", dtype), port, steps)
+    return Planned(Cell(model, port.name, port.host.natural_mode, "cpu", dtype), port, steps)
 
 
 @pytest.fixture
 def cells():
     """A plan as the default one: all steps in one dtype, a few in the other."""
     numpy = PORTS["numpy"]
-    other = Port("other", numpy.module_name, "ports.in_numpy.array_host")
+    other = replace(numpy, name="other", framework=replace(numpy.framework, name="other"))
     return [
         planned(model, port, *rest)
         for model in ("spiral", "softmax", "two_layer")
@@ -65,7 +65,7 @@ def test_cells_of_a_few_steps_are_spread_by_framework(cells):
         if part.cells[0].steps and part.cells[0].cell.model != "spiral"
     ]
     assert len(few) == 4
-    assert all(len({p.port.host_name for p in part.cells}) == 1 for part in few)
+    assert all(len({p.port.framework.name for p in part.cells}) == 1 for part in few)
 
 
 @pytest.mark.parametrize(

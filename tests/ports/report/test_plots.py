@@ -2,6 +2,7 @@
 
 import argparse
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,7 +16,8 @@ from ports.contract import Absent
 from ports.engine.free_run import Drift, Flip, run_free
 from ports.engine.results import Cell
 from ports.report import plots
-from reference.runs import ITERATIONS, draw
+from reference.models import MODELS, TWO_LAYER
+from reference.runs import draw
 
 DRAWS = draw(np.random.RandomState(0), 5)
 
@@ -24,13 +26,13 @@ DRAWS = draw(np.random.RandomState(0), 5)
 def runs():
     """Short free runs of the NumPy port by model: in float32, so that there is a drift to draw."""
     return {
-        model: run_free(
+        name: run_free(
             DRAWS.problem(model),
-            [(Cell(model, "numpy", "eager", "cpu", "float32"), PORTS["numpy"])],
+            [(Cell(name, "numpy", "eager", "cpu", "float32"), PORTS["numpy"])],
             30,
             members=1,
         )
-        for model in ("softmax", "two_layer")
+        for name, model in MODELS.items()
     }
 
 
@@ -70,9 +72,9 @@ def test_data_has_every_point_in_the_documents_colours():
 def test_boundaries_show_each_model_with_its_accuracy():
     """Both classifiers, each with its name and training accuracy."""
     figure = plots.boundaries(DRAWS.X, DRAWS.y, DRAWS.params)
-    assert [axes.get_title(loc="left").split(":")[0] for axes in figure.axes] == list(
-        plots.TITLES.values()
-    )
+    assert [axes.get_title(loc="left").split(":")[0] for axes in figure.axes] == [
+        model.title for model in MODELS.values()
+    ]
     assert "training accuracy 0." in words(figure)
 
 
@@ -248,7 +250,7 @@ def options(*words: str) -> argparse.Namespace:
 
 def test_command_writes_all_pictures(tmp_path, capsys, monkeypatch):
     """Data, boundaries, losses and both drifts, in both formats; their names are printed."""
-    monkeypatch.setitem(ITERATIONS, "two_layer", 50)
+    monkeypatch.setitem(MODELS, "two_layer", replace(TWO_LAYER, iterations=50))
     few = ("--port", "numpy", "--points", "5", "--steps", "20")
     assert plot.run(options("--output", str(tmp_path), *few)) == 0
     names = {"data", "boundaries", "losses", "drift_softmax", "drift_two_layer"}

@@ -18,8 +18,9 @@ from ports.traps.fixtures import FIXTURES
 from ports.traps.naive import rejects
 from ports.traps.outcome import diagnosis_of
 from reference.agreement.arithmetic import ARITHMETICS
-from reference.agreement.certify import local
-from reference.trace import QUANTITIES, record
+from reference.agreement.bounds import local
+from reference.models import MODELS, SOFTMAX, Problem
+from reference.trace import record
 
 STEPS = 2  # each trap declares step 0 or 1
 NAMED_RIGHTLY = 0.9  # the share of causes that the diagnosis must name
@@ -116,38 +117,37 @@ def test_wrong_line_is_in_tracebacks(trap):
 # The diagnosis on arrays alone: no framework.
 
 
-def recorded(model="two_layer", dtype="float64"):
+def recorded(name="two_layer", dtype="float64"):
     """A correct step of the document's problem in NumPy, as `diagnose` takes it."""
-    p = FIXTURES["kink"]("two_layer") if model == "two_layer" else FIXTURES["document"](model)
-    data = (p.params, p.X, p.y, p.reg, p.step_size)
-    return data, dict(record(model, *data)), ARITHMETICS[dtype]
+    start = FIXTURES["kink" if name == "two_layer" else "document"](MODELS[name])
+    return start, dict(record(start)), ARITHMETICS[dtype]
 
 
 @pytest.mark.parametrize("size", [1e-9, 1e-2])
-@pytest.mark.parametrize(("model", "quantity"), [(m, q) for m in QUANTITIES for q in QUANTITIES[m]])
+@pytest.mark.parametrize(("model", "quantity"), [(m, q) for m in MODELS for q in MODELS[m].quantities])
 def test_noise_has_no_certain_cause(model, quantity, size):
     """Random errors of any size are given no cause with certainty."""
-    data, trace, arithmetic = recorded(model)
+    start, trace, arithmetic = recorded(model)
     rng = np.random.RandomState(0)
     value = trace[quantity]
     trace[quantity] = value * (1 + size * rng.standard_normal(value.shape))
-    found = diagnose(model, *data, trace, arithmetic, quantity)
+    found = diagnose(start, trace, arithmetic, quantity)
     assert not found.certain, found.sentence
 
 
-@pytest.mark.parametrize(("model", "quantity"), [(m, q) for m in QUANTITIES for q in QUANTITIES[m]])
+@pytest.mark.parametrize(("model", "quantity"), [(m, q) for m in MODELS for q in MODELS[m].quantities])
 def test_right_operation_points_upstream(model, quantity):
     """A quantity that follows from what was recorded before it is not accused."""
-    data, trace, arithmetic = recorded(model)
-    assert diagnose(model, *data, trace, arithmetic, quantity).cause == "upstream"
+    start, trace, arithmetic = recorded(model)
+    assert diagnose(start, trace, arithmetic, quantity).cause == "upstream"
 
 
 def test_several_causes_are_not_certain():
     """Two mistakes that give the same numbers are both named."""
-    data, trace, arithmetic = recorded()
-    before = data[0] | trace
+    start, trace, arithmetic = recorded()
+    before = start.params | trace
     trace["db2"] = 2 * trace["db2"]  # a factor of 2, or this step's and an equal last one's
-    found = diagnose("two_layer", *data, trace, arithmetic, "db2", before)
+    found = diagnose(start, trace, arithmetic, "db2", before)
     assert not found.certain
     assert "a factor of 2" in found.sentence
     assert "stale gradient" in found.sentence
@@ -155,18 +155,17 @@ def test_several_causes_are_not_certain():
 
 def test_wrong_rows_are_named():
     """What nothing explains is at least located."""
-    data, trace, arithmetic = recorded()
+    start, trace, arithmetic = recorded()
     trace["dscores"] = trace["dscores"].copy()
     trace["dscores"][[3, 7], 1] += [0.123, 0.0456]
-    found = diagnose("two_layer", *data, trace, arithmetic, "dscores")
+    found = diagnose(start, trace, arithmetic, "dscores")
     assert found.cause == UNEXPLAINED
     assert "rows 3, 7 of 15 and column 1 of 3 only" in found.sentence
 
 
-def pre_activation(data):
+def pre_activation(start):
     """What the ReLU is given."""
-    params, X, *_ = data
-    return X @ params["W"] + params["b"]
+    return start.X @ start.params["W"] + start.params["b"]
 
 
 def softmax_of_all(scores):
@@ -174,35 +173,35 @@ def softmax_of_all(scores):
     return np.exp(scores) / np.sum(np.exp(scores))
 
 
-#: Students write: the quantity, its numbers from (trace, data), what must be said, whether certainly.
+#: Students write: the quantity, its numbers from (trace, start), what must be said, whether certainly.
 STUDENTS = {
-    "relu_on_scores": ("scores", lambda t, d: np.maximum(0, t["scores"]), "a ReLU on the scores", True),
-    "no_relu": ("hidden_layer", lambda t, d: pre_activation(d), "no ReLU", True),
-    "sigmoid": ("hidden_layer", lambda t, d: 1 / (1 + np.exp(-pre_activation(d))), "a sigmoid", True),
-    "tanh": ("hidden_layer", lambda t, d: np.tanh(pre_activation(d)), "a tanh", True),
+    "relu_on_scores": ("scores", lambda t, s: np.maximum(0, t["scores"]), "a ReLU on the scores", True),
+    "no_relu": ("hidden_layer", lambda t, s: pre_activation(s), "no ReLU", True),
+    "sigmoid": ("hidden_layer", lambda t, s: 1 / (1 + np.exp(-pre_activation(s))), "a sigmoid", True),
+    "tanh": ("hidden_layer", lambda t, s: np.tanh(pre_activation(s)), "a tanh", True),
     "leaky_relu": (
         "hidden_layer",
-        lambda t, d: np.where(pre_activation(d) > 0, 1, 0.01) * pre_activation(d),
+        lambda t, s: np.where(pre_activation(s) > 0, 1, 0.01) * pre_activation(s),
         "a leaky ReLU of slope 0.01",
         False,
     ),
-    "emptied": ("hidden_layer", lambda t, d: 0 * t["hidden_layer"], "zeros throughout", True),
-    "softmax_of_all": ("probs", lambda t, d: softmax_of_all(t["scores"]), "over the whole matrix", True),
+    "emptied": ("hidden_layer", lambda t, s: 0 * t["hidden_layer"], "zeros throughout", True),
+    "softmax_of_all": ("probs", lambda t, s: softmax_of_all(t["scores"]), "over the whole matrix", True),
     "one_added": (
         "dscores",
-        lambda t, d: (t["probs"] + np.eye(3)[d[2]]) / len(d[2]),
+        lambda t, s: (t["probs"] + np.eye(3)[s.y]) / len(s.y),
         "1 added at the right class, not subtracted",
         True,
     ),
     "averaged_regularization": (
         "dW2",
-        lambda t, d: t["dW2"] + (1 / len(d[2]) - 1) * d[3] * d[0]["W2"],
+        lambda t, s: t["dW2"] + (1 / len(s.y) - 1) * s.reg * s.params["W2"],
         "the regularization divided by N",
         True,
     ),
     "written_number": (
         "dscores",
-        lambda t, d: t["dscores"] * len(d[2]) / 300,
+        lambda t, s: t["dscores"] * len(s.y) / 300,
         "as if there were 300 examples, not 15",
         False,
     ),
@@ -212,19 +211,18 @@ STUDENTS = {
 @pytest.mark.parametrize(("quantity", "wrong", "said", "certain"), STUDENTS.values(), ids=STUDENTS)
 def test_students_mistakes_are_told(quantity, wrong, said, certain):
     """Each is explained in every element, and by one cause alone where that has no free number."""
-    data, trace, arithmetic = recorded()
-    trace[quantity] = wrong(trace, data)
-    found = diagnose("two_layer", *data, trace, arithmetic, quantity)
+    start, trace, arithmetic = recorded()
+    trace[quantity] = wrong(trace, start)
+    found = diagnose(start, trace, arithmetic, quantity)
     assert said in found.sentence
     assert found.certain == certain
 
 
 def far_out(quantity, changed):
     """A correct step with a right class all but ruled out, one quantity changed by a function of all."""
-    p = odd_sizes("softmax")
-    data = (p.params, p.X, p.y, p.reg, p.step_size)
-    trace = dict(record("softmax", *data))
-    return data, trace | {quantity: changed(trace)}
+    start = odd_sizes(SOFTMAX)
+    trace = dict(record(start))
+    return start, trace | {quantity: changed(trace)}
 
 
 def logprobs_of_clipped(trace):
@@ -251,8 +249,8 @@ def dscores_of_clipped(trace):
 )
 def test_clipped_probabilities_are_told(quantity, changed, said):
     """The ends are fitted to the numbers: what is said is not certain."""
-    data, trace = far_out(quantity, changed)
-    found = diagnose("softmax", *data, trace, ARITHMETICS["float64"], quantity)
+    start, trace = far_out(quantity, changed)
+    found = diagnose(start, trace, ARITHMETICS["float64"], quantity)
     assert (found.cause, found.certain) == ("clipped", False)
     assert said in found.sentence
 
@@ -261,10 +259,10 @@ def test_clipped_probabilities_are_told(quantity, changed, said):
 @pytest.mark.parametrize(("factor", "said"), [(0, "missing"), (2, "doubled"), (0.5, "halved")])
 def test_one_layers_regularization(layer, factor, said):
     """The layer whose term of the regularization loss is wrong, and how."""
-    data, trace, arithmetic = recorded()
-    W, reg = data[0][layer], data[3]
+    start, trace, arithmetic = recorded()
+    W, reg = start.params[layer], start.reg
     trace["reg_loss"] = trace["reg_loss"] + (factor - 1) * 0.5 * reg * np.sum(W * W)
-    found = diagnose("two_layer", *data, trace, arithmetic, "reg_loss")
+    found = diagnose(start, trace, arithmetic, "reg_loss")
     assert (found.cause, found.certain) == (f"reg {said}", True)
     assert f"the regularization of {layer} {said}" in found.sentence
 
@@ -272,11 +270,10 @@ def test_one_layers_regularization(layer, factor, said):
 @pytest.mark.parametrize(("roundings", "cause"), [(7, "a few roundings"), (9, UNEXPLAINED)])
 def test_a_few_roundings(roundings, cause):
     """What is over the bound by little is told from what is not."""
-    data, trace, arithmetic = recorded()
-    params, X, y, reg, step_size = data
-    allowed = local("two_layer", params, X, y, reg, step_size, trace, arithmetic)["W_next"].errors()
+    start, trace, arithmetic = recorded()
+    allowed = local(start, trace, arithmetic)["W_next"].errors()
     trace["W_next"] = trace["W_next"] + roundings * allowed * np.resize([0.3, -1.0, 0.4], allowed.shape)
-    found = diagnose("two_layer", *data, trace, arithmetic, "W_next")
+    found = diagnose(start, trace, arithmetic, "W_next")
     assert (found.cause, found.certain) == (cause, False)
 
 
@@ -297,13 +294,13 @@ def test_explain_runs_the_port_again_at_the_steps_it_was_judged_at():
 
         def make_step(self, model, mode):
             def step(params, X, y, reg, step_size):
-                trace = dict(record(model, params, X, y, reg, step_size))
+                trace = dict(record(Problem(model, X, y, params, reg, step_size)))
                 calls.append(1)
                 return trace | {"db": trace["db"] * (2 if len(calls) == 3 else 1)}
 
             return step
 
-    problem = FIXTURES["document"]("softmax")
+    problem = FIXTURES["document"](SOFTMAX)
     cell = replace(GALLERY["own_noise"].cell, model="softmax", port="numpy")
     assert explain(problem, Port(), cell, 6, "db", steps=(0, 3, 6)).cause == "factor 2"
 

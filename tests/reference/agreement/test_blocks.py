@@ -9,11 +9,12 @@ from simulated import machine
 
 from reference.agreement import blocks
 from reference.agreement.arithmetic import FLOAT16, FLOAT32, FLOAT64
-from reference.agreement.certify import LOCAL, certify, compare
 from reference.agreement.blocks import LARGE, TILE
+from reference.agreement.judge import LOCAL, certify, compare
 from reference.agreement.rounded import Rounded
+from reference.models import MODELS
 from reference.runs import draw
-from reference.trace import STEPS, record
+from reference.trace import record
 
 
 @pytest.fixture
@@ -75,21 +76,20 @@ def test_operation_in_tiles_is_the_same(operation, stacked, in_tiles):
 
 
 @pytest.mark.parametrize("wrong", [{}, {"dhidden": 1.0}, {"scores": 1e-6}, {"dW2": np.nan}], ids=str)
-@pytest.mark.parametrize("model", STEPS)
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 def test_step_in_tiles_is_judged_the_same(model, wrong, in_tiles):
     """All findings: which agree, and of the others share, worst element, what is allowed there.
 
     The share of what agrees depends on the order of summation, which tiles change.
     """
     problem = draw(np.random.RandomState(0), 5).problem(model)
-    inputs = model, problem.params, problem.X, problem.y, problem.reg, problem.step_size
-    trace = record(*inputs)
+    trace = record(problem)
     for name, off in wrong.items():
         if name in trace:
             trace[name][-1, -1] += off
-    whole = certify(*inputs, trace, FLOAT64)
+    whole = certify(problem, trace, FLOAT64)
     in_tiles()
-    for one, other in zip(certify(*inputs, trace, FLOAT64), whole, strict=True):
+    for one, other in zip(certify(problem, trace, FLOAT64), whole, strict=True):
         assert one[:2] == other[:2]
         assert one.agrees == other.agrees
         assert one.elements == other.elements

@@ -2,37 +2,39 @@
 
 import math
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from reference.agreement.arithmetic import ARITHMETICS, FLOAT16, FLOAT32, FLOAT64, Unbounded
-from reference.agreement.certify import (
+from reference.agreement.blocks import LARGE
+from reference.agreement.bounds import (
+    Recorded,
+    end_to_end,
+    local,
+    local_of_all,
+    recorded_by,
+    stacked,
+)
+from reference.agreement.judge import (
     CERTIFICATES,
     END_TO_END,
     LOCAL,
-    Recorded,
-    _end_to_end,
-    _given,
-    _local,
-    _recorded,
     certify,
     certify_steps,
     compare,
-    compare_all,
-    end_to_end,
-    local,
+    hold,
 )
-from reference.agreement.blocks import LARGE
 from reference.agreement.rounded import Rounded
 from reference.agreement.rules import SLACK
+from reference.models import MODELS, SOFTMAX, Problem
 from reference.runs import draw, trajectory
-from reference.trace import QUANTITIES, STEPS
 
 STEPS_CHECKED = (0, 100, 1000)
 #: Size of the planted error beside the numbers that the quantity is made of.
 PLANTED = {"float64": 1e-11, "float32": 1e-2}
-EVERY_QUANTITY = [(model, name) for model, names in QUANTITIES.items() for name in names]
+EVERY_QUANTITY = [(name, quantity) for name, model in MODELS.items() for quantity in model.quantities]
 
 
 def quantities(*models):
@@ -45,33 +47,27 @@ def quantities(*models):
 class Step:
     """One step of the document's run in a dtype: the reference as a port of itself."""
 
-    def __init__(self, problem, params, dtype):
-        self.model, self.dtype, self.arithmetic = problem.model, dtype, ARITHMETICS[dtype]
-        self.y, self.settings = problem.y, (problem.reg, problem.step_size)
-        self.inputs = {n: v.astype(dtype) for n, v in params.items()} | {"X": problem.X.astype(dtype)}
-        self.bounds = None
-
-    def problem(self, dtype):
-        """(model, params, X, y, reg, step_size) in a dtype."""
-        params = {n: v.astype(dtype) for n, v in self.inputs.items()}
-        return self.model, params, params.pop("X"), self.y, *self.settings
+    def __init__(self, start, dtype):
+        self.model, self.dtype, self.arithmetic = start.model, dtype, ARITHMETICS[dtype]
+        self.start = start.held_as(dtype)
 
     def trace(self, change=lambda name, value, q: value):
         """The step's quantities as the port computes them, each passed through `change` on the way."""
-        model, params, X, *rest = self.problem(self.dtype)
-        q = params | {"X": X, "y": self.y}
+        X = self.start.X.astype(self.dtype)
+        params = {name: value.astype(self.dtype) for name, value in self.start.params.items()}
+        q = params | {"X": X, "y": self.start.y}
         trace = {}
 
         def tap(name, value):
             trace[name] = q[name] = np.asarray(change(name, value, q), dtype=self.dtype)
             return q[name]
 
-        STEPS[model](params, X, *rest, tap)
+        replace(self.start, X=X, params=params).step(tap)
         return trace
 
     def judge(self, trace, **options):
         """All findings on a trace."""
-        return certify(*self.problem("float64"), trace, self.arithmetic, **options)
+        return certify(self.start, trace, self.arithmetic, **options)
 
     def blamed(self, trace, certificate=LOCAL):
         """Which quantities disagree under a certificate."""
@@ -83,9 +79,9 @@ def steps():
     """{(model, step, dtype): Step} of the document's runs with 300 points."""
     drawn = draw(np.random.RandomState(0), 100)
     return {
-        (model, i, dtype): Step(drawn.problem(model), params, dtype)
-        for model in STEPS
-        for i, params, _ in trajectory(drawn.problem(model), max(STEPS_CHECKED) + 1)
+        (name, i, dtype): Step(start, dtype)
+        for name, model in MODELS.items()
+        for i, start, _ in trajectory(drawn.problem(model), max(STEPS_CHECKED) + 1)
         if i in STEPS_CHECKED
         for dtype in PLANTED
     }
@@ -125,14 +121,14 @@ def planting(name, relative):
 
 @pytest.mark.parametrize("dtype", PLANTED)
 @pytest.mark.parametrize("i", STEPS_CHECKED)
-@pytest.mark.parametrize("model", STEPS)
+@pytest.mark.parametrize("model", MODELS)
 def test_reference_agrees_with_itself(steps, model, i, dtype):
     """The reference, run as a port in float64 and float32, passes both certificates."""
     step = steps[model, i, dtype]
     findings = step.judge(step.trace())
     assert [f for f in findings if not f.agrees] == []
     assert {(f.quantity, f.certificate) for f in findings} == {
-        (name, c) for name in QUANTITIES[model] for c in CERTIFICATES
+        (name, c) for name in MODELS[model].quantities for c in CERTIFICATES
     }
 
 
@@ -218,7 +214,7 @@ def test_what_does_not_follow_from_nan_is_judged(steps, model, name):
 def test_nearest_name_is_offered(step, name, meant):
     """In whatever case, and with a letter missing."""
     found = [f.problem for f in step.judge(step.trace() | {name: np.zeros(1)}) if f.quantity == name]
-    assert found == [f"is not a quantity of {step.model}; did you mean {meant}?"]
+    assert found == [f"is not a quantity of {step.model.name}; did you mean {meant}?"]
 
 
 @pytest.mark.parametrize(("own_mask", "blamed"), [(0, ["dscores", "dhidden"]), (1, ["dscores"])])
@@ -332,7 +328,7 @@ def test_wrong_shape_is_reported_before_values(step):
 def test_flat_bias_is_reported(step):
     """(K,) for (1, K) is a wrong shape, though it would broadcast."""
     trace = step.trace()
-    name = "db" if step.model == "softmax" else "db2"
+    name = f"d{step.model.biases[-1]}"
     trace[name] = trace[name][0]
     assert step.judge(trace)[0].problem == "has shape (3,), expected (1, 3)"
 
@@ -361,7 +357,7 @@ def test_renamed_quantity_is_reported_twice(step):
     trace["dscore"] = trace.pop("dscores")
     missing, unknown = step.judge(trace)[:2]
     assert missing.quantity == "dscores"
-    assert unknown.problem == f"is not a quantity of {step.model}; did you mean dscores?"
+    assert unknown.problem == f"is not a quantity of {step.model.name}; did you mean dscores?"
 
 
 def test_declared_absence_is_accepted(step):
@@ -370,7 +366,7 @@ def test_declared_absence_is_accepted(step):
     del trace["dW"]
     findings = step.judge(trace, hidden={"dW": "inside the optimizer"})
     assert all(f.agrees for f in findings)
-    assert {f.quantity for f in findings} == set(QUANTITIES[step.model]) - {"dW"}
+    assert {f.quantity for f in findings} == set(step.model.quantities) - {"dW"}
 
 
 def test_error_beyond_a_hidden_quantity_is_caught(step):
@@ -384,17 +380,17 @@ def test_error_beyond_a_hidden_quantity_is_caught(step):
 def test_empty_trace_fails_everywhere(step):
     """No quantity at all: every one is missing, none agrees."""
     findings = step.judge({})
-    assert [f.quantity for f in findings] == list(QUANTITIES[step.model])
+    assert [f.quantity for f in findings] == list(step.model.quantities)
     assert not any(f.agrees for f in findings)
 
 
 def test_float32_promise_accepts_what_float64_refuses(steps):
     """The same float32 numbers pass under their own promise and fail under that of float64."""
     step = steps["two_layer", 100, "float32"]
-    problem, trace = step.problem("float64"), step.trace()
+    trace = step.trace()
     as_float64 = {name: value.astype(np.float64) for name, value in trace.items()}
-    assert all(f.agrees for f in certify(*problem, trace, FLOAT32))
-    assert not all(f.agrees for f in certify(*problem, as_float64, FLOAT64))
+    assert all(f.agrees for f in certify(step.start, trace, FLOAT32))
+    assert not all(f.agrees for f in certify(step.start, as_float64, FLOAT64))
 
 
 # Several ports in one pass
@@ -403,9 +399,9 @@ def test_float32_promise_accepts_what_float64_refuses(steps):
 def findings_of(judgement, port, step=0):
     """All findings on one port and step, in the order in which `certify` gives them."""
     return judgement.problems[step][port] + [
-        compared.finding(compared.ports.index(port), compared.steps.index(step))
+        compared.finding(compared.held.ports.index(port), compared.held.steps.index(step))
         for compared in judgement.compared
-        if port in compared.ports and step in compared.steps
+        if port in compared.held.ports and step in compared.held.steps
     ]
 
 
@@ -420,17 +416,14 @@ def altered(step):
 
 
 @pytest.mark.parametrize("dtype", PLANTED)
-@pytest.mark.parametrize("model", STEPS)
+@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("chosen", [[0, 1, 2], [3, 0], [0, 3, 4], [0, 1, 2, 3, 4, 5]], ids=str)
 def test_ports_certified_together_are_judged_as_alone(steps, model, dtype, chosen):
     """In one pass or one by one: the same findings, whatever the other ports did wrong."""
     step = steps[model, 100, dtype]
     traces, hidden = altered(step), [(), (), (), ("dscores", "dW"), (), ()]
-    model, params, *rest = step.problem("float64")
     together = certify_steps(
-        model,
-        [params],
-        *rest,
+        [step.start],
         [[traces[i] for i in chosen]],
         step.arithmetic,
         hidden=[hidden[i] for i in chosen],
@@ -443,15 +436,14 @@ def test_ports_certified_together_are_judged_as_alone(steps, model, dtype, chose
             assert ours.share == pytest.approx(alone.share, rel=1e-6, nan_ok=True)
 
 
-@pytest.mark.parametrize("model", STEPS)
+@pytest.mark.parametrize("model", MODELS)
 def test_what_follows_from_the_inputs_alone_has_one_bound(steps, model):
     """Of two quantities the certificates are one, with one verdict; of no other."""
     step = steps[model, 100, "float64"]
-    first = next(iter(QUANTITIES[model]))
-    name, params, *rest = step.problem("float64")
+    first = next(iter(step.model.quantities))
     right, wrong = step.trace(), step.trace(planting(first, 1e-9))
-    given = _given(name, [params], *rest, step.arithmetic)
-    own = _local(given, _recorded([[right]]), 1, "")
+    start = stacked([step.start], step.arithmetic)
+    own = local_of_all(start, recorded_by([0], [0], [[right]]), [0], "")
     assert [n for n in own if own[n].stacked < 2] == [first, "reg_loss"]
     found = {f.certificate: f for f in step.judge(wrong) if f.quantity == first}
     assert set(found) == set(CERTIFICATES)
@@ -460,19 +452,15 @@ def test_what_follows_from_the_inputs_alone_has_one_bound(steps, model):
 
 
 @pytest.mark.parametrize("dscores", ["shown", "missing", "misshapen"])
-@pytest.mark.parametrize("model", STEPS)
+@pytest.mark.parametrize("model", MODELS)
 def test_steps_certified_together_are_judged_as_alone(steps, model, dscores):
     """Two steps of two ports in one pass, one of which may show less at the second step."""
     checked = [steps[model, i, "float32"] for i in (100, 1000)]
-    problems = [step.problem("float64") for step in checked]
     traces = [[step.trace(), step.trace(planting("dW", 1e-2))] for step in checked]
     last = traces[1][0].pop("dscores")
     if dscores != "missing":
         traces[1][0]["dscores"] = last if dscores == "shown" else last.T
-    _, _, *rest = problems[0]
-    together = certify_steps(
-        model, [params for _, params, *_ in problems], *rest, traces, checked[0].arithmetic
-    )
+    together = certify_steps([step.start for step in checked], traces, checked[0].arithmetic)
     for j, (step, of_ports) in enumerate(zip(checked, traces, strict=True)):
         for i, trace in enumerate(of_ports):
             alone, ours = step.judge(trace), findings_of(together, i, j)
@@ -491,15 +479,15 @@ def test_large_tensor_is_spelled_out_at_once(wrong):
     bound = Rounded(np.zeros(LARGE + 1), np.full(LARGE + 1, 0.5), FLOAT64)
     small_bound = Rounded(np.zeros(9), np.full(9, 0.5), FLOAT64)
     kept = weakref.ref(bound.error)
-    of_large = compare_all("scores", LOCAL, Recorded((0, 1), got), bound)
-    of_small = compare_all("scores", LOCAL, Recorded((0, 1), got[..., :9]), small_bound)
+    of_large = hold(Recorded([0, 1], range(3), got), bound)
+    of_small = hold(Recorded([0, 1], range(3), got[..., :9]), small_bound)
     del bound
-    assert of_large[:4] == of_small[:4]
+    assert (of_large.elements, of_small.elements) == (LARGE + 1, 9)
     for place in np.ndindex(2, 3):
-        large, small = of_large.finding(*place), of_small.finding(*place)
+        large, small = of_large.worst(*place), of_small.worst(*place)
         assert large.index == small.index == (3 * place[0] + place[1],)
-        assert large._replace(elements=9) == small or np.isnan(wrong)
-        assert not large.agrees
+        assert large == small or np.isnan(wrong)
+        assert not large.share <= 1
         assert np.array_equal(large.share, of_large.shares[place], equal_nan=True)
     assert kept() is None
 
@@ -513,13 +501,13 @@ def test_wrong_record_of_a_right_tensor_is_blamed_with_what_follows(step):
 
 def test_unbounded_names_its_step():
     """Scores of which no exponential is in range, seen by each way in."""
-    start = {"W": np.full((1, 2), 1e3), "b": np.zeros((1, 2))}
-    rest = np.ones((1, 1)), np.array([0]), 1e-3, 1.0
+    params = {"W": np.full((1, 2), 1e3), "b": np.zeros((1, 2))}
+    start = Problem(SOFTMAX, np.ones((1, 1)), np.array([0]), params)
     calls = (
-        lambda at: end_to_end("softmax", start, *rest, FLOAT32, at),
-        lambda at: local("softmax", start, *rest, {}, FLOAT32, at),
-        lambda at: certify("softmax", start, *rest, {}, FLOAT32, at=at),
-        lambda at: certify_steps("softmax", [start] * 2, *rest, [[{}]] * 2, FLOAT32, at=at),
+        lambda at: end_to_end(start, FLOAT32, at),
+        lambda at: local(start, {}, FLOAT32, at),
+        lambda at: certify(start, {}, FLOAT32, at=at),
+        lambda at: certify_steps([start] * 2, [[{}]] * 2, FLOAT32, at=at),
     )
     for call in calls:
         with pytest.raises(Unbounded, match=r"^step 7: "):
@@ -529,14 +517,14 @@ def test_unbounded_names_its_step():
 def test_unbounded_by_a_recording_that_agrees_names_its_step():
     """2.5 smallest normal numbers of probability may be recorded as a subnormal, and that read as 0."""
     rare = float(np.float16(np.log(2.5 * FLOAT16.smallest_normal)))
-    start = {"W": np.zeros((1, 2)), "b": np.array([[0.0, rare]])}
-    problem = "softmax", start, np.ones((1, 1)), np.array([1]), 1e-3, 1.0
-    bounds = end_to_end(*problem, FLOAT16)
+    params = {"W": np.zeros((1, 2)), "b": np.array([[0.0, rare]])}
+    problem = Problem(SOFTMAX, np.ones((1, 1)), np.array([1]), params)
+    bounds = end_to_end(problem, FLOAT16)
     trace = {name: np.asarray(bound.value, np.float16) for name, bound in bounds.items()}
     trace["probs"] = np.array([[1.0, 0.5 * FLOAT16.smallest_normal]], np.float16)
     assert compare("probs", END_TO_END, trace["probs"], bounds["probs"]).agrees
     with pytest.raises(Unbounded, match=r"^step 7: "):
-        certify(*problem, trace, FLOAT16, at="step 7")
+        certify(problem, trace, FLOAT16, at="step 7")
 
 
 def test_what_follows_from_a_wrong_quantity_is_blamed_beside_a_breakdown(steps):
@@ -545,7 +533,7 @@ def test_what_follows_from_a_wrong_quantity_is_blamed_beside_a_breakdown(steps):
     dscores are off by one and a half times what they may be there; dhidden follows from them.
     """
     step = steps["two_layer", 100, "float64"]
-    bound = end_to_end(*step.problem("float64"), step.arithmetic)["dscores"]
+    bound = end_to_end(step.start, step.arithmetic)["dscores"]
     trace = step.trace(lambda name, value, q: value + 1.5 * bound.error if name == "dscores" else value)
     assert step.blamed(trace) == ["dscores"]
     trace["probs"] = np.zeros_like(trace["probs"])

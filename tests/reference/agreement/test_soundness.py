@@ -7,6 +7,7 @@ import functools
 import itertools
 import operator
 from contextlib import nullcontext
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -21,9 +22,10 @@ from operations import (
 )
 from simulated import KINDS, Machine, machine, rounded_to
 
-from reference.agreement.arithmetic import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, Unbounded
-from reference.agreement.certify import LOCAL, Recorded, _as_recorded, compare, end_to_end, local
 from reference.agreement import rules
+from reference.agreement.arithmetic import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, Unbounded
+from reference.agreement.bounds import Recorded, as_recorded, end_to_end, local
+from reference.agreement.judge import LOCAL, compare
 from reference.agreement.rounded import Rounded, linspace
 from reference.agreement.routes import (
     dscores_through_quotient,
@@ -33,8 +35,8 @@ from reference.agreement.routes import (
     with_two_halves,
 )
 from reference.agreement.rules import SLACK
+from reference.models import MODELS, SOFTMAX, TWO_LAYER, Problem
 from reference.spiral import spiral
-from reference.trace import STEPS
 
 TF32 = 2.0**-11
 ARITHMETICS = {
@@ -216,18 +218,18 @@ HALVES = {
 }
 
 
-def simulated_step(model, params, X, y, reg, m, routes):
+def simulated_step(problem, m, routes):
     """The reference step on a machine, some of its quantities by another route."""
-    q = {name: m.array(value) for name, value in params.items()}
-    q |= {"X": m.array(X), "y": y, "reg": reg}
-    weights = {name: q[name] for name in params}
+    params = {name: m.array(value) for name, value in problem.params.items()}
+    held = replace(problem, X=m.array(problem.X), params=params)
+    q = params | {"X": held.X, "y": held.y, "reg": held.reg}
     trace = {}
 
     def tap(name, computed):
         trace[name] = q[name] = routes[name](q) if name in routes else computed
         return q[name]
 
-    STEPS[model](weights, q["X"], y, reg, 0.7, tap)
+    held.step(tap)
     return {name: value.value for name, value in trace.items()}
 
 
@@ -240,11 +242,11 @@ def drawn_problem(model, m):
         rng.integers(1, 6),
         rng.integers(2, 5),
     )
-    shapes = {"softmax": {"W": (D, K), "b": (1, K)}}
-    shapes["two_layer"] = {"W": (D, H), "b": (1, H), "W2": (H, K), "b2": (1, K)}
+    sizes = {"D": D, "H": H, "K": K, "1": 1}
+    shapes = {n: tuple(sizes[c] for c in p.shape) for n, p in model.parameters.items()}
     spread = rng.choice([0, 1, 3])
     scale = 2.0 ** rng.integers(-6, 2)
-    params = {n: m.round(scale * numbers(rng, s, a, spread)) for n, s in shapes[model].items()}
+    params = {n: m.round(scale * numbers(rng, s, a, spread)) for n, s in shapes.items()}
     X = m.round(numbers(rng, (N, D), a, spread))
     if rng.random() < 0.5:
         params["b"][:] = 0
@@ -252,21 +254,20 @@ def drawn_problem(model, m):
     if rng.random() < 0.1:
         X *= a.smallest_normal
     elif rng.random() < 0.3:  # scores far apart, probabilities near 1
-        params["b2" if model == "two_layer" else "b"][:] = m.round(15 * rng.standard_normal((1, K)))
-    return params, X, rng.integers(0, K, N)
+        params[model.biases[-1]][:] = m.round(15 * rng.standard_normal((1, K)))
+    return Problem(model, X, rng.integers(0, K, N), params, rng.choice([1e-3, 0.3]), step_size=0.7)
 
 
 def worst_shares(model, m, routes, certificate):
     """The largest share of its bound that each quantity of one drawn step uses; None if unbounded."""
-    params, X, y = drawn_problem(model, m)
-    step = (model, params, X, y, m.rng.choice([1e-3, 0.3]))
+    problem = drawn_problem(model, m)
     with np.errstate(all="ignore"):
-        got = simulated_step(*step, m, routes)
+        got = simulated_step(problem, m, routes)
     try:
         if certificate == "local":
-            expected = local(*step, 0.7, got, m.arithmetic)
+            expected = local(problem, got, m.arithmetic)
         else:
-            expected = end_to_end(*step, 0.7, m.arithmetic)
+            expected = end_to_end(problem, m.arithmetic)
     except Unbounded:
         return None
     return {name: share(got[name], expected[name]) for name in expected}
@@ -274,11 +275,13 @@ def worst_shares(model, m, routes, certificate):
 
 @pytest.mark.parametrize("certificate", ["local", "end_to_end"])
 @pytest.mark.parametrize("route", ROUTES)
-@pytest.mark.parametrize("model", STEPS)
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 def test_step_stays_in_its_bounds(model, route, certificate, arithmetic):
     """A whole step of any conforming machine, by any legitimate route, agrees with the reference."""
     rng = np.random.default_rng(0)
-    routes = ROUTES[route] | (HALVES[model] if route in ("library", "logsumexp", "autograd") else {})
+    routes = ROUTES[route] | (
+        HALVES[model.name] if route in ("library", "logsumexp", "autograd") else {}
+    )
     done = 0
     for kind in list(KINDS) * 2:
         shares = worst_shares(model, machine(kind, arithmetic, rng), routes, certificate)
@@ -626,9 +629,10 @@ def test_large_close_scores_stay_in_their_bounds(route, kind):
     """Scores of 20 to 40, two apart: where a route rounds at the size of the scores, it shows."""
     m = machine(kind, FLOAT32, np.random.default_rng(0))
     X, y = m.round(m.rng.uniform(1, 2, (300, 1))), m.rng.integers(0, 2, 300)
-    step = ("softmax", {"W": np.array([[20.0, 18.0]]), "b": np.zeros((1, 2))}, X, y, 1e-3)
-    got = simulated_step(*step, m, ROUTES[route])
-    for expected in (local(*step, 0.7, got, FLOAT32), end_to_end(*step, 0.7, FLOAT32)):
+    params = {"W": np.array([[20.0, 18.0]]), "b": np.zeros((1, 2))}
+    problem = Problem(SOFTMAX, X, y, params, step_size=0.7)
+    got = simulated_step(problem, m, ROUTES[route])
+    for expected in (local(problem, got, FLOAT32), end_to_end(problem, FLOAT32)):
         assert max(share(got[name], bound) for name, bound in expected.items()) <= 1
 
 
@@ -642,8 +646,8 @@ def test_gradient_through_the_documents_softmax_on_an_accelerator(top):
     u, d = gpu.roundoff, gpu.division_roundings * gpu.roundoff
     scores = np.array([top, top - 1])
     params = {"W": np.zeros((1, 2)), "b": scores[None]}
-    start = ("softmax", params, np.zeros((2, 1)), np.array([0, 1]), 0.0)
-    expected = end_to_end(*start, 1.0, gpu)["dscores"]
+    problem = Problem(SOFTMAX, np.zeros((2, 1)), np.array([0, 1]), params, reg=0.0)
+    expected = end_to_end(problem, gpu)["dscores"]
     off = 2 * u * (gpu.exp_ulps + gpu.exp_ulps_per_unit * scores)
     shares = []
     for first, right, division in itertools.product((1, -1), (0, 1), (1, -1)):
@@ -666,9 +670,9 @@ def test_loss_beside_a_large_regularization(route):
     for _ in range(300):
         params = {n: m.round(m.rng.uniform(0.5, 1, s)) for n, s in (("W", (1, 2)), ("W2", (2, 2)))}
         params |= {"b": np.zeros((1, 2)), "b2": np.array([[9.0, 0.0]])}
-        step = ("two_layer", params, np.ones((1, 1)), np.array([0]), 1.0)
-        got = simulated_step(*step, m, ROUTES[route])
-        shares.append(share(got["loss"], local(*step, 0.7, got, FLOAT32)["loss"]))
+        problem = Problem(TWO_LAYER, np.ones((1, 1)), np.array([0]), params, reg=1.0, step_size=0.7)
+        got = simulated_step(problem, m, ROUTES[route])
+        shares.append(share(got["loss"], local(problem, got, FLOAT32)["loss"]))
     assert 0.2 < max(shares) <= 1
 
 
@@ -678,18 +682,19 @@ def test_product_recorded_rounded_may_be_used_unrounded():
     for _ in range(60):
         params = {"W": m.round(m.rng.standard_normal((1, 2))), "b": np.zeros((1, 2))}
         X, y = m.round(m.rng.uniform(-1, 1, (7, 1))), m.rng.integers(0, 2, 7)
-        step = ("softmax", params, X, y, 1e-3)
-        got = simulated_step(*step, m, {})
-        assert share(got["loss"], local(*step, 0.7, got, FLOAT16)["loss"]) <= 1
+        problem = Problem(SOFTMAX, X, y, params, step_size=0.7)
+        got = simulated_step(problem, m, {})
+        assert share(got["loss"], local(problem, got, FLOAT16)["loss"]) <= 1
 
 
 def test_flush_magnified_by_the_chain_rule_is_bounded():
     """1/p magnifies what is flushed to zero behind it: a probability four times the smallest normal."""
     m = Machine(FLOAT16, np.random.default_rng(0), flushing=True, always=True)
     W = m.round(np.array([[6.94] * 4 + [0.0]]))
-    step = ("softmax", {"W": W, "b": np.zeros((1, 5))}, np.ones((2, 1)), np.array([4, 4]), 1e-3)
-    got = simulated_step(*step, m, ROUTES["autograd"])
-    dscores = local(*step, 0.7, got, FLOAT16)["dscores"]
+    params = {"W": W, "b": np.zeros((1, 5))}
+    problem = Problem(SOFTMAX, np.ones((2, 1)), np.array([4, 4]), params, step_size=0.7)
+    got = simulated_step(problem, m, ROUTES["autograd"])
+    dscores = local(problem, got, FLOAT16)["dscores"]
     assert np.max(np.abs(got["dscores"] - dscores.value)) > 0.1
     assert 0.3 <= share(got["dscores"], dscores) <= 1
 
@@ -698,12 +703,12 @@ def test_recorded_subnormal_may_be_read_as_zero():
     """A hidden value below the smallest normal number is recorded; the mask may read it as 0."""
     params = {"W": [[1.0]], "b": [[0.0]], "W2": [[1.0, -1.0]], "b2": [[0.0, 0.0]]}
     params = {name: np.array(value) for name, value in params.items()}
-    step = ("two_layer", params, np.array([[1e-39]]), np.array([0]), 1e-3)
-    got = simulated_step(*step, Machine(FLOAT32, np.random.default_rng(0)), {})
+    problem = Problem(TWO_LAYER, np.array([[1e-39]]), np.array([0]), params, step_size=0.7)
+    got = simulated_step(problem, Machine(FLOAT32, np.random.default_rng(0)), {})
     assert got["hidden_layer"] > 0
     assert got["dhidden"] != 0
     for dhidden in (got["dhidden"], np.zeros((1, 1))):
-        expected = local(*step, 0.7, got | {"dhidden": dhidden}, FLOAT32)
+        expected = local(problem, got | {"dhidden": dhidden}, FLOAT32)
         assert share(dhidden, expected["dhidden"]) <= 1
 
 
@@ -724,9 +729,9 @@ def test_comparison_with_an_uncertain_right_side_is_undecided():
 
 def test_product_recorded_as_zero_may_be_used_unflushed():
     """What was flushed when recorded may still be there where it is contracted into an addition."""
-    flushed = Recorded((0,), np.zeros((1, 1, 2)))
+    flushed = Recorded([0], [0], np.zeros((1, 1, 2)))
     computed = Rounded(np.zeros(2), np.array([FLOAT32.smallest_normal, 0.0]), FLOAT32, products=1)
-    seen = _as_recorded(flushed, 1, computed, computed)
+    seen = as_recorded(flushed, [0], computed, computed)
     assert seen.error.ravel().tolist() == [FLOAT32.smallest_normal, 0.0]
 
 
@@ -897,9 +902,10 @@ def test_sum_of_a_vector(axis):
 def test_contracted_products_loosen_an_addition_by_their_own_rounding_alone():
     """loss = data_loss + reg_loss, a quotient and a product that may be added unrounded."""
     params = {"W": np.array([[3.0, -2.0]]), "b": np.zeros((1, 2))}
-    step = ("softmax", params, np.array([[1.0], [0.5]]), np.array([0, 1]), 0.5)
-    got = simulated_step(*step, Machine(FLOAT32, np.random.default_rng(0)), {})
-    bound = local(*step, 0.7, got, FLOAT32)["loss"]
+    X, y = np.array([[1.0], [0.5]]), np.array([0, 1])
+    problem = Problem(SOFTMAX, X, y, params, reg=0.5, step_size=0.7)
+    got = simulated_step(problem, Machine(FLOAT32, np.random.default_rng(0)), {})
+    bound = local(problem, got, FLOAT32)["loss"]
     summands = got["data_loss"] + got["reg_loss"]
     assert bound.error == pytest.approx(FLOAT32.unit * (got["loss"] + summands), rel=1e-6, abs=0)
 
@@ -907,9 +913,10 @@ def test_contracted_products_loosen_an_addition_by_their_own_rounding_alone():
 def test_recorded_sum_is_added_as_it_was_recorded():
     """b_next = b - 0.5 db: db is a sum, which no compiler contracts; only its half is a product."""
     params = {"W": np.array([[3.0, -2.0]]), "b": np.array([[0.5, -0.25]])}
-    step = ("softmax", params, np.array([[1.0], [0.5]]), np.array([0, 1]), 0.5)
-    got = simulated_step(*step, Machine(FLOAT32, np.random.default_rng(0)), {})
-    bound = local(*step, 0.5, got, FLOAT32)["b_next"]
+    X, y = np.array([[1.0], [0.5]]), np.array([0, 1])
+    problem = Problem(SOFTMAX, X, y, params, reg=0.5, step_size=0.5)
+    got = simulated_step(problem, Machine(FLOAT32, np.random.default_rng(0)), {})
+    bound = local(problem, got, FLOAT32)["b_next"]
     rounded = np.abs(bound.value) + 0.5 * np.abs(got["db"])
     assert bound.error == pytest.approx(FLOAT32.unit * rounded, rel=1e-6, abs=0)
 
@@ -918,9 +925,9 @@ def test_recorded_hidden_layer_is_multiplied_as_it_was_recorded():
     """scores = h w: only the product rounds, and the sum with a bias of 0."""
     params = {"W": [[1.5]], "b": [[0.5]], "W2": [[3.0, -2.0]], "b2": [[0.0, 0.0]]}
     params = {name: np.array(value) for name, value in params.items()}
-    step = ("two_layer", params, np.array([[1.0]]), np.array([0]), 1e-3)
-    got = simulated_step(*step, Machine(FLOAT32, np.random.default_rng(0)), {})
-    bound = local(*step, 0.7, got, FLOAT32)["scores"]
+    problem = Problem(TWO_LAYER, np.array([[1.0]]), np.array([0]), params, step_size=0.7)
+    got = simulated_step(problem, Machine(FLOAT32, np.random.default_rng(0)), {})
+    bound = local(problem, got, FLOAT32)["scores"]
     assert bound.error == pytest.approx(2 * FLOAT32.unit * np.abs(got["scores"]), rel=1e-6, abs=0)
 
 

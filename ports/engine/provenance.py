@@ -1,0 +1,24 @@
+"""Where results come from: versions, processor and precision settings of everything that ran."""
+
+import os
+import platform
+from collections.abc import Iterable
+
+from ports import FRAMEWORKS
+from ports.contract import Port
+
+
+def provenance(ports: Iterable[Port]) -> dict[str, str]:
+    """Versions, BLAS, CPU features and precision settings of everything that ran.
+
+    To be called inside the hosts' exact settings, so that it records those in force.
+    """
+    facts = {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": str(os.cpu_count()),
+    } | FRAMEWORKS["numpy"].host.settings()
+    for port in ports:
+        if not port.absence():
+            facts |= port.host.settings()
+    return facts

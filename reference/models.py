@@ -1,0 +1,233 @@
+"""The models: all that the project knows of each network, in one record.
+
+The note has two, a softmax classifier and a two-layer ReLU net. The engine, the reports and the tests
+read these records; nothing else names a model. `register` adds another.
+
+Names are the contract between reference, ports, tests and readers. They are the note's own, in the
+note's order. The gradient of a parameter `W` is the quantity `dW`; the parameter after the update is
+`W_next`.
+
+Shapes are spelled in letters: N examples, D dimensions, H hidden units, K classes, and 1. A model may
+use further letters.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+from reference import softmax, two_layer
+from reference.agreement.routes import Route, classifier_routes
+from reference.arrays import Array, Params, Plain, Rng, Tap, held_as
+
+WEIGHTS, BIAS = "weights", "bias"
+
+REG = 1e-3  #: the note's regularization strength
+STEP_SIZE = 1e-0  #: the note's step size
+
+
+class Parameter(NamedTuple):
+    """A parameter: its shape in letters, the layer it belongs to, and whether it is regularized.
+
+    `role` is WEIGHTS (regularized) or BIAS (not).
+    """
+
+    shape: str
+    layer: int
+    role: str
+
+
+class Relu(NamedTuple):
+    """A ReLU by the names around it.
+
+    Its pre-activation is inputs @ weights + bias; `gradient` is the quantity that its mask has cut.
+    """
+
+    inputs: str
+    weights: str
+    bias: str
+    gradient: str
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A network: one step of gradient descent, and the names and shapes of what it computes.
+
+    Attributes:
+        name: its key. A port's function for it is called `{name}_step`.
+        title: its name for readers.
+        init: init(rng, D=..., H=..., ...) draws the first parameters, by the letters of their shapes.
+        step: step(params, X, y, reg, step_size, tap) -> the parameters after the update (see `softmax`).
+        parameters: by name, in the order in which `init` makes them.
+        quantities: the shape of each quantity, in the order in which the step computes them.
+        routes: by quantity, the other legitimate ways to compute it (see `agreement.routes`).
+        relus: by quantity, the hidden layers that are a ReLU's output.
+        iterations: how many steps the note trains it for.
+        print_every: how often the note prints its loss.
+        prints_tensors: whether the note prints its first scores, probabilities and parameters.
+    """
+
+    name: str
+    title: str
+    init: Callable[..., dict[str, Plain]]
+    step: Callable[[Params, Array, Plain, float, float, Tap], dict[str, Array]]
+    parameters: Mapping[str, Parameter]
+    quantities: Mapping[str, str]
+    routes: Mapping[str, tuple[Route, ...]]
+    relus: Mapping[str, Relu] = field(default_factory=dict)
+    iterations: int = 1000
+    print_every: int = 100
+    prints_tensors: bool = False
+
+    def __reduce__(self) -> tuple[Callable[[str], "Model"], tuple[str]]:
+        """Another process looks it up by name."""
+        return MODELS.__getitem__, (self.name,)
+
+    @property
+    def step_name(self) -> str:
+        """What a port's step for it is called."""
+        return f"{self.name}_step"
+
+    @property
+    def weights(self) -> list[str]:
+        """The names of the regularized parameters, layer by layer."""
+        return [name for name, parameter in self.parameters.items() if parameter.role == WEIGHTS]
+
+    @property
+    def biases(self) -> list[str]:
+        """The names of the other parameters."""
+        return [name for name, parameter in self.parameters.items() if parameter.role == BIAS]
+
+    @cached_property
+    def layers(self) -> list[tuple[str, ...]]:
+        """The names of the parameters, grouped by layer."""
+        numbers = sorted({parameter.layer for parameter in self.parameters.values()})
+        return [tuple(n for n, p in self.parameters.items() if p.layer == number) for number in numbers]
+
+    def draw(self, rng: Rng, sizes: Mapping[str, int]) -> dict[str, Plain]:
+        """Draw the first parameters, where a letter stands for sizes[letter]."""
+        letters = dict.fromkeys("".join(p.shape for p in self.parameters.values()).replace("1", ""))
+        return self.init(rng, **{letter: sizes[letter] for letter in letters})
+
+    def next_params(self, trace: Mapping[str, Array]) -> dict[str, Array]:
+        """The parameters after the update, from a trace."""
+        return {name: trace[f"{name}_next"] for name in self.parameters}
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """All that one step is a function of. The arrays are given to ports, and never mutated.
+
+    Attributes:
+        model: the network.
+        X: (N, D) points. y: (N,) integer labels in 0..K-1.
+        params: by name, in the shapes of `model.parameters`.
+        reg, step_size: floats.
+    """
+
+    model: Model
+    X: Array
+    y: Plain
+    params: Params
+    reg: float = REG
+    step_size: float = STEP_SIZE
+
+    def step(self, tap: Tap) -> dict[str, Array]:
+        """Run the model's step on it; returns the parameters after the update."""
+        return self.model.step(self.params, self.X, self.y, self.reg, self.step_size, tap)
+
+    def starting_from(self, params: Params) -> "Problem":
+        """The same problem with other parameters."""
+        return Problem(self.model, self.X, self.y, params, self.reg, self.step_size)
+
+    def held_as(self, dtype: str) -> "Problem":
+        """The same problem in the numbers that a port of that dtype holds, as float64."""
+        if dtype == "float64":
+            return self
+        params = {name: held_as(dtype, value) for name, value in self.params.items()}
+        return Problem(self.model, held_as(dtype, self.X), self.y, params, self.reg, self.step_size)
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """What the letters stand for."""
+        sizes = {"1": 1, "N": self.X.shape[0]}
+        for name, parameter in self.model.parameters.items():
+            sizes |= dict(zip(parameter.shape, self.params[name].shape, strict=True))
+        return sizes
+
+    @cached_property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each quantity."""
+        sizes = self.sizes
+        return {
+            name: tuple(sizes[letter] for letter in letters)
+            for name, letters in self.model.quantities.items()
+        }
+
+
+#: What both of the note's networks compute, from the scores on.
+_CLASSIFIER = {
+    "scores": "NK",
+    "probs": "NK",
+    "correct_logprobs": "N",
+    "data_loss": "",
+    "reg_loss": "",
+    "loss": "",
+    "dscores": "NK",
+}
+
+SOFTMAX = Model(
+    name="softmax",
+    title="Softmax classifier",
+    init=softmax.init,
+    step=softmax.step,
+    parameters={"W": Parameter("DK", 1, WEIGHTS), "b": Parameter("1K", 1, BIAS)},
+    quantities=_CLASSIFIER | {"dW": "DK", "db": "1K", "W_next": "DK", "b_next": "1K"},
+    routes=classifier_routes(["W"]),
+    iterations=200,
+    print_every=10,
+    prints_tensors=True,
+)
+
+TWO_LAYER = Model(
+    name="two_layer",
+    title="Two-layer net",
+    init=two_layer.init,
+    step=two_layer.step,
+    parameters={
+        "W": Parameter("DH", 1, WEIGHTS),
+        "b": Parameter("1H", 1, BIAS),
+        "W2": Parameter("HK", 2, WEIGHTS),
+        "b2": Parameter("1K", 2, BIAS),
+    },
+    quantities={"hidden_layer": "NH"}
+    | _CLASSIFIER
+    | {"dW2": "HK", "db2": "1K", "dhidden": "NH", "dW": "DH", "db": "1H"}
+    | {"W_next": "DH", "b_next": "1H", "W2_next": "HK", "b2_next": "1K"},
+    routes=classifier_routes(["W", "W2"]),
+    relus={"hidden_layer": Relu("X", "W", "b", gradient="dhidden")},
+    iterations=10_000,
+    print_every=1000,
+)
+
+MODELS: dict[str, Model] = {}
+
+
+def register(model: Model) -> Model:
+    """Add a model to `MODELS`, which engine, command and tests go through.
+
+    Raises ValueError where the name is taken, or a quantity that the contract asks for is missing.
+    """
+    if model.name in MODELS:
+        raise ValueError(f"there is a model called {model.name} already: give this one another name")
+    wanted = ["loss", *(f"{name}_next" for name in model.parameters), *model.relus]
+    wanted += [*model.routes, *(relu.gradient for relu in model.relus.values())]
+    missing = [name for name in wanted if name not in model.quantities]
+    if missing:
+        raise ValueError(f"the model {model.name} has no quantity {', '.join(missing)}")
+    MODELS[model.name] = model
+    return model
+
+
+register(SOFTMAX)
+register(TWO_LAYER)
