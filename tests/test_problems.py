@@ -14,7 +14,7 @@ from planting import rewritten
 
 from ports.engine.lockstep import prepare, run_lockstep
 from ports.registry import PORTS
-from reference.agreement.certify import END_TO_END, LOCAL
+from reference.agreement.judge import END_TO_END, LOCAL
 from reference.models import MODELS, TWO_LAYER, Problem
 from reference.runs import draw
 
