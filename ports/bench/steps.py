@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from ports import PORTS
 from ports.bench.listing import LISTINGS
 from ports.bench.measuring import Effort, Row, interleaved, ratio_row
 from ports.contract import Port
 from ports.engine.lockstep import STACK, prepare, reference_at, run_step
 from ports.engine.results import Cell
+from ports.registry import PORTS
 from reference.agreement.certify import certify_steps
 from reference.arrays import Plain
 from reference.models import MODELS, Model, Problem

@@ -11,14 +11,14 @@ from typing import cast
 
 import numpy as np
 
-from ports import FRAMEWORKS
 from ports.check.process import UserProcess
 from ports.check.results import Case, Check, ModelResult, Options, Run, RunResult, runs_of
 from ports.check.worker import Message
 from ports.contract import LoadedPort
 from ports.engine.lockstep import Contestant, Heat, certify_spiral, misshapen_spiral
 from ports.engine.results import SPIRAL, Cell, CellResult
-from ports.user_port import UserCodeError
+from ports.registry import FRAMEWORKS
+from ports.user_code import UserCodeError
 from reference.agreement.arithmetic import ARITHMETICS
 from reference.arrays import Plain
 from reference.models import MODELS, Model, Problem

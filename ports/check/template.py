@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from ports import FRAMEWORKS
 from ports.contract import Framework
+from ports.registry import FRAMEWORKS
 from reference.models import MODELS, Model
 
 _TEMPLATE = '''\

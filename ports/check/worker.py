@@ -119,7 +119,7 @@ class Reply:
 
     def line(self) -> str:
         """The innermost line of the user's file that the main thread is at."""
-        from ports.user_port import at_line, is_in
+        from ports.user_code import at_line, is_in
 
         main_thread = threading.main_thread().ident
         frames = traceback.extract_stack(sys._current_frames().get(main_thread or 0))
@@ -168,7 +168,7 @@ class Worker:
         self, params: Mapping[str, Plain], reg: float, step_size: float
     ) -> tuple[Message, Mapping[str, Plain]]:
         """One step of the user's; its quantities, and what can be said of them from here."""
-        from ports.contract import named_tensors
+        from ports.returned import named_tensors
 
         on_device = {name: self.host.put(value, "cpu", self.dtype) for name, value in params.items()}
         trace = self.step(on_device, self.X, self.y, reg, step_size)
@@ -183,7 +183,7 @@ class Worker:
 
     def spiral(self, dtype: str, noise: Plain) -> tuple[Message, Mapping[str, Plain]]:
         """The user's spiral."""
-        from ports.contract import points_and_labels
+        from ports.returned import points_and_labels
 
         made = points_and_labels(self.port.make_spiral("eager")(self.host.put(noise, "cpu", dtype)))
         got, unreadable = self.read(dict(zip(("X", "y"), made, strict=True)))
@@ -191,7 +191,7 @@ class Worker:
 
     def read(self, returned: Mapping[str, Any]) -> tuple[dict[str, Plain], dict[str, str]]:
         """The tensors as NumPy arrays; and why, for values that are none."""
-        from ports.contract import unreadable
+        from ports.returned import unreadable
 
         got: dict[str, Plain] = {}
         refused: dict[str, str] = {}

@@ -17,8 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the facts; always 0."""
-    from ports import FRAMEWORKS, PORTS
-    from ports.contract import missing_packages
+    from ports.messages import missing_packages
+    from ports.registry import FRAMEWORKS, PORTS
 
     for framework in FRAMEWORKS.values():
         absence = framework.absence()

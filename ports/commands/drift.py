@@ -63,8 +63,8 @@ def free_runs(
     """The free runs that the options ask for, by model, and why ports are left out."""
     import numpy as np
 
-    from ports import PORTS
     from ports.engine.selection import one_cell, positive, seed_number
+    from ports.registry import PORTS
     from ports.report.progress import Progress
     from reference.models import MODELS
     from reference.runs import draw

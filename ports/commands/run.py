@@ -84,7 +84,7 @@ def _train(port: "Port", cell: "Cell", problem: "Problem") -> None:
 
 def _made(step: "Step", inputs: tuple[Any, ...], needed: list[str], at: str) -> "Mapping[str, Any]":
     """What a step makes of its inputs. Raises ValueError where it raises, or lacks what is needed."""
-    from ports.contract import named_tensors, what_went_wrong
+    from ports.returned import named_tensors, what_went_wrong
 
     try:
         trace = named_tensors(step(*inputs), "its step")

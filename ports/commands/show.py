@@ -29,9 +29,9 @@ def run(args: argparse.Namespace) -> int:
     """Print the table; 0 if all ports agree, else 1."""
     import numpy as np
 
-    from ports import PORTS
     from ports.engine.lockstep import reference_at, run_step_at
     from ports.engine.selection import named, one_cell, positive, seed_number, step_of_run
+    from ports.registry import PORTS
     from ports.report.terminal import in_digits
     from reference.agreement.certify import LOCAL, compare
     from reference.models import MODELS

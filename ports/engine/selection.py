@@ -7,9 +7,9 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ports import PORTS
 from ports.contract import Absent, Port
 from ports.engine.results import SPIRAL, Cell, parts
+from ports.registry import PORTS
 from reference.agreement.arithmetic import DTYPES
 from reference.models import MODELS, Model
 

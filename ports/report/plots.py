@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ports.contract import Absent, missing_packages
+from ports.contract import Absent
 from ports.engine.free_run import Drift, Flip
+from ports.messages import missing_packages
 from reference.arrays import Plain
 from reference.models import MODELS, Problem
 from reference.runs import accuracy

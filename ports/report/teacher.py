@@ -5,10 +5,10 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ports import FRAMEWORKS
 from ports.check.explain import Explanation, explain
 from ports.check.results import FIRST_STEPS, SPREAD_STEPS, Check, ModelResult, Options, RunResult
 from ports.engine.results import SPIRAL, quantities_of
+from ports.registry import FRAMEWORKS
 from ports.report import as_json
 from ports.report.terminal import in_digits
 from ports.user_port import undeclared_framework
