@@ -10,6 +10,8 @@ import os
 import signal
 import sys
 
+from ports.extensions import load_extensions
+
 SIGPIPE = 13  # signal.SIGPIPE, which Windows lacks
 
 COMMANDS = ("compare", "run", "show", "plot", "drift", "check", "traps", "bounds", "bench", "doctor")
@@ -28,8 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
         arguments = sys.argv[1:]
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
         arguments = ["compare", *arguments]
-    args = _parser().parse_args(arguments)
     try:
+        load_extensions()
+        args = _parser().parse_args(arguments)
         status = int(args.run(args))
         sys.stdout.flush()
         return status

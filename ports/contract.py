@@ -163,7 +163,10 @@ class Framework:
 def load_host(path: str) -> Host:
     """Import a host, "module:class", and make one. Raises PortError where it is none."""
     module, _, name = path.partition(":")
-    made_by = getattr(importlib.import_module(module), name, None)
+    try:
+        made_by = getattr(importlib.import_module(module), name, None)
+    except ModuleNotFoundError as why:
+        raise PortError(f"{path} is no host: there is no module {why.name}") from None
     if not (inspect.isclass(made_by) and issubclass(made_by, Host)):
         raise PortError(f"{path} is no host: expected a subclass of ports.contract.Host")
     missing = sorted(made_by.__abstractmethods__)

@@ -15,6 +15,7 @@ from ports.engine.memory import keep_freed_memory
 from ports.engine.provenance import provenance
 from ports.engine.results import certificates_of, quantities_of
 from ports.engine.selection import plan, select
+from ports.extensions import load_extensions
 
 OPTIONS = {
     "model": "spiral, softmax or two_layer",
@@ -44,6 +45,7 @@ def pytest_configure(config):
     """Lay out the matrix."""
     options = {f"{name}s" if name != "require" else name: config.getoption(name) for name in OPTIONS}
     try:
+        load_extensions()
         selection = select(**options, steps=config.getoption("steps"))
         config.lockstep_planned, config.lockstep_skipped = plan(selection)
     except (ValueError, OSError, Absent) as why:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from planting import plant
 
-from ports import PORTS
 from ports.engine.lockstep import prepare, reference_at, run_lockstep
+from ports.registry import PORTS
 from reference.agreement.certify import LOCAL
 from reference.models import MODELS
 from reference.runs import draw

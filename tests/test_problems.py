@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from planting import rewritten
 
-from ports import PORTS
 from ports.engine.lockstep import prepare, run_lockstep
+from ports.registry import PORTS
 from reference.agreement.certify import END_TO_END, LOCAL
 from reference.models import MODELS, TWO_LAYER, Problem
 from reference.runs import draw

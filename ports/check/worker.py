@@ -92,14 +92,14 @@ class Reply:
 
     def to(self, answer: Callable[[], tuple[Message, Mapping[str, Plain]]]) -> None:
         """Answer under the eyes of a watchdog that knows the user's line."""
-        from ports.contract import Absent, PortError
+        from ports.contract import Absent
 
         watchdog = threading.Timer(self.timeout, self.hung, (self.answered,))
         watchdog.daemon = True
         watchdog.start()
         try:
             message, arrays = answer()
-        except (PortError, Absent, OSError) as why:
+        except (ValueError, Absent, OSError) as why:
             message, arrays = {"failed": str(why)}, {}
         watchdog.cancel()
         with self.lock:
@@ -132,9 +132,11 @@ class Worker:
 
     def load(self, path: Path) -> tuple[Message, dict[str, Plain]]:
         """Import the file and tell what is in it."""
+        from ports.extensions import load_extensions
         from ports.user_port import load_port
         from reference.models import MODELS
 
+        load_extensions()
         self.port = load_port(path)
         self.host = self.port.host
         self.settings = self.host.exact_settings()

@@ -6,9 +6,9 @@ import sys
 import numpy as np
 import pytest
 
-from ports import FRAMEWORKS, PORTS
 from ports.contract import Absent, missing_packages
 from ports.engine.selection import plan, select
+from ports.registry import FRAMEWORKS, PORTS
 
 DTYPES = ("float64", "float32")
 each_dtype = pytest.mark.parametrize("dtype", DTYPES)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from ports import FRAMEWORKS
 from ports.__main__ import main
 from ports.check.process import command
 from ports.contract import Absent
+from ports.registry import FRAMEWORKS
 from ports.user_port import UserCodeError, find_port, installed_ports, load_port
 from reference.models import MODELS
 

@@ -10,11 +10,11 @@ import pytest
 
 pytest.importorskip("matplotlib", reason="lockstep plot needs matplotlib: pip install matplotlib")
 
-from ports import PORTS
 from ports.commands import plot
 from ports.contract import Absent
 from ports.engine.free_run import Drift, Flip, run_free
 from ports.engine.results import Cell
+from ports.registry import PORTS
 from ports.report import plots
 from reference.models import MODELS, TWO_LAYER
 from reference.runs import draw

@@ -8,11 +8,11 @@ from functools import cache
 import numpy as np
 import pytest
 
-from ports import PORTS
 from ports.check.results import odd_sizes
 from ports.commands import traps as command
 from ports.diagnosis import UNEXPLAINED, diagnose, explain
 from ports.diagnosis.precision import rounded_to
+from ports.registry import PORTS
 from ports.traps import GALLERY, Stale, run, wrong_port, wrong_source
 from ports.traps.fixtures import FIXTURES
 from ports.traps.naive import rejects
