@@ -203,6 +203,10 @@ class Port:
         """Quantities that the port declares its library hides, with the reason."""
         return getattr(self.module, "hidden_quantities", {})
 
+    def has(self, model: Model) -> bool:
+        """Whether the port has a step for the model: this imports it."""
+        return hasattr(self.module, model.step_name)
+
     def make_step(self, model: Model, mode: str) -> Step:
         """The model's step in eager or compiled mode, with fresh state."""
         return in_mode(mode, getattr(self.module, model.step_name), self.host)
