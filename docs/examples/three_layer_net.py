@@ -40,9 +40,7 @@ def step(params, X, y, reg, step_size, tap):
     correct_logprobs = tap("correct_logprobs", -np.log(probs[range(num_examples), y]))  # (N,)
     data_loss = tap("data_loss", np.sum(correct_logprobs) / num_examples)
     squares = np.sum(W * W), np.sum(W2 * W2), np.sum(W3 * W3)
-    reg_loss = tap(
-        "reg_loss", 0.5 * reg * squares[0] + 0.5 * reg * squares[1] + 0.5 * reg * squares[2]
-    )
+    reg_loss = tap("reg_loss", 0.5 * reg * squares[0] + 0.5 * reg * squares[1] + 0.5 * reg * squares[2])
     tap("loss", data_loss + reg_loss)
 
     # compute the gradient on scores

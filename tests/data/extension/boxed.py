@@ -36,7 +36,7 @@ class Box:
         return self.array.shape
 
     @property
-    def T(self):
+    def T(self):  # noqa: N802 (as in NumPy)
         """The transpose."""
         return Box(self.array.T)
 
