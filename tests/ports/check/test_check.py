@@ -14,7 +14,8 @@ from ports.__main__ import main
 from ports.check.process import command
 from ports.contract import Absent
 from ports.registry import FRAMEWORKS
-from ports.user_port import UserCodeError, find_port, installed_ports, load_port
+from ports.user_code import UserCodeError
+from ports.user_port import find_port, installed_ports, load_port
 from reference.models import MODELS
 
 ROOT = Path(__file__).parents[3]

@@ -10,8 +10,9 @@ import time
 import pytest
 from document_listing import verbatim
 
-from ports.__main__ import COMMANDS, main
-from ports.report.terminal import in_digits
+from ports.__main__ import main
+from ports.commands import COMMANDS
+from ports.report.table import in_digits
 
 PROCESS = [sys.executable, "-m", "ports"]
 POSIX = pytest.mark.skipif(os.name != "posix", reason="signals, pipes and shells as POSIX has them")
