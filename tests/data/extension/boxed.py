@@ -71,6 +71,16 @@ def log(x):
     return Box(np.log(held(x)))
 
 
+def sin(x):
+    """Elementwise."""
+    return Box(np.sin(held(x)))
+
+
+def cos(x):
+    """Elementwise."""
+    return Box(np.cos(held(x)))
+
+
 def relu(x):
     """Elementwise."""
     return Box(np.maximum(held(x), 0))
@@ -94,6 +104,26 @@ def pick(x, y):
 def one_hot(y, like):
     """1 at the right class, in the shape and dtype of another box."""
     return Box(np.eye(like.shape[1], dtype=like.array.dtype)[held(y)])
+
+
+def linspace(start, stop, number, like):
+    """Evenly spaced numbers, in the dtype of another box."""
+    return Box(np.linspace(start, stop, number, dtype=like.array.dtype))
+
+
+def rows(boxes):
+    """Vectors as the rows of a matrix."""
+    return Box(np.stack([held(box) for box in boxes]))
+
+
+def points(x, y):
+    """(K, N) coordinates -> (N*K, 2)."""
+    return Box(np.stack([held(x).ravel(), held(y).ravel()], axis=1))
+
+
+def labels(K, N):
+    """Each class N times."""
+    return Box(np.repeat(np.arange(K), N))
 
 
 class BoxHost(Host):
