@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 from argparse import RawDescriptionHelpFormatter
-from pathlib import Path
 
 import ports
 from ports.commands import COMMANDS
@@ -43,15 +42,20 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
         return 128 + SIGPIPE
     except MemoryError as error:
-        print(f"lockstep: not enough memory: {error}: try fewer --points or --jobs", file=sys.stderr)
-        return 2
+        return _refuse(f"not enough memory: {error}: try fewer --points or --jobs")
+    except (BadArgument, ValueError, OSError) as error:
+        return _refuse(str(error))
     except Exception as error:
         from ports.contract import Absent  # it needs NumPy, for which --help need not wait
 
-        if not isinstance(error, BadArgument | ValueError | OSError | Absent):
+        if not isinstance(error, Absent):
             raise
-        print(f"lockstep: {error}", file=sys.stderr)
-        return 2
+        return _refuse(str(error))
+
+
+def _refuse(sentence: str) -> int:
+    print(f"lockstep: {sentence}", file=sys.stderr)
+    return 2
 
 
 def _run(arguments: list[str]) -> int:
@@ -82,13 +86,13 @@ def _parser(chosen: str) -> Parser:
 
 def _refuse_two_roots() -> None:
     """Raise ValueError where `reference` is not the one beside `ports`: two checkouts would be mixed."""
-    own = Path(ports.__file__).resolve().parents[1]
+    own = _root(ports.__file__)
     found = importlib.util.find_spec("reference")
     if found is None or found.origin is None:
         raise ValueError(
             f"`ports` is here ({own}) but no `reference`: run in a checkout, or install one"
         )
-    other = Path(found.origin).resolve().parents[1]
+    other = _root(found.origin)
     if other != own:
         raise ValueError(
             f"`reference` comes from {other} and `ports` from {own}: run in one checkout, or install one"
@@ -105,6 +109,11 @@ def _own_the_process() -> None:
 
 def _stop(number: int, frame: object) -> None:
     raise KeyboardInterrupt(number)
+
+
+def _root(package: str) -> str:
+    """The folder that holds a package, by the path of its `__init__`."""
+    return os.path.dirname(os.path.dirname(os.path.realpath(package)))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Sentences that several parts of the project say in the same words."""
 
-import difflib
 import importlib.util
 from collections.abc import Collection, Iterable
 
@@ -24,6 +23,8 @@ def missing_packages(who: str, packages: Iterable[str]) -> str | None:
 
 def did_you_mean(word: str, words: Iterable[str], before: str = "") -> str:
     """`did you mean ...? `, or nothing where no known word is near."""
+    import difflib  # for a wrong word alone
+
     near = difflib.get_close_matches(word, list(words), n=1)
     return f"{before}did you mean {near[0]}? " if near else ""
 

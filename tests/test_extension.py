@@ -31,7 +31,7 @@ from ports.traps import register as register_trap
 from ports.user_port import load_port
 from reference import softmax
 from reference.agreement.arithmetic import DTYPES, FLOAT32, FLOAT64, register_dtype
-from reference.agreement.certify import LOCAL
+from reference.agreement.judge import LOCAL
 from reference.models import MODELS, SOFTMAX
 from reference.models import register as register_model
 from reference.runs import draw

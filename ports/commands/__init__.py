@@ -4,54 +4,45 @@ A module has DETAILS (its help below the line in the table), add_arguments(parse
 run(args) -> exit status. Only the module of the command that was chosen is imported.
 """
 
-from typing import NamedTuple
-
-
-class Command(NamedTuple):
-    """A command's help in one line, and its module."""
-
-    help: str
-    module: str
-
-
-COMMANDS = {
-    "compare": Command(
+#: By name: the help in one line, and the module.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "compare": (
         "certify ports against the reference at every step and print the matrix",
         "ports.commands.compare",
     ),
-    "run": Command(
+    "run": (
         "train like the document, in any framework, and print what the document prints",
         "ports.commands.run",
     ),
-    "show": Command(
+    "show": (
         "print one quantity of one step side by side, every port against the reference",
         "ports.commands.show",
     ),
-    "plot": Command(
+    "plot": (
         "draw the data, the decision boundaries, the loss curves and the drift",
         "ports.commands.plot",
     ),
-    "drift": Command(
+    "drift": (
         "let every port train by itself and hold its drift against the noise floor",
         "ports.commands.drift",
     ),
-    "check": Command(
+    "check": (
         "judge your own file: which quantities are right, which is the first wrong one, and why",
         "ports.commands.check",
     ),
-    "traps": Command(
+    "traps": (
         "run the gallery of wrong ports: who catches them, and what the diagnosis says",
         "ports.commands.traps",
     ),
-    "bounds": Command(
+    "bounds": (
         "print the derived bounds of each quantity, local and end to end, mid-training",
         "ports.commands.bounds",
     ),
-    "bench": Command(
+    "bench": (
         "measure what certification costs, against its goals",
         "ports.commands.bench",
     ),
-    "doctor": Command(
+    "doctor": (
         "say which frameworks, devices, versions and precision settings are here",
         "ports.commands.doctor",
     ),

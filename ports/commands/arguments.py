@@ -132,6 +132,9 @@ def report_path(text: str) -> Path:
 
 # Options that commands share
 
+#: Of an option that may be repeated.
+SEVERAL: dict[str, Any] = {"action": "append", "default": []}
+
 
 def add_run(parser: argparse.ArgumentParser, points: int = 100) -> None:
     """Declare the options that set up the document's run."""
@@ -145,10 +148,20 @@ def add_run(parser: argparse.ArgumentParser, points: int = 100) -> None:
     parser.add_argument("--seed", type=typed(seed), default=0, help="seed of the draws (default 0)")
 
 
-def add_port(parser: Any, **more: Any) -> None:
-    """Declare --port. A port that is named twice is loaded once."""
-    help_ = "a port's name, or a path to a .py file" + more.pop("more", "")
-    parser.add_argument("--port", type=typed(functools.cache(find_port)), help=help_, **more)
+def add_port(
+    parser: argparse._ActionsContainer,
+    help: str = "a port's name, or a path to a .py file",
+    **keywords: Any,
+) -> None:
+    """Declare --port, with argparse's further keywords. A file that is named twice is loaded once."""
+    parser.add_argument("--port", type=typed(functools.cache(find_port)), help=help, **keywords)
+
+
+def add_ports(parser: argparse.ArgumentParser) -> None:
+    """Declare --port, for commands that take several; without it they take all."""
+    add_port(
+        parser, "a port's name, or a path to a .py file; may be repeated (default: all here)", **SEVERAL
+    )
 
 
 def add_cell(parser: argparse.ArgumentParser, natural: str) -> None:
@@ -172,9 +185,8 @@ def add_models(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         type=typed(model),
-        action="append",
-        default=[],
         help=f"{either(MODELS)}; may be repeated (default: all of them)",
+        **SEVERAL,
     )
 
 
@@ -187,14 +199,13 @@ def add_json(parser: argparse.ArgumentParser, what: str) -> None:
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
     """Declare the options that choose cells; each may be repeated."""
-    several: dict[str, Any] = {"action": "append", "default": []}
     group = parser.add_argument_group("what to run (repeat for several; default: everything here)")
-    group.add_argument("--model", type=typed(part), help=either(parts()), **several)
-    add_port(group, **several)
-    group.add_argument("--mode", type=typed(word("mode", MODES)), help=either(MODES), **several)
-    group.add_argument("--device", help="cpu, cuda, ...", **several)
-    group.add_argument("--dtype", type=typed(word("dtype", DTYPES)), help=either(DTYPES), **several)
-    group.add_argument("--require", help="a port or device that must run: absent is exit 2", **several)
+    group.add_argument("--model", type=typed(part), help=either(parts()), **SEVERAL)
+    add_port(group, **SEVERAL)
+    group.add_argument("--mode", type=typed(word("mode", MODES)), help=either(MODES), **SEVERAL)
+    group.add_argument("--device", help="cpu, cuda, ...", **SEVERAL)
+    group.add_argument("--dtype", type=typed(word("dtype", DTYPES)), help=either(DTYPES), **SEVERAL)
+    group.add_argument("--require", help="a port or device that must run: absent is exit 2", **SEVERAL)
     group.add_argument(
         "--steps",
         type=typed(steps_or_all),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ports.commands.arguments import add_cell, add_port, add_run, typed, whole
+from ports.commands.arguments import add_cell, add_ports, add_run, typed, whole
 from ports.engine.free_run import Drift, run_free
 from ports.engine.matrix import exact_settings_of
 from ports.engine.selection import one_cell, ports_here, ports_of
@@ -17,7 +17,7 @@ from reference.runs import draw
 
 def add_free_runs(parser: argparse.ArgumentParser) -> None:
     """Declare the options that set up free runs."""
-    add_port(parser, action="append", default=[], more="; may be repeated (default: all here)")
+    add_ports(parser)
     add_cell(parser, "each framework's")
     iterations = " and ".join(f"{model.iterations:,}" for model in MODELS.values())
     parser.add_argument(

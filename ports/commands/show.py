@@ -4,7 +4,7 @@ import argparse
 
 import numpy as np
 
-from ports.commands.arguments import add_cell, add_port, add_run, model, step_of, typed, whole, word
+from ports.commands.arguments import add_cell, add_ports, add_run, model, step_of, typed, whole, word
 from ports.engine.selection import one_cell, ports_of
 from ports.engine.side_by_side import side_by_side
 from ports.messages import either
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0,
         help="which step of the run (default 0)",
     )
-    add_port(parser, action="append", default=[], more="; may be repeated (default: all here)")
+    add_ports(parser)
     add_cell(parser, "each framework's")
     parser.add_argument(
         "--most",

@@ -28,7 +28,7 @@ def _table(part: str, results: Sequence[CellResult]) -> Iterator[str]:
 
 def _two_lines(name: str) -> str:
     """A long name breaks at its underscore, so that seventeen columns fit a screen."""
-    return name.replace("_", "_\n", 1)
+    return name.replace("_", "_\n", 1) if "_" in name else f"\n{name}"
 
 
 def _label(result: CellResult) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from ports.check.results import odd_sizes
 from ports.commands import traps as command
+from ports.commands.parser import BadArgument
 from ports.diagnosis import UNEXPLAINED, diagnose, explain
 from ports.diagnosis.precision import rounded_to
 from ports.registry import PORTS
@@ -334,5 +335,5 @@ def test_command(capsys, tmp_path):
     assert document["totals"]["caught"] == 2
     assert document["totals"]["caught by np.testing.assert_allclose"] == 1
     assert [t["trap"]["name"] for t in document["traps"]] == names
-    with pytest.raises(ValueError, match="did you mean loss_not_averaged"):
-        command.run(parser.parse_args(["loss_not_average"]))
+    with pytest.raises(BadArgument, match="did you mean loss_not_averaged"):
+        parser.parse_args(["loss_not_average"])
