@@ -12,7 +12,7 @@ from ports.engine.lockstep import STACK, prepare, reference_at, run_step
 from ports.engine.results import Cell
 from ports.engine.selection import ports_here
 from ports.registry import PORTS
-from reference.agreement.certify import certify_steps
+from reference.agreement.judge import certify_steps
 from reference.arrays import Plain
 from reference.models import Model, Problem
 from reference.runs import draw, trajectory

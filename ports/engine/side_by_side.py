@@ -9,7 +9,7 @@ import numpy as np
 from ports.contract import Port
 from ports.engine.lockstep import reference_at, run_step_at
 from ports.engine.results import Cell
-from reference.agreement.certify import LOCAL, Finding, compare
+from reference.agreement.judge import LOCAL, Finding, compare
 from reference.agreement.rounded import Rounded
 from reference.arrays import Plain
 from reference.models import Problem
@@ -27,7 +27,7 @@ class Shown(NamedTuple):
         """How much of its bound each element uses."""
         tiny = np.finfo(float).smallest_subnormal
         with np.errstate(all="ignore"):  # anything over an exact bound is infinite
-            return np.asarray(np.abs(self.got - self.bound.value) / (self.bound.error + tiny))
+            return np.asarray(np.abs(self.got - self.bound.value) / (self.bound.errors() + tiny))
 
 
 @dataclass

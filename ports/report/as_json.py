@@ -15,7 +15,7 @@ from ports.check.results import Check, ModelResult, Options
 from ports.engine.results import CellResult, Verdict, quantities_of
 from ports.engine.selection import Skipped
 from ports.traps.outcome import Outcome, totals
-from reference.agreement.certify import Finding
+from reference.agreement.judge import Finding
 
 COMPARE, CHECK, TRAPS, BENCH = "lockstep/1", "lockstep-check/1", "lockstep-traps/1", "lockstep-bench/1"
 

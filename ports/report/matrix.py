@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from ports.engine.results import CellResult, parts, quantities_of
 from ports.engine.selection import Skipped
 from ports.report.table import Column, Table, in_digits
-from reference.agreement.certify import LOCAL, Finding
+from reference.agreement.judge import LOCAL, Finding
 
 
 def matrix(results: Sequence[CellResult]) -> str:

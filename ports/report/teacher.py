@@ -9,7 +9,7 @@ from ports.diagnosis import Diagnosis
 from ports.engine.results import SPIRAL
 from ports.registry import FRAMEWORKS
 from ports.report.table import in_digits
-from reference.agreement.certify import LOCAL, Finding
+from reference.agreement.judge import LOCAL, Finding
 from reference.formula import formula
 from reference.models import MODELS
 from reference.runs import K

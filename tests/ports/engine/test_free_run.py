@@ -16,7 +16,7 @@ from ports.in_numpy import reference as numpy_reference
 from ports.registry import FRAMEWORKS, PORTS
 from ports.report.drift import table, verdict
 from reference.agreement.arithmetic import ARITHMETICS
-from reference.agreement.certify import end_to_end
+from reference.agreement.bounds import end_to_end
 from reference.models import MODELS
 from reference.runs import draw, trajectory
 from reference.trace import record

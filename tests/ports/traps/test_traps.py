@@ -19,7 +19,7 @@ from ports.traps.fixtures import FIXTURES
 from ports.traps.naive import rejects
 from ports.traps.outcome import diagnosis_of
 from reference.agreement.arithmetic import ARITHMETICS
-from reference.agreement.certify import local
+from reference.agreement.bounds import local
 from reference.models import MODELS, SOFTMAX, Problem
 from reference.trace import record
 
