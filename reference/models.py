@@ -11,7 +11,7 @@ Shapes are spelled in letters: N examples, D dimensions, K classes, 1, and lette
 such as H for hidden units; `Model.sizes` says what those stand for.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -236,12 +236,13 @@ def register(model: Model) -> Model:
     return model
 
 
-def _wanted(model: Model) -> list[str]:
+def _wanted(model: Model) -> Iterable[str]:
     """The quantities that engines and reports count on."""
     gradients = [f"d{name}" for name in model.parameters]
     after = [f"{name}_next" for name in model.parameters]
     behind_relus = [relu.gradient for relu in model.relus.values()]
-    return ["scores", "loss", *gradients, *after, *model.routes, *model.relus, *behind_relus]
+    named = [*model.routes, *model.relus, *behind_relus]
+    return dict.fromkeys(["scores", "loss", *gradients, *after, *named])
 
 
 register(SOFTMAX)

@@ -19,7 +19,7 @@ from ports.engine.selection import plan
 from ports.extensions import load_extensions
 
 OPTIONS = {
-    "model": "spiral, softmax or two_layer",
+    "model": "spiral, or a model such as softmax",
     "port": "a port's name, or a path to a .py file",
     "mode": "eager or compiled",
     "device": "cpu, cuda, ...",

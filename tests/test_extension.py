@@ -30,11 +30,13 @@ from ports.traps import GALLERY
 from ports.traps import register as register_trap
 from ports.user_port import load_port
 from reference import softmax
-from reference.agreement.arithmetic import DTYPES, FLOAT32, FLOAT64, register_dtype
-from reference.agreement.judge import LOCAL
+from reference.agreement.arithmetic import ARITHMETICS, DTYPES, FLOAT32, FLOAT64, register_dtype
+from reference.agreement.bounds import local
+from reference.agreement.judge import LOCAL, compare
 from reference.models import MODELS, SOFTMAX
 from reference.models import register as register_model
 from reference.runs import draw
+from reference.trace import record
 
 EXAMPLES, TOYS = FOLDERS
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -179,21 +181,19 @@ def test_model_from_outside_is_certified(framework, three_layer):
         assert {name for name, _ in result.verdicts} == set(three_layer.quantities)
 
 
-def test_sum_of_the_loss_in_another_order_is_certified(three_layer):
-    """((d + a) + b) + c, where the reference adds d + ((a + b) + c)."""
-    order = "loss = ((data_loss + regularization[0]) + regularization[1]) + regularization[2]"
-    assert order in NET.read_text()
-    register_dtype_half()
-    certified(ports=[str(NET)], dtypes=["float16"], steps="1", points=5)
+def test_sum_of_the_loss_in_another_order_is_certified(extended):
+    """((d + a) + b) + c, where the reference adds d + ((a + b) + c): three layers, so three roundings.
 
-
-def register_dtype_half():
-    """The dtype of `half.py`."""
-    sys.path.insert(0, str(TOYS))
-    try:
-        import half  # noqa: F401
-    finally:
-        sys.path.remove(str(TOYS))
+    In float16 these four numbers leave the bound of a net of two layers. The next number is outside.
+    """
+    extended("three_layer_net", "half")
+    d, a, b, c = np.array([3.742, 0.2598, 0.10333, 0.2361], dtype="float16")
+    problem = draw(np.random.RandomState(0), 5).problem(MODELS["three_layer"]).held_as("float16")
+    recorded = {"data_loss": d, "reg_loss": (a + b) + c}
+    expected = local(problem, record(problem) | recorded, ARITHMETICS["float16"])["loss"]
+    loss = ((d + a) + b) + c
+    assert compare("loss", LOCAL, loss, expected).agrees
+    assert not compare("loss", LOCAL, np.nextafter(loss, np.float16(0)), expected).agrees
 
 
 #: A line of the port, what is written in its place, and the quantity that is wrong then.

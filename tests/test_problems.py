@@ -91,6 +91,14 @@ def relu_of(port):
     return f"{found.pop()}("
 
 
+@pytest.mark.parametrize("source", ["F.gelu(x)", "torch.relu(x) + self.relu(y)", "relu(x)"])
+def test_port_whose_relu_is_not_found_is_an_error(source, monkeypatch):
+    """Without a ReLU to exchange, the ties of a port that differentiates would go untested."""
+    monkeypatch.setattr(inspect, "getsource", lambda module: source)
+    with pytest.raises(AssertionError, match="numpy differentiates a net, and its ReLU is not found"):
+        relu_of(PORTS["numpy"])
+
+
 @cache
 def with_relu(name, relu):
     """A port with another ReLU; the same one each time, so that JAX compiles it once."""
