@@ -35,7 +35,7 @@ from reference.trace import ScoreOverflow
 #: How many port steps are judged in one pass: enough to share the work on small arrays, few enough
 #: for the large ones to stay in the processor's cache.
 STACK = 24
-#: And how many bytes of their tensors, past which stacking saves nothing and costs memory.
+#: And how many bytes of their tensors at most: past that, stacking saves nothing and costs memory.
 STACK_BYTES = 16 << 20
 
 
@@ -158,7 +158,8 @@ class Heat:
         held = {name: held_as(self.dtype, value) for name, value in params.items()}
         self.starts.append(Start(i, self.problem.starting_from(held)))
         port_steps = len(self.starts) * len(self.contestants)
-        if port_steps >= STACK or port_steps * self.trace_bytes >= STACK_BYTES:
+        with_the_next = (port_steps + len(self.contestants)) * self.trace_bytes
+        if port_steps >= STACK or with_the_next > STACK_BYTES:
             self.run(progress)
 
     def run(self, progress: Callable[[], None] = lambda: None) -> None:

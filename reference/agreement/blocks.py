@@ -78,9 +78,9 @@ def is_large(shape: Sequence[int]) -> bool:
     return len(shape) >= 2 and shape[-2] * shape[-1] > LARGE
 
 
-def tiles_of(shape: Sequence[int]) -> list[slice]:
-    """The rows of a matrix, or of a stack of them, about a tile's worth at a time."""
-    rows = max(1, TILE * shape[-2] // max(math.prod(shape), 1))
+def tiles_of(shape: Sequence[int], arrays: int = 1) -> list[slice]:
+    """The rows of a matrix, or of a stack: a tile's worth at a time, of so many arrays together."""
+    rows = max(1, TILE // arrays * shape[-2] // max(math.prod(shape), 1))
     return [slice(start, start + rows) for start in range(0, shape[-2], rows)]
 
 
@@ -99,9 +99,14 @@ def columns(x: Bounded, tile: slice) -> Bounded:
     return each(x, lambda array: array[..., tile])
 
 
-def in_tiles(shape: tuple[int, ...], part_of: Callable[[slice], Bounded]) -> Bounded:
-    """Put together a large result, whose rows `part_of` computes some at a time."""
-    value, error = np.empty(shape), None
+def in_tiles(
+    shape: tuple[int, ...], part_of: Callable[[slice], Bounded], onto: Bounded | None = None
+) -> Bounded:
+    """Put together a large result, whose rows `part_of` computes some at a time.
+
+    It is written onto an old array, or a new one.
+    """
+    value, error = (np.empty(shape), None) if onto is None else (onto.value, onto.error)
     for tile in tiles_of(shape):
         part = part_of(tile)
         value[..., tile, :] = part.value
@@ -149,11 +154,15 @@ def less_equal(x: Bounded, y: Bounded, arithmetic: Arithmetic) -> Comparison:
 
 
 def choose(x: Bounded, comparison: Comparison, c: Bounded) -> Bounded:
-    """`rules.choose`, likewise."""
+    """`rules.choose`, likewise; a large result overwrites x."""
     shape = np.broadcast_shapes(x.value.shape, comparison.true.shape)
     if not is_large(shape):
         return rules.choose(x, comparison, c)
-    return in_tiles(shape, lambda tile: rules.choose(rows(x, tile), _rows_of(comparison, tile), c))
+
+    def part_of(tile: slice) -> Bounded:
+        return rules.choose(rows(x, tile), _rows_of(comparison, tile), c)
+
+    return in_tiles(shape, part_of, onto=x if shape == x.value.shape else None)
 
 
 def _rows_of(comparison: Comparison, tile: slice) -> Comparison:

@@ -10,8 +10,8 @@ operation that is wrong: everything downstream of a bug stays green.
 Both run the model's own step, once for all steps and ports of a pass: their numbers are stacked.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias, cast
 
 import numpy as np
 
@@ -25,6 +25,8 @@ from reference.trace import overflow_message
 
 #: One port's quantities by name.
 PortTrace: TypeAlias = Mapping[str, Plain]
+#: What is to be done with a quantity's bound. None is kept after that: of a large problem it is memory.
+See: TypeAlias = Callable[[str, Rounded], None]
 
 
 class Recorded(NamedTuple):
@@ -45,7 +47,8 @@ def end_to_end(problem: Problem, arithmetic: Arithmetic, at: str = "this step") 
     All arrays are float64 holding numbers of the port's dtype; they count as exact.
     Raises Unbounded, naming the step, where no bound exists.
     """
-    bounds = end_to_end_of_all(stacked([problem], arithmetic), at)
+    bounds: dict[str, Rounded] = {}
+    end_to_end_of_all(stacked([problem], arithmetic), at, bounds.__setitem__)
     return {name: bound.at((0, 0)) for name, bound in bounds.items()}
 
 
@@ -57,8 +60,9 @@ def local(
     `trace` maps names to arrays; a quantity missing from it is recomputed from those before it.
     Raises Unbounded, naming the step, where no bound exists.
     """
+    bounds: dict[str, Rounded] = {}
     recorded = recorded_by([0], [0], [[trace]])
-    bounds = local_of_all(stacked([problem], arithmetic), recorded, [0], at)
+    local_of_all(stacked([problem], arithmetic), recorded, [0], at, bounds.__setitem__)
     return {name: bound.at((0, 0)) for name, bound in bounds.items()}
 
 
@@ -103,37 +107,36 @@ def _stack(tensors: Sequence[Sequence[Plain]]) -> Plain:
     return values
 
 
-def end_to_end_of_all(start: Problem, at: str) -> dict[str, Rounded]:
-    """`end_to_end` of all stacked steps: bounds stacked by steps."""
+def end_to_end_of_all(start: Problem, at: str, see: See) -> None:
+    """`end_to_end` of all stacked steps: `see` is called with each bound, stacked by steps."""
     q = _inputs(start)
 
     def tap(name: str, computed: Rounded) -> Rounded:
         q[name] = covered = cover(name, start.model.routes.get(name, ()), computed, q)
+        see(name, covered)
         return covered
 
     _run(start, q, tap, at)
-    return {name: q[name] for name in start.model.quantities}
 
 
 def local_of_all(
-    start: Problem, recorded: Mapping[str, Recorded], ports: Sequence[int], at: str
-) -> dict[str, Rounded]:
-    """`local` of all these ports: bounds stacked by ports and steps.
+    start: Problem, recorded: Mapping[str, Recorded], ports: Sequence[int], at: str, see: See
+) -> None:
+    """`local` of all these ports: `see` is called with each bound, stacked by ports and steps.
 
-    Those of quantities that are computed from the inputs alone are the same for all ports. They are
+    The bounds of quantities that are computed from the inputs alone are the same for all ports. They are
     stacked by steps alone, and are the end-to-end bounds.
     """
-    q, expected = _inputs(start), {}
+    q = _inputs(start)
 
     def tap(name: str, computed: Rounded) -> Rounded:
-        seen = expected[name] = cover(name, start.model.routes.get(name, ()), computed, q)
+        q[name] = covered = cover(name, start.model.routes.get(name, ()), computed, q)
+        see(name, covered)
         if name in recorded:
-            seen = as_recorded(recorded[name], ports, computed, seen)
-        q[name] = seen
-        return seen
+            q[name] = as_recorded(recorded[name], ports, computed, covered)
+        return cast(Rounded, q[name])
 
     _run(start, q, tap, at)
-    return expected
 
 
 def _inputs(start: Problem) -> Quantities:

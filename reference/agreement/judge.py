@@ -29,6 +29,7 @@ from reference.agreement.arithmetic import Arithmetic, Unbounded
 from reference.agreement.bounds import (
     PortTrace,
     Recorded,
+    See,
     end_to_end_of_all,
     local_of_all,
     recorded_by,
@@ -194,11 +195,17 @@ class Pass:
         ports = range(len(self.traces[0]))
         recorded = recorded_by(ports, self.steps, self.traces)
         start = stacked(self.starts, self.arithmetic)
-        ends = _all_held(recorded, bounds or end_to_end_of_all(start, self.at))
+        ends: dict[str, Held] = {}
+        own: dict[str, Held] = {}
+        see = _holding(recorded, ends)
+        if bounds is None:
+            end_to_end_of_all(start, self.at, see)
+        for name, bound in (bounds or {}).items():
+            see(name, bound)
         try:
             _require_finite(recorded, ends)
-            own = local_of_all(start, recorded, ports, self.at)
-            locally = _compared(LOCAL, _all_held(recorded, own, ends))
+            local_of_all(start, recorded, ports, self.at, _holding(recorded, own, ends))
+            locally = _compared(LOCAL, own)
         except Unbounded:
             locally = [found for port in ports for found in self._judged_alone(port, ends)]
         return locally + _compared(END_TO_END, ends)
@@ -208,7 +215,7 @@ class Pass:
         for j, (step, start) in enumerate(zip(self.steps, self.starts, strict=True)):
             recorded = recorded_by([port], [step], [[self.traces[j][port]]])
             agreeing = {name for name in recorded if _share(ends[name], port, j) <= 1}
-            held = _held_alone(start, recorded, agreeing, self.arithmetic, self.at)
+            held = _held_alone(start, port, recorded, agreeing, self.arithmetic, self.at)
             yield from _compared(LOCAL, held)
 
 
@@ -228,6 +235,7 @@ def _share(held: Held, port: int, j: int) -> float:
 
 def _held_alone(
     start: Problem,
+    port: int,
     recorded: Mapping[str, Recorded],
     agreeing: Collection[str],
     arithmetic: Arithmetic,
@@ -238,19 +246,24 @@ def _held_alone(
     What follows from a number that is not finite is not compared: it counts as expected. If there is no
     bound even so, the port is judged from those recordings that agree end to end.
     """
-    port = next(iter(recorded.values())).ports
     follows = _following_not_finite(start, {name: one.values[0, 0] for name, one in recorded.items()})
     seen = {name: one._replace(holes=~np.isfinite(one.values)) for name, one in recorded.items()}
+
+    def built_on(trusted: Mapping[str, Recorded]) -> dict[str, Held]:
+        held = {}
+
+        def see(name: str, bound: Rounded) -> None:
+            if name in recorded:
+                values = np.where(follows[name], bound.value, recorded[name].values)
+                held[name] = hold(recorded[name]._replace(values=values), bound)
+
+        local_of_all(stacked([start], arithmetic), trusted, [port], at, see)
+        return held
+
     try:
-        bounds = local_of_all(stacked([start], arithmetic), seen, port, at)
+        return built_on(seen)
     except Unbounded:
-        sound = {name: seen[name] for name in seen if name in agreeing}
-        bounds = local_of_all(stacked([start], arithmetic), sound, port, at)
-    held = {}
-    for name, one in recorded.items():
-        values = np.where(follows[name], bounds[name].value, one.values)
-        held[name] = hold(one._replace(values=values), bounds[name])
-    return held
+        return built_on({name: seen[name] for name in agreeing})
 
 
 def _following_not_finite(start: Problem, trace: PortTrace) -> dict[str, Plain]:
@@ -277,21 +290,23 @@ def _compared(certificate: str, held: Mapping[str, Held]) -> list[Compared]:
 # Holding numbers against bounds
 
 
-def _all_held(
+def _holding(
     recorded: Mapping[str, Recorded],
-    bounds: Mapping[str, Rounded],
+    held: dict[str, Held],
     ends: Mapping[str, Held] = MappingProxyType({}),
-) -> dict[str, Held]:
-    """Every recorded quantity against its bound.
+) -> See:
+    """What holds each bound that it sees against what was recorded.
 
     A local bound that has no axis of ports is computed from the inputs alone. It is the end-to-end one,
     and so is the comparison.
     """
-    return {
-        name: ends[name] if name in ends and bound.stacked < 2 else hold(recorded[name], bound)
-        for name, bound in bounds.items()
-        if name in recorded
-    }
+
+    def see(name: str, bound: Rounded) -> None:
+        if name in recorded:
+            from_inputs = name in ends and bound.stacked < 2
+            held[name] = ends[name] if from_inputs else hold(recorded[name], bound)
+
+    return see
 
 
 def compare(quantity: str, certificate: str, got: Plain, expected: Rounded) -> Finding:

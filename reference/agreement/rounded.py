@@ -24,8 +24,8 @@ from reference.arrays import Plain
 class Rounded:
     """A float64 array with an elementwise error bound.
 
-    Assignment replaces the arrays of the one that is assigned to, and changes no array in place: copies,
-    parts and transposed matrices may share them.
+    Assignment may write into its arrays, as NumPy's does. Parts and the transposed matrix share them, so
+    assign to what was computed, or to a copy.
 
     Attributes:
         bounded: value (float64), error (of the same shape; None for an exact array) and, as `products`,
@@ -100,7 +100,7 @@ class Rounded:
 
     def copy(self) -> "Rounded":
         """Another one, to be assigned to."""
-        return self._like(self.bounded)
+        return self._each(np.copy)
 
     def with_error(self, error: Error) -> "Rounded":
         """The same values, off by something else."""
@@ -130,7 +130,7 @@ class Rounded:
         if isinstance(index, Comparison):
             self.bounded = blocks.choose(self.bounded, index, assigned)
         else:
-            self.bounded = rules.replace(self.bounded, blocks.behind(index, self.stacked), assigned)
+            self.bounded = rules.assign(self.bounded, blocks.behind(index, self.stacked), assigned)
 
     # Operators, so that reference code reads as on plain arrays. In-place forms make new arrays.
     def __add__(self, other: Any) -> "Rounded":

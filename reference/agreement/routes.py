@@ -292,7 +292,7 @@ def by_example(*routes: Route) -> Route:
         if not blocks.is_large(scores.shape):
             return hull(computed, *(one(computed, q) for one in routes))
         error = np.empty(computed.value.shape)
-        for tile in blocks.tiles_of(scores.value.shape):
+        for tile in blocks.tiles_of(scores.value.shape, arrays=4):
             part, some = computed[tile], examples(q, tile)
             covered = hull(part, *(one(part, some) for one in routes))
             error[blocks.behind(tile, computed.stacked)] = covered.error

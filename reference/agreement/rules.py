@@ -157,7 +157,7 @@ def linspace(start: float, stop: float, num: int, arithmetic: Arithmetic) -> Bou
 
 def negative(x: Bounded) -> Bounded:
     """Exact in itself: only a sign changes."""
-    return x._replace(value=-x.value)
+    return x._replace(value=-x.value, error=None if x.error is None else x.error.copy())
 
 
 def add(x: Bounded, y: Bounded, arithmetic: Arithmetic) -> Bounded:
@@ -319,16 +319,11 @@ def choose(x: Bounded, comparison: Comparison, c: Bounded) -> Bounded:
     return Bounded(value, error, x.products)
 
 
-def replace(x: Bounded, index: Any, new: Bounded) -> Bounded:
-    """x with other numbers at an index."""
-    value = x.value.copy()
-    value[index] = new.value
-    products = min(x.products, new.products)
-    if x.error is None and new.error is None:
-        return Bounded(value, None, products)
-    error = np.zeros_like(value) if x.error is None else x.error.copy()
-    error[index] = off(new)
-    return Bounded(value, error, products)
+def assign(x: Bounded, index: Any, new: Bounded) -> Bounded:
+    """x after other numbers were written into it at an index."""
+    error = np.zeros_like(x.value) if x.error is None else x.error
+    x.value[index], error[index] = new.value, off(new)
+    return Bounded(x.value, error, min(x.products, new.products))
 
 
 # Sums and products of many terms

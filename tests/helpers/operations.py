@@ -5,7 +5,7 @@ import operator
 import numpy as np
 from simulated import Simulated
 
-from reference.agreement.arithmetic import Unbounded
+from reference.agreement.arithmetic import FLOAT32, Unbounded
 from reference.agreement.judge import LOCAL, compare
 from reference.agreement.rounded import Rounded
 
@@ -121,3 +121,13 @@ def bounded(f, *args):
             return f(*args)
     except (Unbounded, FloatingPointError):
         return None
+
+
+def exact(*values, arithmetic=FLOAT32):
+    """Exact inputs."""
+    return Rounded.exact(np.array(values), arithmetic)
+
+
+def normalised(x):
+    """Each row over its sum."""
+    return x / np.sum(x, axis=1, keepdims=True)

@@ -7,7 +7,7 @@ its 53 digits hold the exact product of two float32 numbers, and a sum or quotie
 float64 and then to float32 is the float32 one.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -270,3 +270,18 @@ def machine(kind, arithmetic, rng):
     if arithmetic is FLOAT64:
         features.pop("fused", None)
     return Machine(arithmetic, rng, **features)
+
+
+def simulated_step(problem, m, routes):
+    """The reference step on a machine, some of its quantities by another route."""
+    params = {name: m.array(value) for name, value in problem.params.items()}
+    held = replace(problem, X=m.array(problem.X), params=params)
+    q = params | {"X": held.X, "y": held.y, "reg": held.reg}
+    trace = {}
+
+    def tap(name, computed):
+        trace[name] = q[name] = routes[name](q) if name in routes else computed
+        return q[name]
+
+    held.step(tap)
+    return {name: value.value for name, value in trace.items()}

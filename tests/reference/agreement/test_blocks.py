@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from operations import OPERATIONS, bounded, numbers, uncertain
+from operations import OPERATIONS, bounded, normalised, numbers, uncertain
 from simulated import machine
 
 from reference.agreement import blocks
@@ -51,15 +51,6 @@ ALL = OPERATIONS | LONG
 def test_operation_in_tiles_is_the_same(operation, stacked, in_tiles):
     """Value and bound of every operation, on matrices alone and stacked; or no bound for either."""
     f, rng = ALL[operation], np.random.default_rng(1)
-    if stacked and operation in (
-        "index",
-        "assign",
-        "negated_aside",
-        "stack",
-        "stack_of_one",
-        "concatenate",
-    ):
-        pytest.skip("an operation for matrices that are not stacked")
     shape, bounds = ((2, 2, 3, 4) if stacked else (3, 4)), []
     for _ in range(20):
         m = machine("plain", FLOAT16, rng)
@@ -145,3 +136,51 @@ def test_tiles_take_no_more_memory_than_their_result(operation):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert result.value.nbytes * 2 <= peak <= result.value.nbytes * 2 + 10 * 8 * TILE
+
+
+#: What has numbers of its own in each member of a stack, of whatever number of axes.
+OF_A_STACK = {
+    "add": lambda stack, plain: stack + plain,
+    "add to": lambda stack, plain: plain + stack,
+    "multiply": lambda stack, plain: stack * plain,
+    "divide": lambda stack, plain: plain / stack,
+}
+
+
+@pytest.mark.parametrize("operation", OF_A_STACK)
+@pytest.mark.parametrize("shape", [(3,), (2, 3), (4, 2, 3)], ids=str)
+def test_stack_meets_an_array_as_each_of_its_members_does(operation, shape):
+    """Stacks of vectors, of matrices, of arrays of three axes, beside a plain matrix."""
+    f, rng = OF_A_STACK[operation], np.random.default_rng(0)
+    value, error = rng.uniform(1, 2, (5, *shape)), rng.uniform(0, 0.1, (5, *shape))
+    plain = Rounded.exact(rng.uniform(1, 2, (2, 3)), FLOAT32)
+    for errors in (error, None):
+        result = f(Rounded(value, errors, FLOAT32, stacked=1), plain)
+        for i in range(5):
+            alone = f(Rounded(value[i], error[i] if errors is error else None, FLOAT32), plain)
+            member = result.at((i,))
+            assert member.shape == alone.shape
+            assert np.all(member.value == alone.value)
+            assert np.all(member.errors() == alone.errors())
+
+
+OF_MEMBERS = {
+    "share": normalised,
+    "maximum": lambda x: np.maximum(x, 1.5),
+    "sum of rows": lambda x: np.sum(x, axis=0),
+    "sum of columns": lambda x: np.sum(x, axis=1),
+    "sum of columns kept": lambda x: np.sum(x, axis=1, keepdims=True),
+}
+
+
+@pytest.mark.parametrize("operation", OF_MEMBERS)
+@pytest.mark.parametrize("shape", [(2, 3), (4, 2, 3)], ids=str)
+def test_stack_is_treated_as_each_of_its_members_is(operation, shape):
+    """Along its own axes, and just as tightly."""
+    f, rng = OF_MEMBERS[operation], np.random.default_rng(0)
+    value, error = rng.uniform(1, 2, (5, *shape)), rng.uniform(0, 0.1, (5, *shape))
+    result = f(Rounded(value, error, FLOAT32, stacked=1))
+    for i in range(5):
+        alone, member = f(Rounded(value[i], error[i], FLOAT32)), result.at((i,))
+        assert member.value == pytest.approx(alone.value, rel=1e-12)
+        assert member.error == pytest.approx(alone.error, rel=1e-12)

@@ -443,7 +443,8 @@ def test_what_follows_from_the_inputs_alone_has_one_bound(steps, model):
     first = next(iter(step.model.quantities))
     right, wrong = step.trace(), step.trace(planting(first, 1e-9))
     start = stacked([step.start], step.arithmetic)
-    own = local_of_all(start, recorded_by([0], [0], [[right]]), [0], "")
+    own = {}
+    local_of_all(start, recorded_by([0], [0], [[right]]), [0], "", own.__setitem__)
     assert [n for n in own if own[n].stacked < 2] == [first, "reg_loss"]
     found = {f.certificate: f for f in step.judge(wrong) if f.quantity == first}
     assert set(found) == set(CERTIFICATES)

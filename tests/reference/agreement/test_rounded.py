@@ -1,0 +1,135 @@
+"""The array: exact zeros, assignment, what is refused, and which rule an expression meets."""
+
+import operator
+
+import numpy as np
+import pytest
+from operations import exact
+
+from reference.agreement.arithmetic import FLOAT32, FLOAT64
+from reference.agreement.rounded import Rounded
+
+
+def test_exact_zero_stays_exact():
+    """A product with 0 adds nothing, not even underflow: a pre-activation of exactly 0 is decided."""
+    X = Rounded.exact(np.array([[0.0, 0.0], [1.0, 2.0]]), FLOAT32)
+    W = Rounded(np.full((2, 3), 0.1), np.full((2, 3), 1e-3), FLOAT32)
+    pre_activation = np.dot(X, W) + Rounded.exact(np.zeros((1, 3)), FLOAT32)
+    hidden_layer = np.maximum(0, pre_activation)
+    assert np.all(hidden_layer.errors()[0] == 0)
+    assert np.all(hidden_layer.errors()[1] > 0)
+    assert (hidden_layer <= 0).undecided is None
+
+
+def test_undecided_mask_bounds_both_branches():
+    """Where rounding leaves x <= 0 open, the result may be kept or assigned; elsewhere it is decided."""
+    x = Rounded(np.array([-1.0, -1e-9, 0.0, 1e-9, 1.0]), np.full(5, 1e-8), FLOAT32)
+    d = Rounded(np.full(5, 7.0), np.full(5, 0.5), FLOAT32)
+    d[x <= 0] = 0
+    assert d.value.tolist() == [0, 0, 0, 7, 7]
+    assert d.error.tolist() == [0, 7.5, 7.5, 7.5, 0.5]
+
+
+def test_undecided_mask_bounds_another_constant_than_0():
+    """0.1, which no float32 number is, or 7 give or take 1/2; 0.1 or 0.1."""
+    d = Rounded(np.array([7.0, 0.1]), np.array([0.5, 0.0]), FLOAT32)
+    d[Rounded(np.zeros(2), np.ones(2), FLOAT32) <= 0] = 0.1
+    held = FLOAT32.roundoff * 0.1
+    assert d.value.tolist() == [0.1, 0.1]
+    assert d.error == pytest.approx([6.9 + 0.5 + held, held], rel=1e-12, abs=0)
+
+
+def test_assigned_constant_carries_its_own_rounding():
+    """0.1 is no float32 number, assigned by index or under a mask."""
+    x = Rounded.exact(np.array([-1.0, 1.0]), FLOAT32)
+    by_mask, by_index = x.copy(), x.copy()
+    by_mask[x <= 0] = 0.1
+    by_index[0] = 0.1
+    for assigned in (by_mask, by_index):
+        assert abs(np.float64(np.float32(0.1)) - 0.1) <= assigned.errors()[0]
+        assert assigned.errors()[1] == 0
+
+
+def test_negated_copy_is_independent():
+    """Assigning into -x leaves the error of x alone."""
+    x = Rounded(np.ones(2), np.full(2, 0.5), FLOAT32)
+    y = -x
+    y[0] = 0
+    assert x.error.tolist() == [0.5, 0.5]
+
+
+X = exact([1.0, 2.0], [3.0, 4.0])
+
+
+REFUSED = {
+    "unknown function": lambda: np.mean(X),
+    "unknown ufunc": lambda: np.sqrt(X),
+    "power": lambda: X**2,
+    "matmul": lambda: X @ X,
+    "ufunc method": lambda: np.add.reduce(X),
+    "outer": lambda: np.multiply.outer(X, X),
+    "out of a ufunc": lambda: np.exp(X, out=np.zeros((2, 2))),
+    "in place on a plain array": lambda: operator.iadd(np.zeros((2, 2)), X),
+    "out of a function": lambda: np.sum(X, out=np.zeros(())),
+    "where": lambda: np.add(X, X, where=np.ones((2, 2), dtype=bool)),
+    "dtype": lambda: np.sum(X, dtype=np.float32),
+    "equality": lambda: X == 1,
+    "inequality": lambda: X != 1,
+    "less": lambda: X < 1,
+    "greater": lambda: X > 1,
+    "truth of an array": lambda: bool(X),
+    "truth of a comparison": lambda: bool(X <= 1),
+    "asarray": lambda: np.asarray(X),
+    "array": lambda: np.array([X, X]),
+    "float": lambda: float(X[0, 0]),
+    "assignment into a plain array": lambda: np.zeros((2, 2)).__setitem__(0, X[0]),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_has_no_rule_is_refused(case):
+    """Anything without a rule raises TypeError; nothing loses its error on the way."""
+    with pytest.raises(TypeError):
+        REFUSED[case]()
+
+
+@pytest.mark.parametrize("unknown", [np.sqrt, np.sort])
+def test_refusal_names_the_function(unknown):
+    """What to add a rule for: a ufunc, and a function that is none."""
+    with pytest.raises(TypeError, match=f"no error bound is known for np.{unknown.__name__}"):
+        unknown(X)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_sum_of_three_axes(axis):
+    """Along any of them, as NumPy has it."""
+    x = np.arange(24.0).reshape(2, 3, 4)
+    assert np.all(np.sum(Rounded.exact(x, FLOAT32), axis=axis).value == np.sum(x, axis=axis))
+
+
+def test_nothing_comes_of_nothing():
+    """Operations on arrays without elements, such as no rows of a matrix."""
+    none, some = exact(np.zeros(3))[:0], exact(np.ones(3), np.ones(3), np.ones(3))
+    for result in (none + 1, none * none, none / 3, np.dot(none, some)):
+        assert result.shape == (0, 3)
+        assert result.errors().shape == (0, 3)
+
+
+@pytest.mark.parametrize("axis", [None, 0])
+def test_sum_of_a_vector(axis):
+    """A vector has one axis; a stack of vectors has one behind the leading axes."""
+    vector = np.arange(5.0)
+    assert np.sum(Rounded.exact(vector, FLOAT32), axis=axis).value == 10
+    stack = Rounded.exact(np.stack([vector, 2 * vector]), FLOAT32, stacked=1)
+    assert np.sum(stack, axis=axis).value.tolist() == [10, 20]
+
+
+@pytest.mark.parametrize("index", [(0, 1), "mask"], ids=["index", "mask"])
+def test_changed_after_the_sum_it_is_no_share_of_it(index):
+    """The error of the element set to 0 is in the sum still, and no longer in the numerators."""
+    x = Rounded(np.array([[1.0, 1.0]]), np.array([[0.0, 0.1]]), FLOAT64)
+    total = np.sum(x, axis=1, keepdims=True)
+    x[Rounded.exact([[2.0, 0.0]], FLOAT64) <= 1 if index == "mask" else index] = 0
+    share = x / total
+    assert share.value[0, 0] == 0.5
+    assert share.error[0, 0] >= 1 / 1.9 - 0.5

@@ -1,0 +1,186 @@
+"""Single rules, case by case: what is worst, what is flushed, and where there is no bound."""
+
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+from operations import exact, normalised
+
+from reference.agreement import rules
+from reference.agreement.arithmetic import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, Unbounded
+from reference.agreement.judge import LOCAL, compare
+from reference.agreement.rounded import Rounded
+from reference.agreement.routes import (
+    dscores_through_quotient,
+)
+
+
+def near_zero():
+    """1 give or take 2."""
+    return Rounded(np.array([1.0]), np.array([2.0]), FLOAT32)
+
+
+UNBOUNDED = {
+    "divide by an interval with 0": lambda: exact(1.0) / near_zero(),
+    "divide by 0": lambda: 1 / exact(0.0, 1.0),
+    "divide by what may be flushed to 0": lambda: 1 / exact(1e-39),
+    "log of an interval with 0": lambda: np.log(near_zero()),
+    "log of 0": lambda: np.log(exact(0.0)),
+    "exp overflows": lambda: np.exp(exact(89.0)),
+    "exp may overflow": lambda: np.exp(Rounded(np.array([88.0]), np.array([1.0]), FLOAT32)),
+    "sum overflows": lambda: np.sum(exact(3e38, 3e38)),
+    "partial sum overflows": lambda: np.sum(exact(3e38, 3e38, -3e38, -3e38)),
+    "addition overflows": lambda: exact(3e38) + exact(3e38),
+    "product overflows": lambda: exact(3e38) * 2,
+    "quotient overflows": lambda: exact(3e38) / 0.1,
+    "dot product overflows": lambda: np.dot(
+        exact([300.0], arithmetic=FLOAT16), exact([300.0], arithmetic=FLOAT16)
+    ),
+    "partial dot product overflows": lambda: np.dot(
+        exact([300.0, 300.0], arithmetic=FLOAT16), exact([300.0], [-300.0], arithmetic=FLOAT16)
+    ),
+    "constant overflows": lambda: exact(1.0) + 1e39,
+    "too many roundings": lambda: np.sum(exact(*np.ones(2000), arithmetic=FLOAT16)),
+    "too long a dot product": lambda: np.dot(
+        exact(np.ones(2000), arithmetic=FLOAT16), exact(*np.ones((2000, 1)), arithmetic=FLOAT16)
+    ),
+    "exponentials of a row underflow": lambda: normalised_exp(exact([-100.0, -100.0])),
+    "half of a row sum may be flushed": lambda: normalised(
+        exact([1.6 * FLOAT32.smallest_normal, 1.6 * FLOAT32.smallest_normal])
+    ),
+    "gradient of a probability that may be 0": lambda: dscores_through_quotient(
+        exact([0.25, 0.75]), probability_down_to_zero()
+    ),
+}
+
+
+def normalised_exp(x):
+    """The document's softmax."""
+    return normalised(np.exp(x))
+
+
+def probability_down_to_zero():
+    """What a gradient starts from: a right class with a probability of 1/4 give or take 1/4."""
+    probs = Rounded(np.array([[0.25, 0.75]]), np.full((1, 2), 0.25), FLOAT32)
+    return {"num_examples": 1, "y": np.array([0]), "computed probs": probs, "shifted softmax": probs}
+
+
+@pytest.mark.parametrize("case", UNBOUNDED)
+def test_unbounded_is_said(case):
+    """Where no finite bound exists, Unbounded is raised; no infinite or NaN bound comes out."""
+    with pytest.raises(Unbounded):
+        UNBOUNDED[case]()
+
+
+def test_comparison_with_an_uncertain_right_side_is_undecided():
+    """An exact number against one that may lie on either side of it."""
+    uncertain_one = Rounded(np.ones(2), np.array([0.5, 0.0]), FLOAT64)
+    assert (Rounded.exact([0.8, 0.8], FLOAT64) <= uncertain_one).undecided.tolist() == [True, False]
+
+
+def test_subnormals_are_uncertain_whatever_else_there_is():
+    """As many ones as subnormals, as many zeros as subnormals."""
+    for other in (0.0, 1.0):
+        assert Rounded.exact([other, 1e-39], FLOAT32).errors().tolist() == [0, 1e-39]
+
+
+def test_smallest_normal_constant_is_held_exactly():
+    """The numbers below it may be read as zero, it may not."""
+    smallest = FLOAT32.smallest_normal
+    assert FLOAT32.constant(smallest) == 0
+    assert FLOAT32.constant(smallest / 2) == smallest / 2
+    assert Rounded.exact([smallest, smallest / 2], FLOAT32).errors().tolist() == [0, smallest / 2]
+
+
+def test_dot_product_of_uncertain_factors_may_overflow():
+    """300 * 200 is in float16's range, 350 * 200 is not."""
+    exact = Rounded.exact(np.full((1, 1), 200.0), FLOAT16)
+    for error, whole in ((25.0, True), (50.0, False)):
+        uncertain = Rounded(np.full((1, 1), 300.0), np.full((1, 1), error), FLOAT16)
+        for factors in ((uncertain, exact), (exact, uncertain)):
+            with nullcontext() if whole else pytest.raises(Unbounded, match="a dot product overflows"):
+                np.dot(*factors)
+
+
+def test_flushed_terms_of_a_large_sum_count():
+    """Beside 2**-92 in float32 a flushed product is a thousandth of the rounding: not left out."""
+    x = Rounded.exact(np.array([[2.0**-46, 2.0**-70]]), FLOAT32)
+    size = 2.0**-92 + 2.0**-140
+    flushed = 2 * 2 * FLOAT32.smallest_normal
+    assert np.dot(x, x.T).error == pytest.approx(FLOAT32.gamma(2) * size + flushed, rel=1e-9, abs=0)
+    terms = np.array([2.0**-92, 2.0**-125])
+    assert np.sum(Rounded.exact(terms, FLOAT32)).error == pytest.approx(
+        FLOAT32.gamma(1) * terms.sum() + FLOAT32.smallest_normal, rel=1e-9, abs=0
+    )
+
+
+def test_flushed_terms_beside_as_many_ones_count():
+    """Of the products 1 and 2**-127 the second may be flushed to zero in float32."""
+    x = Rounded.exact(np.array([1.0, 2.0**-100]), FLOAT32)
+    y = Rounded.exact(np.array([1.0, 2.0**-27]), FLOAT32)
+    assert (x * y).error[1] >= FLOAT32.smallest_normal
+
+
+def test_exact_zero_beside_a_flushed_product_stays_exact():
+    """Of the products 0, 1 and 2**-127 the last alone may be flushed."""
+    x = Rounded.exact(np.array([0.0, 1.0, 2.0**-100]), FLOAT32)
+    error = (x * Rounded.exact(np.array([1.0, 1.0, 2.0**-27]), FLOAT32)).error
+    assert error[0] == 0
+    assert error[2] >= FLOAT32.smallest_normal
+
+
+def test_row_sum_of_the_smallest_numbers_may_lose_its_terms():
+    """8 s / (8 s + 8 s) with s the smallest normal number: each term's flushing weighs on the share."""
+    x = Rounded.exact(np.full((1, 2), 8 * FLOAT32.smallest_normal), FLOAT32)
+    assert np.all(normalised(x).error >= 8 / 14 - 8 / 16)
+
+
+def test_share_of_a_sum_whose_terms_may_be_negative():
+    """The tighter rule is derived for terms of one sign: where that is open the general one holds."""
+    x = Rounded(np.array([[1.0, 0.01]]), np.array([[0.0, 0.02]]), FLOAT64)
+    total = np.sum(x, axis=1, keepdims=True)
+    assert (x / total).error.tolist() == rules.divide(x.bounded, total.bounded, FLOAT64).error.tolist()
+    x = Rounded(x.value, x.error / 2, FLOAT64)
+    total = np.sum(x, axis=1, keepdims=True)
+    assert (x / total).error.tolist() == rules.share(x.bounded, total.bounded, FLOAT64).error.tolist()
+
+
+def test_share_of_a_column_is_not_taken_for_one_of_a_row():
+    """(1 +- 0.1) / 3 in a column: the other shares move too."""
+    x = Rounded(np.ones((3, 1)), np.array([[0.1], [0.0], [0.0]]), FLOAT32)
+    shares = x / np.sum(x, axis=0, keepdims=True)
+    assert np.all(shares.error[:, 0] >= [1.1 / 3.1 - 1 / 3, 1 / 3 - 1 / 3.1, 1 / 3 - 1 / 3.1])
+
+
+def test_float64_function_is_off_on_both_sides():
+    """4 ulps in the port and 4 in the reference: 16 roundoffs together."""
+    x = Rounded.exact(np.ones(1), FLOAT64)
+    for function in (np.exp, np.cos):
+        bound = function(x)
+        assert compare("", LOCAL, bound.value * (1 + 14 * 2.0**-53), bound).agrees
+        assert not compare("", LOCAL, bound.value * (1 + 18 * 2.0**-53), bound).agrees
+
+
+def test_dot_plus_bias_rounds_the_bias_in_all_partial_sums_but_one():
+    """|v| u + gamma_3 |x||w| + gamma_2 |b|: three additions, of which the last rounds the result."""
+    x, b = Rounded.exact(np.full((1, 3), 2.0), FLOAT32), Rounded.exact(np.full((1, 1), 100.0), FLOAT32)
+    propagated = FLOAT32.gamma(3) * 12 + FLOAT32.gamma(2) * 100
+    for result in (np.dot(x, x.T) + b, b + np.dot(x, x.T)):
+        expected = propagated + FLOAT32.unit * (112 + propagated)
+        assert result.error == pytest.approx(expected, rel=1e-9, abs=0)
+
+
+@pytest.mark.parametrize("arithmetic", [FLOAT64, FLOAT32, BFLOAT16, FLOAT16], ids=lambda a: a.name)
+def test_largest_number_is_in_range(arithmetic):
+    """It may be a constant and a result, and nothing above it."""
+    assert arithmetic.constant(arithmetic.largest) == 0
+    largest = Rounded.exact(np.full((1, 1), arithmetic.largest), arithmetic)
+    assert np.sum(largest).value == arithmetic.largest
+    with np.errstate(over="ignore"), pytest.raises(Unbounded, match="overflows"):
+        np.sum(Rounded(largest.value, largest.value * 2.0**-10, arithmetic))
+
+
+def test_uncertain_dividend_may_be_larger_than_it_is():
+    """0 give or take 1024 over 2**15 in float16, where 1 / 2**15 is subnormal: as far off as 1/32."""
+    x = Rounded(np.zeros(1), np.full(1, 1024.0), FLOAT16)
+    assert (x / 2.0**15).error >= 1 / 32
