@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from ports.engine.side_by_side import Shown, SideBySide
 from ports.report.table import Column, Table, in_digits
 
@@ -45,7 +43,7 @@ def _elements(found: SideBySide, most: int) -> Iterator[str]:
 
 def _row(port: str, shown: Shown, index: tuple[int, ...]) -> list[str]:
     got, expected = float(shown.got[index]), float(shown.bound.value[index])
-    allowed = float(np.broadcast_to(shown.bound.error, shown.got.shape)[index])
+    allowed = float(shown.bound.errors()[index])
     return [port, repr(got), repr(expected), f"{abs(got - expected):.1e}", f"{allowed:.1e}"]
 
 
