@@ -16,7 +16,7 @@ from planting import differentiates, rewritten
 from ports.engine.lockstep import prepare, run_lockstep
 from ports.registry import PORTS
 from reference.agreement.judge import END_TO_END, LOCAL
-from reference.models import MODELS, TWO_LAYER, Problem
+from reference.models import MODELS, Problem
 from reference.runs import draw
 from reference.trace import Trace
 
