@@ -11,10 +11,12 @@ Shapes are spelled in letters: N examples, D dimensions, K classes, 1, and lette
 such as H for hidden units; `Model.sizes` says what those stand for.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
+
+import numpy as np
 
 from reference import softmax, two_layer
 from reference.agreement.routes import Route, classifier_routes
@@ -220,20 +222,46 @@ MODELS: dict[str, Model] = {}
 def register(model: Model) -> Model:
     """Add a model to `MODELS`, which engine, command and tests go through.
 
-    Raises ValueError, in one sentence, where the name is taken, where a quantity that the contract asks
-    for is missing, or where nobody knows what a letter of a shape stands for.
+    Raises ValueError, in one sentence, where the name is taken, where the record lacks what the contract
+    asks for, or where the step computes something else than the record says. It makes one small step.
     """
     if model.name in MODELS:
         raise ValueError(f"there is a model called {model.name} already: give this one another name")
+    problem = next(_problems(model), None)
+    if problem:
+        raise ValueError(f"the model {model.name} {problem}")
+    MODELS[model.name] = model
+    return model
+
+
+def _problems(model: Model) -> Iterator[str]:
+    """What is wrong with a record; the later questions can be asked only where there is none before."""
     missing = [name for name in _wanted(model) if name not in model.quantities]
     if missing:
-        raise ValueError(f"the model {model.name} has no quantity {', '.join(missing)}")
+        yield f"has no quantity {', '.join(missing)}"
     shapes = [*model.quantities.values(), *(p.shape for p in model.parameters.values())]
     unknown = sorted(set("".join(shapes)) - {*"1NDK", *model.sizes})
     if unknown:
-        raise ValueError(f"the model {model.name} has no size for the letter {', '.join(unknown)}")
-    MODELS[model.name] = model
-    return model
+        yield f"has no size for the letter {', '.join(unknown)}"
+    start, tapped = _small_problem(model), dict[str, Plain]()
+    if list(start.params) != list(model.parameters):
+        yield f"draws the parameters {', '.join(start.params)}: its record has others"
+    after = start.step(lambda name, value: tapped.setdefault(name, value))
+    if list(tapped) != list(model.quantities):
+        yield f"computes {', '.join(tapped)}, in this order: its record says otherwise"
+    if list(after) != list(model.parameters):
+        yield f"updates the parameters {', '.join(after)}: its record has others"
+    for name, shape in start.shapes.items():
+        if np.shape(tapped[name]) != shape:
+            yield f"computes {name} of shape {np.shape(tapped[name])}: its record says {shape}"
+
+
+def _small_problem(model: Model) -> Problem:
+    """A few random points, no two sizes alike."""
+    sizes = {"1": 1, "N": 5, "D": 2, "K": 3} | {letter: 7 + i for i, letter in enumerate(model.sizes)}
+    rng = np.random.RandomState(0)
+    params = model.draw(rng, sizes)
+    return Problem(model, rng.standard_normal((sizes["N"], sizes["D"])), np.arange(5) % 3, params)
 
 
 def _wanted(model: Model) -> Iterable[str]:

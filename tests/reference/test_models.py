@@ -2,14 +2,40 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from reference import softmax
 from reference.models import BIAS, MODELS, OWN_MODELS, SOFTMAX, TWO_LAYER, Parameter, register
+
+
+def step(change):
+    """The classifier's step, with a change to what it taps."""
+
+    def changed(params, X, y, reg, step_size, tap):
+        return softmax.step(params, X, y, reg, step_size, change(tap))
+
+    return changed
+
+
+def twice(tap):
+    """A step that taps one more quantity."""
+    return lambda name, value: tap("more", tap(name, value)) if name == "scores" else tap(name, value)
+
+
+def squeezed(tap):
+    """A step whose db has lost an axis."""
+    return lambda name, value: tap(name, value[0]) if name == "db" else tap(name, value)
 
 
 def without(model, *names):
     """The model's quantities but for some."""
     return {name: shape for name, shape in model.quantities.items() if name not in names}
+
+
+COMPUTES = "the model mine computes " + ", ".join(SOFTMAX.quantities).replace(
+    "scores,", "scores, more,", 1
+)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +60,21 @@ def without(model, *names):
             SOFTMAX,
             {"name": "mine", "parameters": {**SOFTMAX.parameters, "b": Parameter("1Q", 1, BIAS)}},
             "the model mine has no size for the letter Q",
+        ),
+        (
+            SOFTMAX,
+            {"name": "mine", "step": step(twice)},
+            f"{COMPUTES}, in this order: its record says otherwise",
+        ),
+        (
+            SOFTMAX,
+            {"name": "mine", "step": step(squeezed)},
+            "the model mine computes db of shape (3,): its record says (1, 3)",
+        ),
+        (
+            SOFTMAX,
+            {"name": "mine", "init": lambda rng, D, K: {"W": np.ones((D, K)), "c": np.ones((1, K))}},
+            "the model mine draws the parameters W, c: its record has others",
         ),
     ],
 )
