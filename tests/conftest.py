@@ -71,7 +71,9 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize(
             ("piece", "quantity", "certificate"),
             [
-                pytest.param(piece, name, certificate, id=f"{piece}-{name}-{certificate.replace(' ', '_')}")
+                pytest.param(
+                    piece, name, certificate, id=f"{piece}-{name}-{certificate.replace(' ', '_')}"
+                )
                 for piece in pieces(planned)
                 for name in quantities_of(piece.planned.cell.model)
                 for certificate in certificates_of(piece.planned.cell.model)

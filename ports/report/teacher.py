@@ -174,7 +174,7 @@ def document(check: Check, options: Options, status: int) -> dict[str, Any]:
         "run": {
             "points": options.points,
             "seed": options.seed,
-            "steps": options.steps or "default",
+            "steps": options.steps,
             "dtypes": list(options.dtypes),
         },
         "status": status,
