@@ -16,11 +16,10 @@ SCHEMAS = {
 }
 EXAMPLES = "docs/examples/my_port"
 FEW = ["--steps", "2", "--points", "5"]
-SOFTMAX = ["--model", "softmax", "--dtype", "float64", *FEW]
 #: A right run and a wrong one of each command, so that findings and explanations are in the reports.
 REPORTS = {
-    "compare": ["compare", "--port", "numpy", *SOFTMAX],
-    "compare_wrong": ["compare", "--port", f"{EXAMPLES}_wrong.py", *SOFTMAX],
+    "compare": ["compare", "--port", "numpy", "--model", "softmax", *FEW],
+    "compare_wrong": ["compare", "--port", f"{EXAMPLES}_wrong.py", "--dtype", "float64", *FEW],
     "check": ["check", f"{EXAMPLES}_numpy.py", *FEW],
     "check_wrong": ["check", f"{EXAMPLES}_wrong.py", *FEW],
     "traps": ["traps", "loss_not_averaged", "--steps", "2"],

@@ -4,13 +4,15 @@ Every registered port runs a few steps of each, in its framework's natural mode 
 under both certificates.
 """
 
+import ast
 import importlib
+import inspect
 from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
-from planting import rewritten
+from planting import differentiates, rewritten
 
 from ports import PORTS
 from ports.engine.lockstep import prepare, run_lockstep
@@ -89,6 +91,34 @@ def with_relu(name, relu):
     port = PORTS[name]
     words = importlib.import_module(NUMPY_LIKE[port.framework.name])
     return rewritten(port, RELU[name], "other_relu(", other_relu=WRONG_RELU[relu](words))
+
+
+def without_relu_test(sources):
+    """Of ports' sources by name: those that differentiate, and whose ReLU no test here replaces."""
+    return [name for name, text in sources.items() if name not in RELU and differentiates(ast.parse(text))]
+
+
+def test_every_port_that_differentiates_has_its_relu_tested():
+    """A port that is registered and leaves its gradients to a framework has to be in `RELU`."""
+    sources = {n: inspect.getsource(p.module) for n, p in PORTS.items() if not p.absence()}
+    assert without_relu_test(sources) == []
+    listed = [name for name in RELU if name in sources]
+    assert [name for name in listed if not differentiates(ast.parse(sources[name]))] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "missing"),
+    [
+        ("gradient = jax.grad(forward)", ["new"]),
+        ("loss, d = jax.value_and_grad(forward)(params)", ["new"]),
+        ("loss.backward()", ["new"]),
+        ("dhidden = dscores @ W2.T * (hidden_layer > 0)", []),
+    ],
+)
+def test_port_without_a_relu_test_is_caught(text, missing):
+    """Negative control: a new port that differentiates is named; one that does not needs no entry."""
+    assert without_relu_test({"new": text}) == missing
+    assert without_relu_test({next(iter(RELU)): text}) == []
 
 
 @pytest.mark.parametrize("ties", TIED)
