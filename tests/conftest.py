@@ -7,7 +7,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # the workers are the parallelism: one 
         os.environ.setdefault(threads, "1")
 
 import pytest
-from cells import LONGEST, pieces, scopes
+from cells import LONGEST, parametrize, pieces, scopes
 
 from ports.contract import Absent
 from ports.engine.matrix import exact_settings_of
@@ -68,26 +68,23 @@ def pytest_generate_tests(metafunc):
     """Parametrize over pieces of the plan (with quantity and certificate), cells, ports, or skips."""
     planned, skipped = metafunc.config.lockstep_planned, metafunc.config.lockstep_skipped
     if "quantity" in metafunc.fixturenames and "piece" in metafunc.fixturenames:
-        metafunc.parametrize(
-            ("piece", "quantity", "certificate"),
-            [
-                pytest.param(
-                    piece, name, certificate, id=f"{piece}-{name}-{certificate.replace(' ', '_')}"
-                )
-                for piece in pieces(planned)
-                for name in quantities_of(piece.planned.cell.model)
-                for certificate in certificates_of(piece.planned.cell.model)
-            ],
-        )
+        cases = [
+            pytest.param(piece, name, by, id=f"{piece}-{name}-{by.replace(' ', '_')}")
+            for piece in pieces(planned)
+            for name in quantities_of(piece.planned.cell.model)
+            for by in certificates_of(piece.planned.cell.model)
+        ]
+        parametrize(metafunc, ("piece", "quantity", "certificate"), cases)
     elif "piece" in metafunc.fixturenames:
-        metafunc.parametrize("piece", pieces(planned), ids=str)
+        parametrize(metafunc, "piece", [pytest.param(p, id=str(p)) for p in pieces(planned)])
     if "planned" in metafunc.fixturenames:
-        metafunc.parametrize("planned", planned, ids=lambda planned: str(planned.cell))
+        parametrize(metafunc, "planned", [pytest.param(p, id=str(p.cell)) for p in planned])
     if "skipped" in metafunc.fixturenames:
-        metafunc.parametrize("skipped", skipped, ids=lambda skipped: skipped.what.replace(" ", "_"))
+        cases = [pytest.param(s, id=s.what.replace(" ", "_")) for s in skipped]
+        parametrize(metafunc, "skipped", cases)
     if "port" in metafunc.fixturenames:
         ports = {p.port.name: p.port for p in planned}
-        metafunc.parametrize("port", ports.values(), ids=ports)
+        parametrize(metafunc, "port", [pytest.param(p, id=name) for name, p in ports.items()])
 
 
 def pytest_collection_modifyitems(items):

@@ -12,6 +12,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from cells import parametrize
 from planting import differentiates, rewritten
 
 from ports import PORTS
@@ -42,7 +43,7 @@ def pytest_generate_tests(metafunc):
     for argument, (models, ports) in CELLS.items():
         if argument in metafunc.fixturenames:
             cells = [p for p in natural if p.cell.model in models and p.cell.port in ports]
-            metafunc.parametrize(argument, [case(p) for p in cells])
+            parametrize(metafunc, argument, [case(p) for p in cells])
 
 
 def case(planned):
@@ -95,7 +96,9 @@ def with_relu(name, relu):
 
 def without_relu_test(sources):
     """Of ports' sources by name: those that differentiate, and whose ReLU no test here replaces."""
-    return [name for name, text in sources.items() if name not in RELU and differentiates(ast.parse(text))]
+    return [
+        name for name, text in sources.items() if name not in RELU and differentiates(ast.parse(text))
+    ]
 
 
 def test_every_port_that_differentiates_has_its_relu_tested():

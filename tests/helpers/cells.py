@@ -1,7 +1,9 @@
 """The plan as the tests run it: in the engine's own parts, whose cells share the reference's work."""
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import pytest
 
 from ports.engine.matrix import Part, parts_of
 from ports.engine.selection import Planned
@@ -13,6 +15,16 @@ JOBS = 2
 LONGEST = ("test_lockstep.py", "test_free_run.py", "test_published.py", "test_document.py")
 #: Files in which most tests need what another one has computed.
 SHARING = ("test_traps.py", "test_free_run.py")
+
+
+def parametrize(metafunc: pytest.Metafunc, names: str | tuple[str, ...], cases: Iterable[Any]) -> None:
+    """Parametrize over cells that are here; where there are none, one skip says so.
+
+    An empty set of parameters is an error everywhere else (see pyproject.toml).
+    """
+    count = 1 if isinstance(names, str) else len(names)
+    none = pytest.param(*[None] * count, marks=pytest.mark.skip("nothing here to run it for"), id="none")
+    metafunc.parametrize(names, list(cases) or [none])
 
 
 class Piece(NamedTuple):
