@@ -9,7 +9,7 @@ from planting import plant
 
 from ports import PORTS
 from ports.engine.lockstep import prepare, reference_at, run_lockstep
-from reference.agreement.certify import LOCAL
+from reference.agreement.judge import LOCAL
 from reference.models import MODELS
 from reference.runs import draw
 

@@ -17,7 +17,7 @@ from planting import differentiates, rewritten
 
 from ports import PORTS
 from ports.engine.lockstep import prepare, run_lockstep
-from reference.agreement.certify import END_TO_END, LOCAL
+from reference.agreement.judge import END_TO_END, LOCAL
 from reference.models import MODELS, TWO_LAYER, Problem
 from reference.runs import draw
 

@@ -11,7 +11,7 @@ from ports.bench.measuring import Effort, Row, interleaved, ratio_row
 from ports.contract import Port
 from ports.engine.lockstep import STACK, prepare, reference_at, run_step
 from ports.engine.results import Cell
-from reference.agreement.certify import certify_steps
+from reference.agreement.judge import certify_steps
 from reference.arrays import Plain
 from reference.models import MODELS, Model, Problem
 from reference.runs import draw, trajectory

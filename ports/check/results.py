@@ -10,7 +10,7 @@ from ports.check.worker import Message
 from ports.engine.lockstep import chosen_steps
 from ports.engine.results import SPIRAL, CellResult, quantities_of
 from reference.agreement.arithmetic import Arithmetic
-from reference.agreement.certify import LOCAL, Finding
+from reference.agreement.judge import LOCAL, Finding
 from reference.arrays import Plain
 from reference.models import Model, Problem
 from reference.runs import draw

@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from ports.engine.lockstep import reference_at, run_step_at
     from ports.engine.selection import named, one_cell, positive, seed_number, step_of_run
     from ports.report.terminal import in_digits
-    from reference.agreement.certify import LOCAL, compare
+    from reference.agreement.judge import LOCAL, compare
     from reference.models import MODELS
     from reference.runs import draw
 
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     for index in _largest_shares(columns, most):
         print(f"{list(index)}")
         for name, (got, bound, _) in columns.items():
-            value, error = bound.value[index], np.broadcast_to(bound.error, got.shape)[index]
+            value, error = bound.value[index], bound.errors()[index]
             print(
                 f"  {name:<15}{float(got[index])!r:>26}  reference {float(value)!r:>26}"
                 f"  apart {abs(float(got[index]) - float(value)):.1e}  allowed {float(error):.1e}"
@@ -84,7 +84,7 @@ def _largest_shares(columns: dict[str, Any], most: int) -> list[tuple[int, ...]]
 
     tiny = np.finfo(float).smallest_subnormal
     with np.errstate(all="ignore"):  # anything over an exact bound is infinite
-        shares = [abs(got - bound.value) / (bound.error + tiny) for got, bound, _ in columns.values()]
+        shares = [abs(got - bound.value) / (bound.errors() + tiny) for got, bound, _ in columns.values()]
     if not shares:
         return []
     largest = np.max(shares, axis=0)

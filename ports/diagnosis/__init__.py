@@ -93,7 +93,7 @@ def diagnose_spiral(noise: Plain, X: Plain, arithmetic: Arithmetic) -> Diagnosis
     single = ARITHMETICS["float32"]
     exact_noise: Array = Rounded.exact(noise, single)
     in_float32, _ = spiral(exact_noise, linspace(single))
-    if np.all(np.abs(X - in_float32.value) <= in_float32.error):
+    if np.all(np.abs(X - in_float32.value) <= in_float32.errors()):
         return Diagnosis("float32", "X is consistent with float32 somewhere in its computation.")
     radius, got = (np.hypot(*points.T) for points in (in_float32.value, X.astype(np.float64)))
     if np.all(np.abs(radius - got) <= 16 * arithmetic.function):
@@ -137,7 +137,7 @@ def _verdict(case: Case, fitting: list[Suspicion], decisive: bool) -> Diagnosis:
 
 def _where(case: Case) -> str:
     """Which rows or columns are wrong, where most are not."""
-    wrong = ~(np.abs(case.got - case.expected.value) <= case.expected.error)
+    wrong = ~(np.abs(case.got - case.expected.value) <= case.expected.errors())
     said = []
     for axis, noun in ((0, "row"), (1, "column")):
         if case.got.ndim == 2 and case.got.shape[axis] > 1:

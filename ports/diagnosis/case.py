@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from reference.agreement.arithmetic import Arithmetic, Unbounded
-from reference.agreement.certify import LOCAL, compare, local, structural_problems
+from reference.agreement.bounds import local
+from reference.agreement.judge import LOCAL, compare, structural_problems
 from reference.agreement.rounded import Rounded
 from reference.arrays import Array, Params, Plain
 from reference.models import Model, Problem

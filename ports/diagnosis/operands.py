@@ -108,7 +108,7 @@ def other_weights(case: Case) -> Iterator[Suspicion]:
         return
     other = case.recomputed({weights: theta[:-1], bias: theta[-1:]})
     spread = np.sqrt(np.sum(other.errors() ** 2, axis=0, keepdims=True))
-    other.error = other.errors() + 4 * spread + free
+    error = other.errors() + 4 * spread + free
     if first in case.model.relus:
-        other.error[case.got == 0] = np.inf  # a 0 says little
-    yield Suspicion("other weights", "other weights than those given", other)
+        error[case.got == 0] = np.inf  # a 0 says little
+    yield Suspicion("other weights", "other weights than those given", other.with_error(error))

@@ -74,7 +74,7 @@ def fitted_factor(case: Case) -> Iterator[Suspicion]:
     along = float(np.sum(direction * direction))
     c = float(np.sum((case.got - base.value) * direction)) / along if along else 1.0
     predicted = scaled(case, c)
-    predicted.error = predicted.errors() + fit_error(predicted.errors(), direction)
+    predicted = predicted.with_error(predicted.errors() + fit_error(predicted.errors(), direction))
     said = f"a constant factor of {_shown(c)}{_scaled_part(case)}{_of_other_count(c, case.y.size)}"
     yield Suspicion("factor", said, predicted)
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from reference.agreement.arithmetic import ARITHMETICS
-from reference.agreement.certify import end_to_end, local
+from reference.agreement.bounds import end_to_end, local
 from reference.agreement.rounded import Rounded
 from reference.models import TWO_LAYER, Model, Problem
 from reference.runs import draw, trajectory
@@ -64,4 +64,4 @@ def accuracy_of_step(start: Problem, i: int, dtype: str) -> Iterator[Accuracy]:
 
 def relative(bound: Rounded, largest: float) -> float:
     """A bound's largest error beside the quantity's largest value."""
-    return float(np.max(bound.error)) / largest
+    return float(np.max(bound.errors())) / largest

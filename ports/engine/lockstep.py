@@ -24,14 +24,13 @@ from ports.contract import (
 )
 from ports.engine.results import Cell, CellResult
 from reference.agreement.arithmetic import Arithmetic, Unbounded
-from reference.agreement.certify import (
+from reference.agreement.bounds import PortTrace, local
+from reference.agreement.judge import (
     END_TO_END,
     Finding,
     Judgement,
-    PortTrace,
     certify_steps,
     compare,
-    local,
     structural_problems,
 )
 from reference.agreement.rounded import Rounded, linspace
@@ -207,8 +206,9 @@ class Heat:
             for result, found in zip(results, of_ports, strict=True):
                 result.add(found, start.step)
         for of_quantity in compared:
-            steps = [starts[j].step for j in of_quantity.steps]
-            rows = zip(of_quantity.ports, of_quantity.shares.max(axis=1).tolist(), strict=True)
+            held = of_quantity.held
+            steps = [starts[j].step for j in held.steps]
+            rows = zip(held.ports, held.shares.max(axis=1).tolist(), strict=True)
             for i, (port, largest) in enumerate(rows):
                 results[port].add_row(of_quantity, i, steps, largest)
 
@@ -280,7 +280,7 @@ def certify_spiral(cell: Cell, port: Port, noise: Plain) -> CellResult:
         return result
     exact_noise = Rounded.exact(held_as(cell.dtype, noise), arithmetic)
     expected_X, expected_y = spiral(exact_noise, linspace(arithmetic))
-    expected = {"X": expected_X, "y": Rounded(expected_y.astype(float), 0.0, arithmetic)}
+    expected = {"X": expected_X, "y": Rounded.exact(expected_y, arithmetic)}
     problems = misshapen_spiral(got, expected_X.shape, cell.dtype)
     comparable = expected.keys() - {problem.quantity for problem in problems}
     with np.errstate(all="ignore"):

@@ -37,7 +37,7 @@ from typing import NamedTuple
 import numpy as np
 
 from reference.agreement.arithmetic import Arithmetic
-from reference.agreement.certify import end_to_end
+from reference.agreement.bounds import end_to_end
 from reference.arrays import Plain
 from reference.models import Model, Problem
 from reference.trace import record
@@ -148,7 +148,7 @@ class NoiseFloor:
         observed = self.one_step_from(start.params, after, i)
         for arithmetic, headroom in self.headroom.items():
             bounds = model.next_params(end_to_end(start, arithmetic, at))
-            farthest = {name: after[name] + bound.error for name, bound in bounds.items()}
+            farthest = {name: after[name] + bound.errors() for name, bound in bounds.items()}
             certified = distance(model, farthest, after)
             headroom[i] = max(headroom[i], certified / (observed or arithmetic.roundoff))
 

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from reference.agreement.certify import CERTIFICATES, END_TO_END, LOCAL, Compared, Finding
+from reference.agreement.judge import CERTIFICATES, END_TO_END, LOCAL, Compared, Finding
 from reference.models import MODELS
 
 #: The part of the note that is no model and that every port has; its quantities are the data.
@@ -70,11 +70,11 @@ class Verdict:
     def add_row(self, compared: Compared, i: int, steps: Sequence[int], largest: float) -> None:
         """Count some steps of one port in; only failures and a new worst are looked up in full."""
         if self._is_unremarkable(largest):
-            self._count(len(steps), compared.elements)
+            self._count(len(steps), compared.held.elements)
             return
-        for j, (step, share) in enumerate(zip(steps, compared.shares[i].tolist(), strict=True)):
+        for j, (step, share) in enumerate(zip(steps, compared.held.shares[i].tolist(), strict=True)):
             if self._is_unremarkable(share):
-                self._count(1, compared.elements)
+                self._count(1, compared.held.elements)
             else:
                 self.add(compared.finding(i, j), step)
 

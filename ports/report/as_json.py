@@ -9,7 +9,7 @@ from typing import Any
 
 from ports.engine.results import CellResult, Verdict
 from ports.engine.selection import Skipped
-from reference.agreement.certify import Finding
+from reference.agreement.judge import Finding
 
 SCHEMA = "lockstep/1"
 

@@ -12,7 +12,7 @@ from ports.engine.results import SPIRAL, quantities_of
 from ports.report import as_json
 from ports.report.terminal import in_digits
 from ports.user_port import undeclared_framework
-from reference.agreement.certify import LOCAL, Finding
+from reference.agreement.judge import LOCAL, Finding
 from reference.formula import formula
 from reference.models import MODELS
 from reference.runs import K

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from ports.engine.results import CellResult, parts, quantities_of
 from ports.engine.selection import Skipped
-from reference.agreement.certify import LOCAL, Finding
+from reference.agreement.judge import LOCAL, Finding
 
 
 def matrix(results: Sequence[CellResult]) -> str:

@@ -1,12 +1,12 @@
 """Other legitimate ways to compute a quantity, each with its own rounding.
 
-Softmax may be computed as in the document, shifted by the row maximum, or through
+Softmax may be computed as in the note, shifted by the row maximum, or through
 log-softmax; a gradient may come from the chain rule. A bound covers every route. Each
 route below is code on `Rounded` arrays like the reference's own: when a port legitimately
 takes another way, add the way; never widen a number.
 
-A route takes the quantity as the document computes it and `q`, the step's inputs
-and the quantities before it, by name; those of more than one route also as computed.
+A route takes the quantity as the note computes it and `q`, the step's inputs and the quantities
+before it, by name.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,16 +14,21 @@ from typing import Any, TypeAlias, cast
 
 import numpy as np
 
+from reference.agreement import blocks, rules
 from reference.agreement.arithmetic import Unbounded
-from reference.agreement.rounded import ADVICE, Rounded
+from reference.agreement.rounded import Rounded
+from reference.agreement.rules import ADVICE
 from reference.arrays import Plain
 
 Quantities: TypeAlias = dict[str, Any]
 Route: TypeAlias = Callable[[Rounded, Quantities], Rounded]
 
 
+# Softmax and its logarithm
+
+
 def shared(compute: Callable[[Quantities], Rounded]) -> Callable[[Quantities], Rounded]:
-    """Compute once a step what several routes go through; it is kept among the quantities."""
+    """Compute once what several routes go through; it is kept among the quantities."""
     name = compute.__name__.replace("_", " ")  # no quantity has a space in its name
 
     def once(q: Quantities) -> Rounded:
@@ -45,27 +50,26 @@ def largest_of_row(matrix: Plain) -> Plain:
 def row_maximum(q: Quantities) -> Rounded:
     """The largest score of each row (N, 1), as an exact number (see `shifted_scores`)."""
     scores = q["scores"]
-    top = largest_of_row(scores.value)
-    return Rounded(top, 0.0, scores.arithmetic, stacked=scores.stacked)
+    return Rounded(largest_of_row(scores.value), None, scores.arithmetic, stacked=scores.stacked)
 
 
 @shared
 def shifted_scores(q: Quantities) -> Rounded:
-    """scores - row maximum.
+    """scores - row maximum (N, K).
 
     Softmax does not depend on the shift, so the maximum counts as an exact number; where
     the port's own maximum differs from it, only the rounding of the subtraction feels that.
     """
     scores = q["scores"]
     shifted: Rounded = scores - row_maximum(q)
-    if not scores.is_exact:
-        shifted.error = shifted.error + scores.arithmetic.unit * largest_of_row(scores.error)
-    return shifted
+    if scores.is_exact:
+        return shifted
+    return shifted.with_error(shifted.error + scores.arithmetic.unit * largest_of_row(scores.error))
 
 
 @shared
 def shifted_exp(q: Quantities) -> Rounded:
-    """exp(scores - row maximum)."""
+    """exp(scores - row maximum) (N, K)."""
     return cast(Rounded, np.exp(shifted_scores(q)))
 
 
@@ -83,19 +87,19 @@ def log_shifted_sum(q: Quantities) -> Rounded:
 
 @shared
 def shifted_softmax(q: Quantities) -> Rounded:
-    """Softmax shifted by the row maximum."""
+    """Softmax shifted by the row maximum (N, K)."""
     return shifted_exp(q) / shifted_sum(q)
 
 
 @shared
 def log_softmax(q: Quantities) -> Rounded:
-    """log-softmax shifted by the row maximum."""
+    """log-softmax shifted by the row maximum (N, K)."""
     return shifted_scores(q) - log_shifted_sum(q)
 
 
 @shared
 def exp_log_softmax(q: Quantities) -> Rounded:
-    """Softmax as exp of log-softmax."""
+    """Softmax as exp of log-softmax (N, K)."""
     return cast(Rounded, np.exp(log_softmax(q)))
 
 
@@ -113,7 +117,10 @@ def exp_less_logsumexp(q: Quantities) -> Rounded:
 
 def right_class(q: Quantities) -> tuple[range, Any]:
     """The index of each example's right class."""
-    return range(q["X"].shape[0]), q["y"]
+    return range(len(q["y"])), q["y"]
+
+
+# Routes to the probabilities and their logarithms
 
 
 def probs_shifted(computed: Rounded, q: Quantities) -> Rounded:
@@ -142,19 +149,21 @@ def correct_logprobs_from_logsumexp(computed: Rounded, q: Quantities) -> Rounded
     return logsumexp(q)[:, 0] - right_score
 
 
+# Routes to the gradient on the scores
+
+
 def split_dscores(probs: Rounded, q: Quantities) -> Rounded:
     """p/N - 1/N at the right class, p/N elsewhere: what the chain rule through log-softmax gives."""
-    num_examples: int = q["X"].shape[0]
-    one = Rounded(np.float64(1), 0.0, probs.arithmetic)  # type: ignore[arg-type]
-    dscores = probs / num_examples
-    dscores[right_class(q)] = dscores[right_class(q)] - one / num_examples
+    one = Rounded.exact(1.0, probs.arithmetic)
+    dscores: Rounded = probs / q["num_examples"]
+    dscores[right_class(q)] = dscores[right_class(q)] - one / q["num_examples"]
     return dscores
 
 
 def dscores_split(computed: Rounded, q: Quantities) -> Rounded:
     """From the recorded probabilities, or from a softmax of the gradient's own.
 
-    Autograd computes that one again from the scores: as in the document, shifted, or as the exponential
+    Autograd computes that one again from the scores: as in the note, shifted, or as the exponential
     of log-softmax, as PyTorch's backward does, or of scores - logsumexp, the gradient of logsumexp.
     """
     own = q["computed probs"], shifted_softmax(q), exp_log_softmax(q), exp_less_logsumexp(q)
@@ -170,21 +179,24 @@ def dscores_through_quotient(computed: Rounded, q: Quantities) -> Rounded:
     (as (e/s)/s * g, or as (g e) * (1/(s s))). Where (e/s)/s is flushed to 0, g magnifies that.
     """
     probs, arithmetic = hull(shifted_softmax(q), q["computed probs"]), computed.arithmetic
-    num_examples, y, d = q["X"].shape[0], q["y"], arithmetic.division_roundings
+    num_examples, y, d = q["num_examples"], q["y"], arithmetic.division_roundings
     right_probs = probs[right_class(q)]
     least = right_probs.value - right_probs.error
     if not np.all(least > 0):
         raise Unbounded(f"the probability of a right class may be 0 in {arithmetic.name}: {ADVICE}")
     flushed = arithmetic.smallest_normal * (1 + 2 / (num_examples * least[..., None]))
     value = probs.value.copy()
-    value[..., np.arange(num_examples), y] -= 1
+    value[..., np.arange(len(y)), y] -= 1
     value /= num_examples
     error = probs.error - arithmetic.division * probs.value  # its division is counted in 2d + 1
     error += arithmetic.gamma(2 * d + 1) * (probs.value + probs.error)
-    error[..., np.arange(num_examples), y] += arithmetic.gamma(d)
+    error[..., np.arange(len(y)), y] += arithmetic.gamma(d)
     error /= num_examples
     error += arithmetic.gamma(3 * d + 2) * (np.abs(value) + error) + flushed
     return Rounded(value, error, arithmetic, stacked=probs.stacked)
+
+
+# Routes to what the regularization adds
 
 
 def with_two_halves(weights: str) -> Route:
@@ -197,38 +209,56 @@ def with_two_halves(weights: str) -> Route:
     def route(computed: Rounded, q: Quantities) -> Rounded:
         arithmetic = computed.arithmetic
         half = np.abs(0.5 * q["reg"] * q[weights].value)
-        partial_sum = np.abs(computed.value) + computed.error + half
+        partial_sum = rules.reach(computed.bounded) + half
         rounding = arithmetic.unit * partial_sum + 2 * arithmetic.smallest_normal * (half > 0)
-        error = computed.error + (1 + arithmetic.unit) * rounding
-        return Rounded(computed.value, error, arithmetic, stacked=computed.stacked)
+        return computed.with_error(rules.off(computed.bounded) + (1 + arithmetic.unit) * rounding)
 
     return route
 
 
-def loss_term_by_term(computed: Rounded, q: Quantities) -> Rounded:
-    """data_loss and each layer's regularization in turn: (d + a) + b, where a + b is reg_loss.
+def reg_loss_in_any_order(*weights: str) -> Route:
+    """The layers' terms, half of reg times the sum of squares, added up in any order.
 
-    Three terms in any order round by gamma_2 of their sizes, which add up: a and b are of one sign.
-    The recorded reg_loss is off from a + b by its own rounding, and by that of a contracted product.
+    Of one or two terms there is no other order.
     """
-    if "W2" not in q:  # one layer: there is no other order
-        return computed
-    data_loss, reg_loss = q["data_loss"], q["reg_loss"]
-    regularization = np.abs(reg_loss.value) + reg_loss.error
-    size = np.abs(data_loss.value) + data_loss.error + 2 * regularization
-    error = data_loss.error + reg_loss.error + computed.arithmetic.gamma(2) * size
-    return Rounded(computed.value, error, computed.arithmetic, stacked=computed.stacked)
+
+    def route(computed: Rounded, q: Quantities) -> Rounded:
+        if len(weights) < 3:
+            return computed
+        terms = [0.5 * q["reg"] * np.sum(q[W] * q[W]) for W in weights]
+        return cast(Rounded, np.sum(np.stack(terms)))
+
+    return route
 
 
-def classifier_routes(weights: Sequence[str]) -> dict[str, tuple[Route, ...]]:
-    """The routes of a softmax classifier by quantity. `weights` names its regularized layers."""
-    return {
-        "probs": (probs_shifted, probs_from_log_softmax, probs_from_logsumexp),
-        "correct_logprobs": (correct_logprobs_from_scores, correct_logprobs_from_logsumexp),
-        "loss": (loss_term_by_term,),
-        "dscores": (dscores_split, dscores_through_quotient),
-        **{f"d{name}": (with_two_halves(name),) for name in weights},
-    }
+def loss_term_by_term(layers: int) -> Route:
+    """data_loss d and each layer's regularization a_1, a_2, ... in turn: (d + a_1) + a_2, ...
+
+    L additions in any order: |fl - (d + sum a)| <= gamma_L (|d| + sum a), for the a are of one sign. The
+    recorded reg_loss R is off from sum a by its own L - 1 additions and by one contracted product: by
+    at most gamma_L sum a, which is why sum a <= (|R| + E_R) / (1 - gamma_L). Of one layer there is no
+    other order.
+
+    A partial sum below the smallest normal number may be flushed. Those of the loss are no smaller than
+    d, the last one of R is R itself; the L - 2 before it may be small whatever R is.
+    """
+
+    def route(computed: Rounded, q: Quantities) -> Rounded:
+        if layers < 2:
+            return computed
+        data_loss, reg_loss, arithmetic = q["data_loss"], q["reg_loss"], computed.arithmetic
+        gamma = arithmetic.gamma(layers)
+        terms = rules.reach(reg_loss.bounded) / (1 - gamma)
+        size = rules.reach(data_loss.bounded) + 2 * terms
+        least = np.minimum(*(np.abs(x.value) - rules.off(x.bounded) for x in (data_loss, reg_loss)))
+        flushes = np.where(least < arithmetic.smallest_normal, 2 * layers - 1, layers - 2)
+        error = gamma * size + (size > 0) * flushes * arithmetic.smallest_normal
+        return computed.with_error(rules.total(error, data_loss.error, reg_loss.error))
+
+    return route
+
+
+# Covering them all
 
 
 def cover(name: str, routes: Sequence[Route], computed: Rounded, q: Quantities) -> Rounded:
@@ -245,5 +275,47 @@ def hull(computed: Rounded, *others: Rounded) -> Rounded:
     """The same values with a bound that takes in the other ways to them."""
     error = computed.error
     for other in others:
-        error = np.maximum(error, np.abs(other.value - computed.value) + other.error)
-    return Rounded(computed.value, error, computed.arithmetic, computed.product, computed.stacked)
+        reach = rules.onto(np.abs(other.value - computed.value), other.error)
+        error = reach if error is None else np.maximum(error, reach)
+    return computed.with_error(error)
+
+
+def by_example(*routes: Route) -> Route:
+    """Routes that take each example by itself, in one; of many large rows some at a time.
+
+    What the routes share is then not kept for the routes to later quantities: it would be most of the
+    memory of a step with many classes.
+    """
+
+    def route(computed: Rounded, q: Quantities) -> Rounded:
+        scores = q["scores"]
+        if not blocks.is_large(scores.shape):
+            return hull(computed, *(one(computed, q) for one in routes))
+        error = np.empty(computed.value.shape)
+        for tile in blocks.tiles_of(scores.value.shape):
+            part, some = computed[tile], examples(q, tile)
+            covered = hull(part, *(one(part, some) for one in routes))
+            error[blocks.behind(tile, computed.stacked)] = covered.error
+        return computed.with_error(error)
+
+    return route
+
+
+def examples(q: Quantities, tile: slice) -> Quantities:
+    """What the routes of some examples go through."""
+    by_row = {name: q[name][tile] for name in ("y", "scores", "probs", "computed probs") if name in q}
+    return by_row | {"num_examples": q["num_examples"]}
+
+
+def classifier_routes(weights: Sequence[str]) -> dict[str, tuple[Route, ...]]:
+    """The routes of a softmax classifier by quantity. `weights` names its regularized layers."""
+    to_probs = by_example(probs_shifted, probs_from_log_softmax, probs_from_logsumexp)
+    to_logprobs = by_example(correct_logprobs_from_scores, correct_logprobs_from_logsumexp)
+    return {
+        "probs": (to_probs,),
+        "correct_logprobs": (to_logprobs,),
+        "reg_loss": (reg_loss_in_any_order(*weights),),
+        "loss": (loss_term_by_term(len(weights)),),
+        "dscores": (by_example(dscores_split, dscores_through_quotient),),
+        **{f"d{name}": (with_two_halves(name),) for name in weights},
+    }

@@ -6,7 +6,7 @@ import numpy as np
 from simulated import Simulated
 
 from reference.agreement.arithmetic import Unbounded
-from reference.agreement.certify import LOCAL, compare
+from reference.agreement.judge import LOCAL, compare
 from reference.agreement.rounded import Rounded
 
 

@@ -72,7 +72,7 @@ def test_probs_are_noted_before_they_are_overwritten():
     assert (seen["dscores"] < 0).any()
 
 
-#: The same mathematics in another order: (module, its text, another text, what must differ first).
+#: The same mathematics in another order: (module, its text, another, what must differ first).
 REASSOCIATED = {
     "mean_of_quotients": (
         softmax,

@@ -16,7 +16,7 @@ from ports.engine.noise_floor import Member, NoiseFloor, Now, distance, one_ulp_
 from ports.engine.results import Cell
 from ports.in_numpy import reference as numpy_reference
 from reference.agreement.arithmetic import ARITHMETICS
-from reference.agreement.certify import end_to_end
+from reference.agreement.bounds import end_to_end
 from reference.models import MODELS
 from reference.runs import draw, trajectory
 from reference.trace import record

@@ -20,7 +20,16 @@ from ports.engine.lockstep import (
 )
 from ports.engine.results import Cell, CellResult, Verdict
 from ports.in_numpy import reference as numpy_reference
-from reference.agreement.certify import END_TO_END, LOCAL, Compared, Finding, certify_steps, compare
+from reference.agreement.judge import (
+    END_TO_END,
+    LOCAL,
+    Compared,
+    Finding,
+    Held,
+    Worst,
+    certify_steps,
+    compare,
+)
 from reference.models import MODELS, SOFTMAX
 from reference.runs import draw, trajectory
 from reference.trace import record
@@ -107,16 +116,17 @@ def test_rows_come_to_the_same_as_one_by_one(shares, rows):
     """Several steps counted at once; only a new worst and what fails are looked up."""
     alone, together, looked_up = Verdict(), Verdict(), []
 
-    def spell(i, j):
+    def worst(i, j):
         looked_up.append(done[j])
-        return found(shares[done[j]])
+        _, _, *element, _, _ = found(shares[done[j]])
+        return Worst(*element)
 
     for step, share in enumerate(shares):
         alone.add(found(share), step)
     for start, count in zip(np.cumsum([0, *rows]), rows, strict=False):
         done = range(start, start + count)
         of_row = np.array([shares[done.start : done.stop]])
-        compared = Compared("scores", LOCAL, (0,), range(count), of_row, 2, spell)
+        compared = Compared("scores", LOCAL, Held([0], range(count), of_row, 2, worst))
         together.add_row(compared, 0, done, float(of_row.max()))
     assert repr(together) == repr(alone)
     assert len(looked_up) <= sum(not share <= 0.5 for share in shares) + 1

@@ -1,0 +1,192 @@
+"""Stacks and tiles: how the rules meet arrays that hold several steps, or that are large.
+
+Several steps of several ports are certified in one pass: a *stacked* array has leading axes, of ports
+and steps, that the code running on it does not see. What all ports share is stacked by step alone.
+The rules are written for the last axes, so only shapes, axes and indices must be moved behind the
+leading ones.
+
+A large matrix is computed in *tiles*, some rows at a time, which stay in the processor's cache: what
+lies between the operations of a rule is then as large as a tile, not as the matrix.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from reference.agreement import rules
+from reference.agreement.arithmetic import Arithmetic
+from reference.agreement.rules import Bounded, Comparison
+from reference.arrays import Plain
+
+#: Matrices of more elements than this are large: their memory counts, a microsecond more does not.
+LARGE = 1 << 17
+#: They are computed in tiles of about this many.
+TILE = 1 << 16
+
+
+# Stacks
+
+
+def behind(index: Any, stacked: int) -> tuple[Any, ...]:
+    """An index behind the leading axes."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return (slice(None),) * stacked + tuple(_as_array(part) for part in parts)
+
+
+def _as_array(part: Any) -> Any:
+    """A range as an array, which NumPy would make of it element by element."""
+    return np.arange(part.start, part.stop, part.step) if isinstance(part, range) else part
+
+
+def last_axes(axis: int | None, dimensions: int) -> tuple[int, ...]:
+    """An axis, or all of them for None, counted from the last one backwards."""
+    axes = range(dimensions) if axis is None else [axis % dimensions]
+    return tuple(one - dimensions for one in axes)
+
+
+def aligned(operands: Sequence[Bounded], leading: Sequence[int]) -> list[Bounded]:
+    """Keep the leading axes in front where an array meets one of more dimensions behind them."""
+    dimensions = [x.value.ndim - n for x, n in zip(operands, leading, strict=True)]
+    most = max(dimensions)
+    if min(dimensions) == most:
+        return list(operands)
+    return [
+        _spread(x, n, most) if n else x  # without leading axes it broadcasts by itself
+        for x, n in zip(operands, leading, strict=True)
+    ]
+
+
+def _spread(x: Bounded, leading: int, dimensions: int) -> Bounded:
+    """With axes of length 1 between the leading ones and its own."""
+    shape = x.value.shape
+    ones = (1,) * (leading + dimensions - len(shape))
+    return each(x, lambda array: array.reshape(shape[:leading] + ones + shape[leading:]))
+
+
+def each(x: Bounded, change: Callable[[Any], Any]) -> Bounded:
+    """The same change of the value and of the error."""
+    return x._replace(value=change(x.value), error=None if x.error is None else change(x.error))
+
+
+# Tiles
+
+
+def is_large(shape: Sequence[int]) -> bool:
+    """Whether this is the shape of a large matrix, even stacked with others."""
+    return len(shape) >= 2 and shape[-2] * shape[-1] > LARGE
+
+
+def tiles_of(shape: Sequence[int]) -> list[slice]:
+    """The rows of a matrix, or of a stack of them, about a tile's worth at a time."""
+    rows = max(1, TILE * shape[-2] // max(math.prod(shape), 1))
+    return [slice(start, start + rows) for start in range(0, shape[-2], rows)]
+
+
+def some_rows(array: Plain, tile: slice) -> Plain:
+    """Some rows of a matrix, not copied; what is one row for all, or no matrix, as it is."""
+    return array if array.ndim < 2 or array.shape[-2] == 1 else array[..., tile, :]
+
+
+def rows(x: Bounded, tile: slice) -> Bounded:
+    """`some_rows` of a value and its error."""
+    return each(x, lambda array: some_rows(array, tile))
+
+
+def columns(x: Bounded, tile: slice) -> Bounded:
+    """Some columns of a matrix, not copied."""
+    return each(x, lambda array: array[..., tile])
+
+
+def in_tiles(shape: tuple[int, ...], part_of: Callable[[slice], Bounded]) -> Bounded:
+    """Put together a large result, whose rows `part_of` computes some at a time."""
+    value, error = np.empty(shape), None
+    for tile in tiles_of(shape):
+        part = part_of(tile)
+        value[..., tile, :] = part.value
+        if part.error is not None:
+            error = np.zeros(shape) if error is None else error
+            error[..., tile, :] = part.error
+    return Bounded(value, error, part.products)
+
+
+# The rules on large matrices
+
+
+def by_rows(
+    rule: Callable[..., Bounded], operands: Sequence[Bounded], arithmetic: Arithmetic
+) -> Bounded:
+    """An elementwise rule, on the rows of a large matrix some at a time."""
+    if not any(is_large(x.value.shape) for x in operands):
+        return rule(*operands, arithmetic)
+    shape = np.broadcast_shapes(*(x.value.shape for x in operands))
+    return in_tiles(shape, lambda tile: rule(*(rows(x, tile) for x in operands), arithmetic))
+
+
+def exact(value: Plain, arithmetic: Arithmetic) -> Bounded:
+    """`rules.exact`; of a large matrix the value itself is not copied."""
+    if not is_large(value.shape):
+        return rules.exact(value, arithmetic)
+    tiles = tiles_of(value.shape)
+    errors = [rules.exact(value[..., tile, :], arithmetic).error for tile in tiles]
+    if all(error is None for error in errors):
+        return Bounded(value)
+    return in_tiles(value.shape, lambda tile: rules.exact(value[..., tile, :], arithmetic))
+
+
+def less_equal(x: Bounded, y: Bounded, arithmetic: Arithmetic) -> Comparison:
+    """`rules.less_equal`, likewise."""
+    shape = np.broadcast_shapes(x.value.shape, y.value.shape)
+    if not is_large(shape):
+        return rules.less_equal(x, y, arithmetic)
+    parts = [rules.less_equal(rows(x, tile), rows(y, tile), arithmetic) for tile in tiles_of(shape)]
+    true = np.concatenate([part.true for part in parts], axis=-2)
+    if all(part.undecided is None for part in parts):
+        return Comparison(true)
+    undecided = [np.zeros_like(p.true) if p.undecided is None else p.undecided for p in parts]
+    return Comparison(true, np.concatenate(undecided, axis=-2))
+
+
+def choose(x: Bounded, comparison: Comparison, c: Bounded) -> Bounded:
+    """`rules.choose`, likewise."""
+    shape = np.broadcast_shapes(x.value.shape, comparison.true.shape)
+    if not is_large(shape):
+        return rules.choose(x, comparison, c)
+    return in_tiles(shape, lambda tile: rules.choose(rows(x, tile), _rows_of(comparison, tile), c))
+
+
+def _rows_of(comparison: Comparison, tile: slice) -> Comparison:
+    true, undecided = comparison
+    return Comparison(some_rows(true, tile), None if undecided is None else some_rows(undecided, tile))
+
+
+def sum_of(x: Bounded, axis: tuple[int, ...], keepdims: bool, arithmetic: Arithmetic) -> Bounded:
+    """`rules.sum_of`: the rows of a large matrix are parts of its columns' sums, and have their own."""
+    if not is_large(x.value.shape):
+        return rules.sum_of([x], axis, keepdims, arithmetic)
+    parts = [rows(x, tile) for tile in tiles_of(x.value.shape)]
+    if -2 in axis:
+        return rules.sum_of(parts, axis, keepdims, arithmetic)
+    sums = [rules.sum_of([part], axis, keepdims, arithmetic) for part in parts]
+    return rules.joined(np.concatenate, sums, axis=-2 if keepdims else -1)
+
+
+def dot(a: Bounded, b: Bounded, arithmetic: Arithmetic) -> Bounded:
+    """`rules.dot`: a large product row by row; of large factors with a small product, part by part."""
+    shape = (
+        *np.broadcast_shapes(a.value.shape[:-2], b.value.shape[:-2]),
+        a.value.shape[-2],
+        b.value.shape[-1],
+    )
+    if is_large(shape):
+        return in_tiles(shape, lambda tile: rules.dot(parts_of_product(rows(a, tile), b), arithmetic))
+    return rules.dot(parts_of_product(a, b), arithmetic)
+
+
+def parts_of_product(a: Bounded, b: Bounded) -> list[tuple[Bounded, Bounded]]:
+    """Columns of A with the rows of B that they meet: a tile's worth of the larger factor at a time."""
+    if not (is_large(a.value.shape) or is_large(b.value.shape)):
+        return [(a, b)]
+    longer = np.swapaxes(a.value, -1, -2) if a.value.size > b.value.size else b.value
+    return [(columns(a, tile), rows(b, tile)) for tile in tiles_of(longer.shape)]

@@ -1,0 +1,186 @@
+"""Bounds: what the reference's step expects of a port, for each quantity, under two certificates.
+
+*end to end*: the step is run on `Rounded` arrays, from the weights and points that the port starts
+from. Errors propagate through the whole step.
+
+*local*: each quantity is recomputed from the port's **own** recorded ones: the tap hands on what the
+port recorded, not what was computed. This bound does not accumulate, and it blames exactly the
+operation that is wrong: everything downstream of a bug stays green.
+
+Both run the model's own step, once for all steps and ports of a pass: their numbers are stacked.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from reference.agreement import rules
+from reference.agreement.arithmetic import Arithmetic, Unbounded
+from reference.agreement.rounded import Rounded
+from reference.agreement.routes import Quantities, cover
+from reference.arrays import Plain, Tap
+from reference.models import Problem
+from reference.trace import overflow_message
+
+#: One port's quantities by name.
+PortTrace: TypeAlias = Mapping[str, Plain]
+
+
+class Recorded(NamedTuple):
+    """One quantity as some ports recorded it at some steps.
+
+    `values` (ports, steps, ...) is float64. `holes` is where a number is not finite, once that is known.
+    """
+
+    ports: Sequence[int]
+    steps: Sequence[int]
+    values: Plain
+    holes: Plain | None = None
+
+
+def end_to_end(problem: Problem, arithmetic: Arithmetic, at: str = "this step") -> dict[str, Rounded]:
+    """Every quantity of one step, with the bound propagated from the problem's numbers.
+
+    All arrays are float64 holding numbers of the port's dtype; they count as exact.
+    Raises Unbounded, naming the step, where no bound exists.
+    """
+    bounds = end_to_end_of_all(stacked([problem], arithmetic), at)
+    return {name: bound.at((0, 0)) for name, bound in bounds.items()}
+
+
+def local(
+    problem: Problem, trace: PortTrace, arithmetic: Arithmetic, at: str = "this step"
+) -> dict[str, Rounded]:
+    """Every quantity of one step recomputed from those in `trace`, with the bound of that one operation.
+
+    `trace` maps names to arrays; a quantity missing from it is recomputed from those before it.
+    Raises Unbounded, naming the step, where no bound exists.
+    """
+    recorded = recorded_by([0], [0], [[trace]])
+    bounds = local_of_all(stacked([problem], arithmetic), recorded, [0], at)
+    return {name: bound.at((0, 0)) for name, bound in bounds.items()}
+
+
+# Several steps of several ports at once
+
+
+def stacked(starts: Sequence[Problem], arithmetic: Arithmetic) -> Problem:
+    """What some steps start from as one problem on `Rounded` arrays.
+
+    The steps' parameters are stacked; everything else is the same in all of them.
+    """
+    first = starts[0]
+    params = {
+        name: Rounded.exact([start.params[name] for start in starts], arithmetic, stacked=1)
+        for name in first.model.parameters
+    }
+    X = Rounded.exact(first.X, arithmetic)
+    return Problem(first.model, X, first.y, params, first.reg, first.step_size)
+
+
+def recorded_by(
+    ports: Sequence[int], steps: Sequence[int], traces: Sequence[Sequence[PortTrace]]
+) -> dict[str, Recorded]:
+    """By quantity, what traces[step][port] recorded. A port shows the same names at all these steps."""
+    recorded = {}
+    for name in dict.fromkeys(name for trace in traces[0] for name in trace):
+        shown = [i for i, trace in enumerate(traces[0]) if name in trace]
+        tensors = [[of_ports[i][name] for of_ports in traces] for i in shown]
+        recorded[name] = Recorded([ports[i] for i in shown], steps, _stack(tensors))
+    return recorded
+
+
+def _stack(tensors: Sequence[Sequence[Plain]]) -> Plain:
+    """The tensors of some ports and steps as one array of float64; a tensor alone is not copied."""
+    one = tensors[0][0]
+    if len(tensors) == len(tensors[0]) == 1:
+        return np.asarray(one, dtype=np.float64)[None, None]
+    values = np.empty((len(tensors), len(tensors[0]), *one.shape))
+    for row, steps in enumerate(tensors):
+        for i, tensor in enumerate(steps):
+            values[row, i] = tensor
+    return values
+
+
+def end_to_end_of_all(start: Problem, at: str) -> dict[str, Rounded]:
+    """`end_to_end` of all stacked steps: bounds stacked by steps."""
+    q = _inputs(start)
+
+    def tap(name: str, computed: Rounded) -> Rounded:
+        q[name] = covered = cover(name, start.model.routes.get(name, ()), computed, q)
+        return covered
+
+    _run(start, q, tap, at)
+    return {name: q[name] for name in start.model.quantities}
+
+
+def local_of_all(
+    start: Problem, recorded: Mapping[str, Recorded], ports: Sequence[int], at: str
+) -> dict[str, Rounded]:
+    """`local` of all these ports: bounds stacked by ports and steps.
+
+    Those of quantities that are computed from the inputs alone are the same for all ports. They are
+    stacked by steps alone, and are the end-to-end bounds.
+    """
+    q, expected = _inputs(start), {}
+
+    def tap(name: str, computed: Rounded) -> Rounded:
+        seen = expected[name] = cover(name, start.model.routes.get(name, ()), computed, q)
+        if name in recorded:
+            seen = as_recorded(recorded[name], ports, computed, seen)
+        q[name] = seen
+        return seen
+
+    _run(start, q, tap, at)
+    return expected
+
+
+def _inputs(start: Problem) -> Quantities:
+    """What the routes may use from the beginning."""
+    return {"X": start.X, "y": start.y, "reg": start.reg, "num_examples": len(start.y), **start.params}
+
+
+def _run(start: Problem, q: Quantities, tap: Tap, at: str) -> None:
+    """Run the model's step. Raises Unbounded, naming the step, where no bound exists."""
+    try:
+        with np.errstate(over="raise", divide="raise", invalid="raise"):
+            start.step(tap)
+    except Unbounded as why:
+        raise Unbounded(f"{at}: {why}") from None
+    except FloatingPointError:
+        values = {name: q[name].at((0, 0)).value for name in start.model.quantities if name in q}
+        raise Unbounded(overflow_message(values, at, start.y)) from None
+
+
+def as_recorded(
+    recorded: Recorded, ports: Sequence[int], computed: Rounded, expected: Rounded
+) -> Rounded:
+    """The ports' own tensors, as the operation after them sees them.
+
+    That is the recorded number itself (a subnormal one may be read as 0), except for a product:
+    a compiler may contract it into the addition that follows (a fused multiply-add), which then
+    sees the product unrounded. Where a port shows no tensor, what is expected stands in; its
+    value also for a number that is not finite, for what follows from that is not compared.
+    """
+    values = recorded.values
+    if recorded.holes is not None:
+        values = np.where(recorded.holes, expected.value, values)
+    absent = [i for i, port in enumerate(ports) if port not in recorded.ports]
+    if not absent:
+        return _seen(values, computed)
+    of_all = np.array(np.broadcast_to(expected.value, (len(ports), *values.shape[1:])))
+    of_all[[ports.index(port) for port in recorded.ports]] = values
+    seen = _seen(of_all, computed)
+    error = np.array(seen.errors())
+    error[absent] = np.broadcast_to(expected.errors(), error.shape)[absent]
+    return seen.with_error(error)
+
+
+def _seen(values: Plain, computed: Rounded) -> Rounded:
+    """Recorded numbers, which a product's may still stand for unrounded."""
+    arithmetic = computed.arithmetic
+    if computed.products != 1:
+        return Rounded.exact(values, arithmetic, stacked=2)
+    flushed = (rules.off(computed.bounded) > 0) * arithmetic.smallest_normal
+    return Rounded(values, arithmetic.unit * np.abs(values) + flushed, arithmetic, products=1, stacked=2)
