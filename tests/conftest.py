@@ -9,12 +9,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # the workers are the parallelism: one 
 import pytest
 from cells import LONGEST, parametrize, pieces, scopes
 
+from ports.commands.arguments import select
 from ports.contract import Absent
 from ports.engine.matrix import exact_settings_of
 from ports.engine.memory import keep_freed_memory
 from ports.engine.provenance import provenance
 from ports.engine.results import certificates_of, quantities_of
-from ports.engine.selection import plan, select
+from ports.engine.selection import plan
 
 OPTIONS = {
     "model": "spiral, softmax or two_layer",

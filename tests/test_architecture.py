@@ -1,7 +1,11 @@
-"""Dependencies point one way: reference <- ports <- tests, and the reference needs NumPy alone."""
+"""Dependencies point one way: reference <- ports <- tests, and the reference needs NumPy alone.
+
+Within `ports` they point down its layers, which pyproject.toml lists.
+"""
 
 import ast
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -67,9 +71,14 @@ def test_reference_imports_numpy_alone():
     assert imported("reference") - set(sys.stdlib_module_names) == {"numpy", "reference"}
 
 
-def test_ports_loads_no_framework():
-    """The registry is lazy: `import ports` loads no framework, whichever are installed."""
-    assert loaded("ports", "none") & set(FRAMEWORKS) == set()
+def test_registry_loads_no_framework():
+    """The registry is lazy: it loads no framework, whichever are installed."""
+    assert loaded("ports.registry", "none") & set(FRAMEWORKS) == set()
+
+
+def test_commands_load_no_framework():
+    """The command's table and parser load neither a framework nor NumPy."""
+    assert loaded("ports.commands.parser", "none") & {"numpy", *FRAMEWORKS} == set()
 
 
 @pytest.mark.parametrize("package", ["reference", "ports"])
@@ -121,3 +130,42 @@ def test_violations_are_caught(violating):
     assert "torch" in loaded("reference", "all", violating)
     assert "torch" not in loaded("reference", "none", violating)
     assert imported("reference", violating) == {"torch", "tests"}
+
+
+#: What import-linter does on the command line, without leaving its cache behind.
+LINT = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
+
+
+def lint(root: Path) -> subprocess.CompletedProcess[str]:
+    """Hold the packages below a folder against the layers."""
+    pytest.importorskip("importlinter", reason="pip install import-linter")
+    return subprocess.run([sys.executable, "-c", LINT], cwd=root, capture_output=True, text=True)
+
+
+def test_imports_point_down_the_layers():
+    """Every module of `ports` is in a layer, and imports those below it alone."""
+    done = lint(ROOT)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "told"),
+    [
+        ("ports/engine/results.py", "\n\ndef late():\n    from ports.report import matrix\n", "layers"),
+        ("ports/in_torch/host.py", "\nimport ports.in_jax\n", "layers"),
+        ("ports/contract.py", "\nfrom ports.registry import PORTS\n", "layers"),
+        ("ports/loose.py", "", "layers"),
+        ("reference/spiral.py", "\n\ndef late():\n    import ports.messages\n", "imports no port"),
+    ],
+)
+def test_import_against_the_layers_is_found(module, line, told, tmp_path):
+    """Negative control: upwards, sideways, in a function; and a module that is in no layer."""
+    for package in ("reference", "ports"):
+        shutil.copytree(ROOT / package, tmp_path / package)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    with (tmp_path / module).open("a") as file:
+        file.write(line)
+    done = lint(tmp_path)
+    assert done.returncode == 1, done.stdout
+    (broken,) = [line for line in done.stdout.splitlines() if line.endswith("BROKEN")]
+    assert told in broken

@@ -14,7 +14,7 @@ from cells import Piece, pieces
 from ports.engine.lockstep import chosen_steps
 from ports.engine.matrix import run_cells, steps_of
 from ports.engine.results import SPIRAL, quantities_of
-from ports.report.terminal import sentence
+from ports.report.matrix import sentence
 from reference.agreement.judge import LOCAL
 from reference.models import MODELS
 from reference.runs import POINTS, draw

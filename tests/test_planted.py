@@ -7,8 +7,8 @@ import pytest
 from cells import parametrize
 from planting import plant
 
-from ports import PORTS
 from ports.engine.lockstep import prepare, reference_at, run_lockstep
+from ports.registry import PORTS
 from reference.agreement.judge import LOCAL
 from reference.models import MODELS
 from reference.runs import draw

@@ -50,7 +50,9 @@ def test_two_commands_set_everything_up():
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a shell script")
-@pytest.mark.parametrize("fails", ["all,test", "pytest", "dev", "format", "check .", "mypy", None])
+@pytest.mark.parametrize(
+    "fails", ["all,test", "pytest", "dev", "format", "check .", "mypy", "lint", None]
+)
 def test_ci_fails_where_a_command_fails(fails, tmp_path):
     """Whichever of its commands fails, CI's script has a status that says so."""
     script, python3, tool = (tmp_path / name for name in ("ci/run", "bin/python3", "tool"))
@@ -60,7 +62,7 @@ def test_ci_fails_where_a_command_fails(fails, tmp_path):
     tool.write_text(f'#!/bin/sh\ncase "$0 $*" in *"{fails}"*) exit 1 ;; esac\n')
     python3.write_text(
         "#!/bin/sh\nmkdir -p .venv/bin\n"
-        "for name in pip python ruff mypy; do cp tool .venv/bin/$name; done\n"
+        "for name in pip python ruff mypy lint-imports; do cp tool .venv/bin/$name; done\n"
     )
     for file in (tool, python3):
         file.chmod(0o755)

@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from ports import PORTS
 from ports.bench.listing import LISTINGS
 from ports.bench.measuring import Effort, Row, interleaved, ratio_row
 from ports.contract import Port
 from ports.engine.lockstep import STACK, prepare, reference_at, run_step
 from ports.engine.results import Cell
+from ports.engine.selection import ports_here
+from ports.registry import PORTS
 from reference.agreement.judge import certify_steps
 from reference.arrays import Plain
 from reference.models import MODELS, Model, Problem
@@ -28,11 +29,6 @@ Ran = tuple[Problem, Trace, list[dict[str, Plain]]]
 def document_problem(model: Model, points: int = 100) -> Problem:
     """The document's run."""
     return draw(np.random.RandomState(0), points).problem(model)
-
-
-def ports_here() -> list[Port]:
-    """The registered ports whose framework is installed."""
-    return [port for port in PORTS.values() if not port.absence()]
 
 
 def reference(effort: Effort) -> Iterator[Row]:

@@ -11,14 +11,16 @@ from typing import cast
 
 import numpy as np
 
-from ports import FRAMEWORKS
+from ports.check.explain import explanation_of
 from ports.check.process import UserProcess
 from ports.check.results import Case, Check, ModelResult, Options, Run, RunResult, runs_of
 from ports.check.worker import Message
 from ports.contract import LoadedPort
 from ports.engine.lockstep import Contestant, Heat, certify_spiral, misshapen_spiral
 from ports.engine.results import SPIRAL, Cell, CellResult
-from ports.user_port import UserCodeError
+from ports.registry import FRAMEWORKS
+from ports.user_code import UserCodeError
+from ports.user_port import undeclared_framework
 from reference.agreement.arithmetic import ARITHMETICS
 from reference.arrays import Plain
 from reference.models import MODELS, Model, Problem
@@ -38,7 +40,8 @@ def check_file(
         models = [MODELS[name] for name in facts["models"]]
         total = sum(len(run.steps) for model in models for run in runs_of(model, options))
         progress = begin(total * len(options.dtypes))
-        check = Check(path, facts["framework"], facts["models"], printed=session.printed)
+        undeclared = undeclared_framework(path, facts["framework"])
+        check = Check(path, facts["framework"], facts["models"], undeclared, printed=session.printed)
         for dtype in options.dtypes:
             if facts["spiral"]:
                 check.results.append(check_spiral(session, dtype, options))
@@ -91,6 +94,7 @@ def check_model(
         found.runs.append(check_run(session, run, dtype, hidden, progress))
         if found.error:
             break
+    found.explanation = explanation_of(found)
     return found
 
 

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from cells import parametrize
 
-from ports import FRAMEWORKS, PORTS
-from ports.contract import Absent, missing_packages
-from ports.engine.selection import plan, select
+from ports.commands.arguments import select
+from ports.contract import Absent
+from ports.engine.selection import plan
+from ports.messages import missing_packages
+from ports.registry import FRAMEWORKS, PORTS
 
 DTYPES = ("float64", "float32")
 each_dtype = pytest.mark.parametrize("dtype", DTYPES)

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ports import PORTS
 from ports.check.results import odd_sizes
 from ports.diagnosis import UNEXPLAINED, diagnose, explain
 from ports.diagnosis.precision import rounded_to
+from ports.registry import PORTS
 from ports.traps import GALLERY
 from ports.traps.fixtures import FIXTURES
 from reference.agreement.arithmetic import ARITHMETICS

@@ -8,13 +8,13 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
-from ports import FRAMEWORKS, PORTS
-from ports.commands.drift import table, verdict
 from ports.contract import LoadedPort
 from ports.engine.free_run import Drift, Flip, run_free
 from ports.engine.noise_floor import distance
 from ports.engine.results import Cell
 from ports.in_numpy import reference as numpy_reference
+from ports.registry import FRAMEWORKS, PORTS
+from ports.report.drift import table, verdict
 from reference.agreement.arithmetic import ARITHMETICS
 from reference.agreement.bounds import end_to_end
 from reference.models import MODELS

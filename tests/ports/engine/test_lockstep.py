@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ports import FRAMEWORKS, PORTS
 from ports.contract import LoadedPort
 from ports.engine import lockstep
 from ports.engine.lockstep import (
@@ -20,6 +19,7 @@ from ports.engine.lockstep import (
 )
 from ports.engine.results import Cell
 from ports.in_numpy import reference as numpy_reference
+from ports.registry import FRAMEWORKS, PORTS
 from reference.agreement.judge import (
     END_TO_END,
     LOCAL,

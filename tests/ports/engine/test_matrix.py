@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ports import PORTS
+from ports.commands.arguments import select
 from ports.engine import matrix
 from ports.engine.matrix import parts_of, ranges, run_cells, run_matrix, steps_of, worker_settings
 from ports.engine.results import Cell
-from ports.engine.selection import Planned, plan, select
+from ports.engine.selection import Planned, plan
+from ports.registry import PORTS
 from reference.runs import draw
 
 FEW = 20

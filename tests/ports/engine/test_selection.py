@@ -2,7 +2,8 @@
 
 import pytest
 
-from ports.engine.selection import plan, select
+from ports.commands.arguments import select
+from ports.engine.selection import plan
 
 
 def test_said_twice_counts_once():

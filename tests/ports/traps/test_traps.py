@@ -7,9 +7,10 @@ from functools import cache
 
 import pytest
 
-from ports import PORTS
 from ports.commands import traps as command
+from ports.commands.parser import BadArgument
 from ports.diagnosis import UNEXPLAINED
+from ports.registry import PORTS
 from ports.traps import GALLERY, Stale, run, wrong_port, wrong_source
 from ports.traps.fixtures import FIXTURES
 from ports.traps.naive import rejects
@@ -88,7 +89,7 @@ def test_gallery_covers_both_frameworks():
     """At least 30 traps, both frameworks, all ports but the reference's own, each model."""
     assert len(GALLERY) >= 30
     assert {trap.port for trap in GALLERY.values()} == set(PORTS) - {"numpy"}
-    assert {trap.model for trap in GALLERY.values()} == {"softmax", "two_layer", "spiral"}
+    assert {trap.model for trap in GALLERY.values()} >= {"softmax", "two_layer", "spiral"}
     assert {trap.fixture for trap in GALLERY.values()} == set(FIXTURES)
 
 
@@ -137,5 +138,5 @@ def test_command(capsys, tmp_path):
     assert document["totals"]["caught"] == 2
     assert document["totals"]["caught by np.testing.assert_allclose"] == 1
     assert [t["trap"]["name"] for t in document["traps"]] == names
-    with pytest.raises(ValueError, match="did you mean loss_not_averaged"):
-        command.run(parser.parse_args(["loss_not_average"]))
+    with pytest.raises(BadArgument, match="did you mean loss_not_averaged"):
+        parser.parse_args(["loss_not_average"])
