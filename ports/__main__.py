@@ -14,6 +14,7 @@ from argparse import RawDescriptionHelpFormatter
 import ports
 from ports.commands import COMMANDS
 from ports.commands.parser import BadArgument, Parser
+from ports.extensions import load_extensions
 from ports.messages import unknown
 
 SIGPIPE = 13  # signal.SIGPIPE, which Windows lacks
@@ -64,6 +65,7 @@ def _run(arguments: list[str]) -> int:
         arguments = ["compare", *arguments]
     if not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
         raise ValueError(unknown("command", arguments[0], COMMANDS))
+    load_extensions()
     args = _parser(arguments[0]).parse_args(arguments)
     return int(args.run(args))
 

@@ -163,7 +163,10 @@ class Framework:
 def load_host(path: str) -> Host:
     """Import a host, "module:class", and make one. Raises PortError where it is none."""
     module, _, name = path.partition(":")
-    made_by = getattr(importlib.import_module(module), name, None)
+    try:
+        made_by = getattr(importlib.import_module(module), name, None)
+    except ModuleNotFoundError as why:
+        raise PortError(f"{path} is no host: there is no module {why.name}") from None
     if not (inspect.isclass(made_by) and issubclass(made_by, Host)):
         raise PortError(f"{path} is no host: expected a subclass of ports.contract.Host")
     missing = sorted(made_by.__abstractmethods__)
@@ -199,6 +202,10 @@ class Port:
     def hidden_quantities(self) -> Mapping[str, str]:
         """Quantities that the port declares its library hides, with the reason."""
         return getattr(self.module, "hidden_quantities", {})
+
+    def has(self, model: Model) -> bool:
+        """Whether the port has a step for the model: this imports it."""
+        return hasattr(self.module, model.step_name)
 
     def make_step(self, model: Model, mode: str) -> Step:
         """The model's step in eager or compiled mode, with fresh state."""

@@ -28,3 +28,6 @@ def register(framework: Framework) -> None:
 
 for _framework in (NUMPY, TORCH, JAX):
     register(_framework)
+
+#: The project's own frameworks: every process knows them.
+OWN_FRAMEWORKS = frozenset(FRAMEWORKS)

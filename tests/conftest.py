@@ -16,9 +16,10 @@ from ports.engine.memory import keep_freed_memory
 from ports.engine.provenance import provenance
 from ports.engine.results import certificates_of, quantities_of
 from ports.engine.selection import plan
+from ports.extensions import load_extensions
 
 OPTIONS = {
-    "model": "spiral, softmax or two_layer",
+    "model": "spiral, or a model such as softmax",
     "port": "a port's name, or a path to a .py file",
     "mode": "eager or compiled",
     "device": "cpu, cuda, ...",
@@ -45,6 +46,7 @@ def pytest_configure(config):
     """Lay out the matrix."""
     options = {f"{name}s" if name != "require" else name: config.getoption(name) for name in OPTIONS}
     try:
+        load_extensions()
         selection = select(**options, steps=config.getoption("steps"))
         config.lockstep_planned, config.lockstep_skipped = plan(selection)
     except (ValueError, OSError, Absent) as why:

@@ -87,6 +87,35 @@ def test_nothing_imports_the_tests(package):
     assert imported(package) & set(TESTS) == set()
 
 
+def hiding(folder: Path) -> set[str]:
+    """The packages that a folder's modules would hide, were the folder in the import path.
+
+    It is there, for one, where a file in it is run as a script.
+    """
+    names = {path.stem for path in folder.iterdir() if path.is_dir() or path.suffix == ".py"}
+    return names & {*FRAMEWORKS, "numpy"}
+
+
+@pytest.mark.parametrize("package", ["reference", "ports"])
+def test_no_module_has_the_name_of_a_framework(package):
+    """`import torch` in a port must find PyTorch, and not a folder of this project."""
+    assert hiding(ROOT / package) == set()
+
+
+def test_module_with_the_name_of_a_framework_is_caught(tmp_path):
+    """Negative control: a folder and a file; and Python does import the folder in PyTorch's place."""
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text("")
+    (tmp_path / "numpy.py").write_text("")
+    assert hiding(tmp_path) == {"torch", "numpy"}
+    look = "import importlib.util; print(importlib.util.find_spec('torch').origin)"
+    (tmp_path / "script.py").write_text(look)
+    found = subprocess.run(
+        [sys.executable, tmp_path / "script.py"], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == str(tmp_path / "torch" / "__init__.py")
+
+
 def needed_to_collect(source: str) -> set[str]:
     """What a test file imports before it skips itself where something is not installed."""
     needed = set()

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 import ports
+from ports.bench.listing import LISTINGS
 from ports.bench.measuring import Effort, Row, interleaved, ratio_row, ratios, row
 from ports.bench.steps import cell_of, document_problem
 from ports.contract import Port
@@ -46,7 +47,7 @@ NAIVE_ONE = "assert_allclose at every step, one thread"
 
 def shortened_run(here: Sequence[Port], scale: float, jobs: int) -> list[Part]:
     """The default run's parts, the longest first, with a share of the document's iterations."""
-    planned = [Planned(cell_of(model, port), port, None) for model in MODELS.values() for port in here]
+    planned = [Planned(cell_of(model, port), port, None) for model in LISTINGS for port in here]
     return [
         Part(cells, range(math.ceil(steps.start * scale), math.ceil(steps.stop * scale)))
         for cells, steps in parts_of(planned, jobs)
@@ -191,7 +192,7 @@ def run(effort: Effort) -> Iterator[Row]:
         }
         seconds = interleaved(contestants, effort.rounds_of(0.5))
     faster = min((BARE_NOW, BARE_ONE), key=lambda name: statistics.median(seconds[name]))
-    steps = ", ".join(f"{name} {math.ceil(model.iterations * scale)}" for name, model in MODELS.items())
+    steps = ", ".join(f"{model.name} {math.ceil(model.iterations * scale)}" for model in LISTINGS)
     for certified, other, goal in (
         (ALONE_NOW, BARE_NOW, None),
         (ALONE_ONE, BARE_ONE, None),

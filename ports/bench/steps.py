@@ -14,7 +14,7 @@ from ports.engine.selection import ports_here
 from ports.registry import PORTS
 from reference.agreement.judge import certify_steps
 from reference.arrays import Plain
-from reference.models import MODELS, Model, Problem
+from reference.models import Model, Problem
 from reference.runs import draw, trajectory
 from reference.trace import Trace, record
 
@@ -33,7 +33,7 @@ def document_problem(model: Model, points: int = 100) -> Problem:
 
 def reference(effort: Effort) -> Iterator[Row]:
     """The reference's training run, traced, against the listing's, which computes no more than that."""
-    for model in MODELS.values():
+    for model in LISTINGS:
         problem = document_problem(model)
         seconds = interleaved(reference_contestants(problem, steps=50), 4 * effort.rounds, effort.sample)
         what = f"{model.name}, N={len(problem.y)}: reference step with trace / the document's lines"
@@ -42,7 +42,7 @@ def reference(effort: Effort) -> Iterator[Row]:
 
 def reference_contestants(problem: Problem, steps: int) -> dict[str, Callable[[], object]]:
     """Both ways to train for a number of steps from the problem's parameters."""
-    name, X, y = problem.model.name, problem.X, problem.y
+    X, y = problem.X, problem.y
 
     def traced() -> None:
         start = problem
@@ -52,14 +52,14 @@ def reference_contestants(problem: Problem, steps: int) -> dict[str, Callable[[]
     def untraced() -> None:
         params = {name: value.copy() for name, value in problem.params.items()}
         for _ in range(steps):
-            LISTINGS[name](params, X, y, problem.reg, problem.step_size)
+            LISTINGS[problem.model](params, X, y, problem.reg, problem.step_size)
 
     return {"reference": traced, "listing": untraced}
 
 
 def certificate(effort: Effort) -> Iterator[Row]:
     """Both certificates of every quantity against a naive check of the same tensors."""
-    for model in MODELS.values():
+    for model in LISTINGS:
         problem = document_problem(model)
         for what, ports, steps in stacks(ports_here()):
             ran = run_steps(problem, ports, steps)

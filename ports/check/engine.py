@@ -18,6 +18,7 @@ from ports.check.worker import Message
 from ports.contract import LoadedPort
 from ports.engine.lockstep import Contestant, Heat, certify_spiral, misshapen_spiral
 from ports.engine.results import SPIRAL, Cell, CellResult
+from ports.extensions import VARIABLE
 from ports.registry import FRAMEWORKS
 from ports.user_code import UserCodeError
 from ports.user_port import undeclared_framework
@@ -37,7 +38,7 @@ def check_file(
     """
     with Session(path, options.timeout) as session:
         facts = session.facts
-        models = [MODELS[name] for name in facts["models"]]
+        models = [known_model(path, name) for name in facts["models"]]
         total = sum(len(run.steps) for model in models for run in runs_of(model, options))
         progress = begin(total * len(options.dtypes))
         undeclared = undeclared_framework(path, facts["framework"])
@@ -48,6 +49,16 @@ def check_file(
             for model in models:
                 check.results.append(check_model(session, model, dtype, options, progress))
     return check
+
+
+def known_model(path: Path, name: str) -> Model:
+    """The model of that name. Raises UserCodeError where it is known in the file's process alone."""
+    if name not in MODELS:
+        raise UserCodeError(
+            f"{path.name} registers the model {name}, against which it is to be judged: "
+            f"name the module that registers it in {VARIABLE}"
+        )
+    return MODELS[name]
 
 
 class Session:

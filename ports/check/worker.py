@@ -20,7 +20,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ports.contract import Absent, PortError
+from ports.contract import Absent
+from ports.extensions import load_extensions
 from ports.returned import named_tensors, points_and_labels, unreadable
 from ports.user_code import at_line, is_in
 from ports.user_port import load_port
@@ -102,7 +103,7 @@ class Reply:
         watchdog.start()
         try:
             message, arrays = answer()
-        except (PortError, Absent, OSError) as why:
+        except (ValueError, Absent, OSError) as why:
             message, arrays = {"failed": str(why)}, {}
         watchdog.cancel()
         with self.lock:
@@ -133,6 +134,7 @@ class Worker:
 
     def load(self, path: Path) -> tuple[Message, dict[str, Plain]]:
         """Import the file and tell what is in it."""
+        load_extensions()
         self.port = load_port(path)
         self.host = self.port.host
         self.settings = self.host.exact_settings()

@@ -4,8 +4,8 @@ import argparse
 
 from ports.commands.arguments import add_models
 from ports.commands.free_runs import add_free_runs, free_runs, print_skipped
+from ports.engine.selection import models_of
 from ports.report.drift import table
-from reference.models import MODELS
 
 DETAILS = """\
 The floor is the reference run again in the ports' dtype, with the examples in another order and
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the tables; 0 if every port agrees, 1 if not."""
-    drifts = free_runs(args, args.model or list(MODELS.values()))
+    drifts = free_runs(args, args.model or models_of(args.port))
     for of_model in drifts.values():
         print("\n".join(table(of_model, args.points)), end="\n\n")
     print_skipped(args)

@@ -8,7 +8,7 @@ import numpy as np
 from ports.commands.arguments import add_cell, add_ports, add_run, typed, whole
 from ports.engine.free_run import Drift, run_free
 from ports.engine.matrix import exact_settings_of
-from ports.engine.selection import one_cell, ports_here
+from ports.engine.selection import one_cell, ports_here, ports_of
 from ports.registry import PORTS
 from ports.report.progress import Progress
 from reference.models import MODELS, Model
@@ -32,12 +32,17 @@ def free_runs(args: argparse.Namespace, models: Sequence[Model]) -> dict[str, li
     """The free runs that the options ask for, by the name of the model."""
     draws = draw(np.random.RandomState(args.seed), args.points)
     steps = {model.name: min(model.iterations, args.steps or model.iterations) for model in models}
-    ports = args.port or ports_here()
     cells = {
-        model.name: [one_cell(model, port, args.mode, args.device, args.dtype) for port in ports]
+        model.name: [
+            one_cell(model, port, args.mode, args.device, args.dtype)
+            for port in args.port or ports_of(model)
+        ]
         for model in models
     }
-    with exact_settings_of(ports), Progress("free run", sum(steps.values())) as progress:
+    with (
+        exact_settings_of(args.port or ports_here()),
+        Progress("free run", sum(steps.values())) as progress,
+    ):
         return {
             model.name: run_free(
                 draws.problem(model),

@@ -9,9 +9,9 @@ import numpy as np
 from ports.commands.arguments import typed, word
 from ports.commands.free_runs import add_free_runs, free_runs, print_skipped
 from ports.engine.boundaries import decision_maps
+from ports.engine.selection import models_of
 from ports.messages import either
 from ports.report import plots
-from reference.models import MODELS
 from reference.runs import draw
 
 if TYPE_CHECKING:  # matplotlib may not be installed
@@ -68,7 +68,7 @@ def draw_all(args: argparse.Namespace, what: Collection[str]) -> "dict[str, Figu
     if "boundaries" in what:
         figures["boundaries"] = plots.boundaries(draws.X, draws.y, decision_maps(draws))
     if {"losses", "drift"} & {*what}:
-        drifts = free_runs(args, list(MODELS.values()))
+        drifts = free_runs(args, models_of(args.port))
         print_skipped(args)
         if "losses" in what:
             figures["losses"] = plots.losses(drifts)

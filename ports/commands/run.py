@@ -9,9 +9,9 @@ from ports.commands.arguments import add_cell, add_models, add_port, add_run
 from ports.contract import Host, Port, Tensor
 from ports.engine.lockstep import prepare
 from ports.engine.results import Cell
-from ports.engine.selection import one_cell
+from ports.engine.selection import models_of, one_cell
 from ports.engine.training import train
-from reference.models import MODELS, Problem
+from reference.models import Problem
 from reference.runs import draw
 
 DETAILS = """\
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the run; 0."""
-    models = args.model or list(MODELS.values())
+    models = args.model or models_of([args.port])
     cells = [one_cell(model, args.port, args.mode, args.device, args.dtype) for model in models]
     draws = draw(np.random.RandomState(args.seed), args.points)
     print(draws.X)

@@ -5,7 +5,7 @@ import argparse
 import numpy as np
 
 from ports.commands.arguments import add_cell, add_ports, add_run, model, step_of, typed, whole, word
-from ports.engine.selection import one_cell, ports_here
+from ports.engine.selection import one_cell, ports_of
 from ports.engine.side_by_side import side_by_side
 from ports.messages import either
 from ports.report import side_by_side as report
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     quantity = word(f"quantity of {args.model.name}", args.model.quantities)(args.quantity)
     step = step_of(args.model, args.step)
     problem = draw(np.random.RandomState(args.seed), args.points).problem(args.model)
-    ports = args.port or ports_here()
+    ports = args.port or ports_of(args.model)
     cells = [one_cell(args.model, port, args.mode, args.device, args.dtype) for port in ports]
     found = side_by_side(problem, cells, quantity, step)
     for line in report.lines(found, args.most):

@@ -3,7 +3,7 @@
 The command line and pytest both choose through here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ports.contract import Absent, Port
@@ -137,7 +137,7 @@ def _cells(port: Port, selection: Selection) -> tuple[list[Cell], list[Skipped]]
                 skipped.append(Skipped(f"{port.name} {dtype} on {device}", f"{device} has no {dtype}"))
                 continue
             for part in selection.models or parts():
-                if hasattr(port.module, part if part == SPIRAL else MODELS[part].step_name):
+                if hasattr(port.module, SPIRAL) if part == SPIRAL else port.has(MODELS[part]):
                     cells += [Cell(part, port.name, mode, device, dtype) for mode in modes]
     return cells, skipped
 
@@ -162,6 +162,28 @@ def one_cell(model: Model, port: Port, mode: str | None, device: str, dtype: str
 def ports_here() -> list[Port]:
     """The registered ports whose packages are installed."""
     return [port for port in PORTS.values() if not port.absence()]
+
+
+def ports_of(model: Model) -> list[Port]:
+    """Those of them that have a step for the model. Raises Absent where none has."""
+    found = [port for port in ports_here() if port.has(model)]
+    if not found:
+        raise Absent(f"no registered port has a {model.step_name}: name a file that has one with --port")
+    return found
+
+
+def models_of(ports: Sequence[Port]) -> list[Model]:
+    """The models that all of these ports have; of no ports, those that some registered port has.
+
+    Raises ValueError where there is none.
+    """
+    if not ports:
+        return [m for m in MODELS.values() if any(port.has(m) for port in ports_here())]
+    shared = [m for m in MODELS.values() if all(port.absence() or port.has(m) for port in ports)]
+    if not shared:
+        names = ", ".join(port.name for port in ports)
+        raise ValueError(f"{names} have no model in common: run them one at a time")
+    return shared
 
 
 def _refuse_unknown_devices(asked: tuple[str, ...], found: Iterable[str]) -> None:

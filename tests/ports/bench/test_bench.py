@@ -30,7 +30,7 @@ from ports.engine.matrix import Part
 from ports.engine.selection import Planned
 from ports.registry import PORTS
 from ports.report import as_json, benchmarks
-from reference.models import MODELS, SOFTMAX
+from reference.models import SOFTMAX
 from reference.runs import trajectory
 
 NUMPY = PORTS["numpy"]
@@ -94,10 +94,10 @@ def test_exponent_of_a_power(power):
     assert exponent(sizes, [3 * size**power for size in sizes]) == pytest.approx(power, abs=1e-12)
 
 
-@pytest.mark.parametrize("model", LISTINGS)
+@pytest.mark.parametrize("model", LISTINGS, ids=lambda model: model.name)
 def test_listing_is_the_reference(model):
     """What the reference is timed against computes the same parameters, bit for bit."""
-    problem = steps.document_problem(MODELS[model], points=5)
+    problem = steps.document_problem(model, points=5)
     params = {name: value.copy() for name, value in problem.params.items()}
     for _, start, _ in trajectory(problem, 30):
         for name, value in start.params.items():
@@ -105,10 +105,10 @@ def test_listing_is_the_reference(model):
         LISTINGS[model](params, problem.X, problem.y, problem.reg, problem.step_size)
 
 
-@pytest.mark.parametrize("model", LISTINGS)
+@pytest.mark.parametrize("model", LISTINGS, ids=lambda model: model.name)
 def test_both_training_loops_run(model):
     """The traced and the untraced loop leave the problem's parameters as they were."""
-    problem = steps.document_problem(MODELS[model], points=5)
+    problem = steps.document_problem(model, points=5)
     before = {name: value.copy() for name, value in problem.params.items()}
     for call in steps.reference_contestants(problem, steps=3).values():
         call()
