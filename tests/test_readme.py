@@ -129,5 +129,7 @@ def test_table_of_bounds_is_what_the_code_computes():
 
 def test_links_lead_somewhere():
     """Every relative link names a file or folder of the repository."""
-    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+    targets = re.findall(r"\]\(([^)#:]+)\)", README)
+    assert targets
+    for target in targets:
         assert (ROOT / target).exists(), target

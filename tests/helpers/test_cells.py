@@ -1,4 +1,4 @@
-"""How the plan is cut for the tests: each piece has its own name, and what shares a run stays together."""
+"""How the plan is cut for the tests: each piece has its own name, and what shares a run stays so."""
 
 from cells import pieces, scopes
 
