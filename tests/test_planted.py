@@ -4,6 +4,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from cells import parametrize
 from planting import plant
 
 from ports.engine.lockstep import prepare, reference_at, run_lockstep
@@ -38,9 +39,9 @@ def pytest_generate_tests(metafunc):
     eager = [p for p in planned if p.cell.model in MODELS and p.cell.mode == "eager"]
     if "quantity" in metafunc.fixturenames:
         plants = [case(p, name) for p in eager for name in shown(p.port, p.cell.model)]
-        metafunc.parametrize(("eager", "quantity"), plants)
+        parametrize(metafunc, ("eager", "quantity"), plants)
     elif "eager" in metafunc.fixturenames:
-        metafunc.parametrize("eager", [case(p) for p in eager])
+        parametrize(metafunc, "eager", [case(p) for p in eager])
 
 
 def case(planned, *quantity):

@@ -11,6 +11,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from cells import parametrize
 from planting import differentiates, rewritten
 
 from ports.engine.lockstep import prepare, run_lockstep
@@ -44,7 +45,7 @@ def pytest_generate_tests(metafunc):
     ]
     for argument, is_asked_for in CELLS.items():
         if argument in metafunc.fixturenames:
-            metafunc.parametrize(argument, [case(p) for p in natural if is_asked_for(p)])
+            parametrize(metafunc, argument, [case(p) for p in natural if is_asked_for(p)])
 
 
 def case(planned):

@@ -226,15 +226,21 @@ def _count_in(counter: Any) -> None:
 def _counted_part(part: Part, points: int, seed: int) -> Results:
     unreported, reported_at = 0, time.monotonic()
 
-    def progress() -> None:
+    def report() -> None:
         nonlocal unreported, reported_at
+        with _counter.get_lock():
+            _counter.value += unreported
+        unreported, reported_at = 0, time.monotonic()
+
+    def progress() -> None:
+        nonlocal unreported
         unreported += 1
         if time.monotonic() - reported_at > POLL:
-            with _counter.get_lock():
-                _counter.value += unreported
-            unreported, reported_at = 0, time.monotonic()
+            report()
 
-    return run_part(part, points, seed, progress)
+    results = run_part(part, points, seed, progress)
+    report()
+    return results
 
 
 @contextmanager

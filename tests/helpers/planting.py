@@ -14,6 +14,8 @@ from typing import Any
 from ports.contract import LoadedPort, Port
 from reference.models import MODELS, Model
 
+#: What a port calls where its framework differentiates.
+DIFFERENTIATORS = {"grad", "value_and_grad", "vjp", "jacrev", "jacfwd", "backward"}
 #: nn.CrossEntropyLoss runs twice, for the mean and, to be read, for each example: an error in it
 #: is an error in both.
 TOGETHER = {("torch_library", "correct_logprobs"): ("correct_logprobs", "data_loss")}
@@ -79,7 +81,7 @@ def constant(x: Any) -> Any:
 def differentiates(tree: ast.Module) -> bool:
     """Whether gradients are the framework's: jax.grad, torch.autograd.grad, loss.backward."""
     calls = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call))
-    return any(isinstance(f, ast.Attribute) and f.attr in ("grad", "backward") for f in calls)
+    return any(isinstance(f, ast.Attribute) and f.attr in DIFFERENTIATORS for f in calls)
 
 
 def plant_in(tree: ast.Module, model: str, quantity: str, by: str) -> None:

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from cells import parametrize
 
 from ports.commands.arguments import select
 from ports.contract import Absent
@@ -20,7 +21,7 @@ def pytest_generate_tests(metafunc):
     """Every host of the ports that are here."""
     if "host" in metafunc.fixturenames:
         hosts = {p.port.framework.name: p.port.host for p in metafunc.config.lockstep_planned}
-        metafunc.parametrize("host", [pytest.param(host, id=name) for name, host in hosts.items()])
+        parametrize(metafunc, "host", [pytest.param(host, id=name) for name, host in hosts.items()])
 
 
 # Precision settings

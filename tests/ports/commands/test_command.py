@@ -80,7 +80,7 @@ def test_missing_framework_is_a_sentence(monkeypatch, capsys):
 
 def test_compare_certifies(capsys):
     """A correct port passes with status 0, a matrix and a manifest that counts what was compared."""
-    assert main(["compare", *NUMPY]) == 0
+    assert main(["compare", *NUMPY, "--points", "5"]) == 0
     out = capsys.readouterr().out
     assert "two_layer" in out
     assert "certified comparisons" in out
@@ -120,7 +120,7 @@ def test_compare_fails_where_nothing_was_compared(tmp_path, capsys):
         "def softmax_step(params, X, y, reg, step_size):\n"
         "    return {}\n"
     )
-    assert main(["compare", *NUMPY, "--port", str(port), "--dtype", "float64"]) == 1
+    assert main(["compare", *NUMPY, "--port", str(port), "--dtype", "float64", "--points", "5"]) == 1
     told = "softmax-hides_all.py-eager-cpu-float64: nothing was compared"
     assert told in capsys.readouterr().out
 
@@ -165,12 +165,12 @@ def test_run_tells_what_it_cannot_print(malformed, capsys):
 def test_json_round_trip(tmp_path, capsys):
     """--json writes schema, provenance, and each cell's verdicts with numbers that compare shows."""
     path = tmp_path / "out.json"
-    assert main(["compare", *NUMPY, "--json", str(path)]) == 0
+    assert main(["compare", *NUMPY, "--points", "5", "--json", str(path)]) == 0
     report = json.loads(path.read_text())
     assert report["schema"] == "lockstep/1"
     assert report["agrees"]
     assert {"python", "numpy", "BLAS", "CPU features"} <= set(report["provenance"])
-    assert report["run"] == {"points": 100, "seed": 0, "steps": "2"}
+    assert report["run"] == {"points": 5, "seed": 0, "steps": "2"}
     verdicts = [v for cell in report["cells"] for v in cell["verdicts"]]
     assert sum(v["steps"] for v in verdicts) == report["comparisons"] > 0
     assert all(v["agrees"] and v["worst"]["share"] <= 1 for v in verdicts)
@@ -228,16 +228,46 @@ def heeding_ctrl_c():
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.fixture
+def tells_that_it_runs(tmp_path):
+    """An installed port whose processes leave a file each; (environment, the folder of the files)."""
+    folder, info = tmp_path / "running", tmp_path / "theirs-1.0.dist-info"
+    folder.mkdir()
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[lockstep.ports]\ntheirs = module_of_theirs\n")
+    (tmp_path / "module_of_theirs.py").write_text(
+        "import os\n"
+        "from ports.in_numpy.reference import two_layer_step as right\n"
+        "def two_layer_step(*inputs):\n"
+        f"    open(os.path.join({str(folder)!r}, str(os.getpid())), 'w').close()\n"
+        "    return right(*inputs)\n"
+    )
+    return os.environ | {"PYTHONPATH": str(tmp_path)}, folder
+
+
+def running(folder, processes, run, seconds=120.0):
+    """Whether so many processes have left their files there, before the run ended."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and run.poll() is None:
+        if len(list(folder.iterdir())) == processes:
+            return True
+        time.sleep(0.05)
+    return False
+
+
 @POSIX
-@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize("jobs", [1, 2])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.usefixtures("heeding_ctrl_c")
-def test_stopped_means_all_stopped(number, jobs):
-    """Ctrl-C goes to all processes, SIGTERM to the first: a run of half a minute ends within seconds."""
-    command = [*PROCESS, "compare", "--port", "numpy", "--model", "two_layer", "--jobs", jobs]
+def test_stopped_means_all_stopped(number, jobs, tells_that_it_runs):
+    """Ctrl-C goes to all processes, SIGTERM to the first: a run of many seconds ends within few."""
+    env, folder = tells_that_it_runs
+    run_of = ["--port", "theirs", "--model", "two_layer", "--points", "5", "--dtype", "float64"]
+    command = [*PROCESS, "compare", *run_of, "--steps", "all", "--jobs", str(jobs)]
     streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, start_new_session=True, **streams) as run:
-        time.sleep(4)
+    with subprocess.Popen(command, start_new_session=True, env=env, **streams) as run:
+        assert running(folder, jobs, run)
         (os.killpg if number == signal.SIGINT else os.kill)(run.pid, number)
         _, err = run.communicate(timeout=20)
     assert (run.returncode, err) == (128 + number, "lockstep: stopped\n")
