@@ -202,5 +202,5 @@ def _refuse_absent(require: tuple[str, ...], planned: list[Planned], skipped: li
     for name in require:
         if name not in running:
             reasons = [s.reason for s in skipped if name in s.what]
-            why = reasons[0] if reasons else f"running are {', '.join(sorted(running)) or 'none'}"
+            why = reasons[0] if reasons else f"these run: {', '.join(sorted(running)) or 'none'}"
             raise Absent(f"required {name} does not run here: {why}")
