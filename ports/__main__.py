@@ -3,16 +3,21 @@
 128 + the signal where it was stopped, or nobody read what it printed.
 """
 
-import argparse
 import importlib
+import importlib.util
 import io
 import os
 import signal
 import sys
+from argparse import RawDescriptionHelpFormatter
+
+import ports
+from ports.commands import COMMANDS
+from ports.commands.parser import BadArgument, Parser
+from ports.extensions import load_extensions
+from ports.messages import unknown
 
 SIGPIPE = 13  # signal.SIGPIPE, which Windows lacks
-
-COMMANDS = ("compare", "run", "show", "plot", "drift", "check", "traps", "bounds", "bench", "doctor")
 
 DESCRIPTION = """\
 The softmax classifier and the two-layer net of CS231n's minimal neural network, in NumPy,
@@ -26,11 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments is None:
         _own_the_process()
         arguments = sys.argv[1:]
-    if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
-        arguments = ["compare", *arguments]
-    args = _parser().parse_args(arguments)
     try:
-        status = int(args.run(args))
+        status = _run(arguments)
         sys.stdout.flush()
         return status
     except KeyboardInterrupt as stop:
@@ -40,15 +42,61 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
         return 128 + SIGPIPE
     except MemoryError as error:
-        print(f"lockstep: not enough memory: {error}: try fewer --points or --jobs", file=sys.stderr)
-        return 2
+        return _refuse(f"not enough memory: {error}: try fewer --points or --jobs")
+    except (BadArgument, ValueError, OSError) as error:
+        return _refuse(str(error))
     except Exception as error:
-        from ports.contract import Absent
+        from ports.contract import Absent  # it needs NumPy, for which --help need not wait
 
-        if not isinstance(error, ValueError | OSError | Absent):
+        if not isinstance(error, Absent):
             raise
-        print(f"lockstep: {error}", file=sys.stderr)
-        return 2
+        return _refuse(str(error))
+
+
+def _refuse(sentence: str) -> int:
+    print(f"lockstep: {sentence}", file=sys.stderr)
+    return 2
+
+
+def _run(arguments: list[str]) -> int:
+    """Parse and run. Raises ValueError, OSError, Absent or BadArgument for bad usage or input."""
+    _refuse_two_roots()
+    if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
+        arguments = ["compare", *arguments]
+    if not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
+        raise ValueError(unknown("command", arguments[0], COMMANDS))
+    load_extensions()
+    args = _parser(arguments[0]).parse_args(arguments)
+    return int(args.run(args))
+
+
+def _parser(chosen: str) -> Parser:
+    """The parser of all commands, of which the chosen one has its options: the others stay unloaded."""
+    parser = Parser("lockstep", description=DESCRIPTION, formatter_class=RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(metavar="command", required=True)
+    for name, (line, module_name) in COMMANDS.items():
+        command = commands.add_parser(name, help=line, formatter_class=RawDescriptionHelpFormatter)
+        if name == chosen:
+            module = importlib.import_module(module_name)
+            command.description = f"{line}\n\n{module.DETAILS}"
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    return parser
+
+
+def _refuse_two_roots() -> None:
+    """Raise ValueError where `reference` is not the one beside `ports`: two checkouts would be mixed."""
+    own = _root(ports.__file__)
+    found = importlib.util.find_spec("reference")
+    if found is None or found.origin is None:
+        raise ValueError(
+            f"`ports` is here ({own}) but no `reference`: run in a checkout, or install one"
+        )
+    other = _root(found.origin)
+    if other != own:
+        raise ValueError(
+            f"`reference` comes from {other} and `ports` from {own}: run in one checkout, or install one"
+        )
 
 
 def _own_the_process() -> None:
@@ -63,22 +111,9 @@ def _stop(number: int, frame: object) -> None:
     raise KeyboardInterrupt(number)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="lockstep", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    commands = parser.add_subparsers(metavar="command", required=True)
-    for name in COMMANDS:
-        module = importlib.import_module(f"ports.commands.{name}")
-        command = commands.add_parser(
-            name,
-            help=module.HELP.split("\n")[0],
-            description=module.HELP,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        module.add_arguments(command)
-        command.set_defaults(run=module.run)
-    return parser
+def _root(package: str) -> str:
+    """The folder that holds a package, by the path of its `__init__`."""
+    return os.path.dirname(os.path.dirname(os.path.realpath(package)))
 
 
 if __name__ == "__main__":

@@ -19,22 +19,19 @@ from __future__ import annotations
 
 import functools
 import importlib
-import importlib.util
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
-if TYPE_CHECKING:  # NumPy is imported when a port runs, not for `lockstep --help`
-    from reference.agreement.arithmetic import Arithmetic
-    from reference.arrays import Plain
-    from reference.models import Model
+from ports.messages import missing_packages
+from reference.agreement.arithmetic import Arithmetic
+from reference.arrays import Plain
+from reference.models import Model
 
-#: Frameworks write long messages; one sentence is wanted.
-LONGEST_MESSAGE = 300
 #: A framework's own array.
 Tensor: TypeAlias = Any
 Step: TypeAlias = Callable[[Mapping[str, Tensor], Tensor, Tensor, float, float], dict[str, Tensor]]
@@ -166,7 +163,10 @@ class Framework:
 def load_host(path: str) -> Host:
     """Import a host, "module:class", and make one. Raises PortError where it is none."""
     module, _, name = path.partition(":")
-    made_by = getattr(importlib.import_module(module), name, None)
+    try:
+        made_by = getattr(importlib.import_module(module), name, None)
+    except ModuleNotFoundError as why:
+        raise PortError(f"{path} is no host: there is no module {why.name}") from None
     if not (inspect.isclass(made_by) and issubclass(made_by, Host)):
         raise PortError(f"{path} is no host: expected a subclass of ports.contract.Host")
     missing = sorted(made_by.__abstractmethods__)
@@ -203,6 +203,10 @@ class Port:
         """Quantities that the port declares its library hides, with the reason."""
         return getattr(self.module, "hidden_quantities", {})
 
+    def has(self, model: Model) -> bool:
+        """Whether the port has a step for the model: this imports it."""
+        return hasattr(self.module, model.step_name)
+
     def make_step(self, model: Model, mode: str) -> Step:
         """The model's step in eager or compiled mode, with fresh state."""
         return in_mode(mode, getattr(self.module, model.step_name), self.host)
@@ -231,6 +235,10 @@ def in_mode(mode: str, definition: Any, host: Host) -> Callable[..., Any]:
     return cast(Callable[..., Any], made_by(compile_) if made_by else compile_(definition))
 
 
+def _as_written(function: Callable[..., Any]) -> Callable[..., Any]:
+    return function
+
+
 def prepared_step(port: Port, model: Model, mode: str) -> Step:
     """The port's step. Where it cannot be made, one that raises why: that costs this cell alone."""
     try:
@@ -242,64 +250,3 @@ def prepared_step(port: Port, model: Model, mode: str) -> Step:
         raise why
 
     return broken
-
-
-def named_tensors(returned: Any, what: str) -> Mapping[str, Tensor]:
-    """What a step has returned, if that is a dict of names. Raises PortError."""
-    if not isinstance(returned, Mapping):
-        lost = ": is there a return?" if returned is None else ""
-        raise PortError(f"{what} returned {_a(returned)}, expected a dict {{quantity: tensor}}{lost}")
-    for name in returned:
-        if not isinstance(name, str):
-            raise PortError(f"{what} returned the key {name!r}, expected names")
-    return returned
-
-
-def points_and_labels(returned: Any) -> tuple[Tensor, Tensor]:
-    """What a spiral has returned, if that is X, y. Raises PortError."""
-    if not isinstance(returned, tuple | list) or len(returned) != 2:
-        raise PortError(f"spiral returned {_a(returned)}, expected X, y")
-    return returned[0], returned[1]
-
-
-def read(host: Host, name: str, tensor: Any) -> Plain:
-    """A tensor that a port has returned under that name, as `Host.get` gives it. Raises PortError."""
-    try:
-        return host.get(tensor)
-    except TypeError as why:
-        raise PortError(f"{name} {unreadable(tensor, why)}") from None
-
-
-def unreadable(value: Any, why: Exception) -> str:
-    """Why a value is no tensor, and what a number may have been made of one by."""
-    said = str(why) or type(why).__name__
-    return f"{said}: leave out float() or .item()" if isinstance(value, int | float) else said
-
-
-def what_went_wrong(error: BaseException) -> str:
-    """What a port raised, in a sentence."""
-    if isinstance(error, PortError):
-        return str(error)
-    return f"the port raised {type(error).__name__}: {brief(error)}"
-
-
-def _a(value: Any) -> str:
-    return "None" if value is None else f"a {type(value).__name__}"
-
-
-def brief(error: BaseException) -> str:
-    """The first line of an exception's message, of bearable length."""
-    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
-    return text if len(text) <= LONGEST_MESSAGE else text[:LONGEST_MESSAGE] + "..."
-
-
-def missing_packages(who: str, packages: Iterable[str]) -> str | None:
-    """One sentence on the packages that are not installed, or None."""
-    missing = [p for p in packages if importlib.util.find_spec(p) is None]
-    if not missing:
-        return None
-    return f"{who} needs {' and '.join(missing)}, not installed here: pip install {' '.join(missing)}"
-
-
-def _as_written(function: Callable[..., Any]) -> Callable[..., Any]:
-    return function

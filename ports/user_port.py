@@ -7,35 +7,23 @@ A user's port is a .py file with a `softmax_step`, a `two_layer_step`, or both, 
 `spiral` and `hidden_quantities` (see `ports.contract`). `framework = "torch"` or `"jax"` at its top
 gives it that framework's tensors; otherwise it is given NumPy arrays.
 
-An installed port is an entry point of the group `lockstep.ports`: a module like such a file, or
-a `ports.contract.Port`.
+An installed port is an entry point of the group `lockstep.ports` that names a module like such a file.
 """
 
 import ast
-import difflib
 import os
 import sys
-import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ports import FRAMEWORKS, PORTS
-from ports.contract import (
-    Absent,
-    Framework,
-    LoadedPort,
-    Port,
-    PortError,
-    Step,
-    Tensor,
-    brief,
-    missing_packages,
-)
+from ports.contract import Absent, Framework, LoadedPort, Port, Step, Tensor
+from ports.messages import brief, did_you_mean, either, missing_packages
+from ports.registry import FRAMEWORKS, PORTS
+from ports.user_code import UserCodeError, users_code
 from reference.models import MODELS, Model
 
 GROUP = "lockstep.ports"
@@ -44,10 +32,6 @@ GROUP = "lockstep.ports"
 def step_names() -> list[str]:
     """What a port's steps may be called."""
     return [model.step_name for model in MODELS.values()]
-
-
-class UserCodeError(PortError):
-    """A user's file cannot be used, or its code went wrong; the message says where, in their lines."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +90,7 @@ def installed_ports() -> dict[str, EntryPoint]:
 
 
 def load_installed(point: EntryPoint) -> Port:
-    """Import an installed port: a `Port`, or a module like a user's file."""
+    """Import an installed port, a module like a user's file. Raises ValueError where it is none."""
     package = point.dist.name if point.dist else point.value
     try:
         found = point.load()
@@ -115,12 +99,10 @@ def load_installed(point: EntryPoint) -> Port:
             f"the installed port {point.name} (from {package}) cannot be imported: "
             f"{type(why).__name__}: {brief(why)}"
         ) from why
-    if isinstance(found, Port):
-        return found
     if not isinstance(found, ModuleType):
         raise ValueError(
             f"the installed port {point.name} (from {package}) is a {type(found).__name__}, "
-            "expected a module or a ports.contract.Port"
+            "expected a module: its entry point is the name of one, without a colon"
         )
     name = getattr(found, "framework", "numpy")
     if name not in FRAMEWORKS:
@@ -181,17 +163,12 @@ def _framework(value: ast.expr, where: str) -> Framework:
     said = value.value if isinstance(value, ast.Constant) else None
     if not isinstance(said, str) or said not in FRAMEWORKS:
         meant = did_you_mean(said, FRAMEWORKS) if isinstance(said, str) else ""
+        quoted = either(f'"{name}"' for name in FRAMEWORKS)
         raise UserCodeError(
-            f"{where}: framework is {ast.unparse(value)}, expected {spoken(FRAMEWORKS)}: {meant}"
+            f"{where}: framework is {ast.unparse(value)}, expected {quoted}: {meant}"
             'a port in another framework is given NumPy arrays, so it says "numpy"'
         )
     return FRAMEWORKS[said]
-
-
-def spoken(names: Iterable[str]) -> str:
-    """Names in quotes, as a sentence lists them."""
-    *most, last = [f'"{name}"' for name in names]
-    return f"{', '.join(most)} or {last}" if most else last
 
 
 def executed(tree: ast.Module, file: Path, framework: Framework) -> ModuleType:
@@ -244,47 +221,6 @@ def check_hidden(hidden: Any, name: str) -> None:
             )
         if not isinstance(reason, str) or not reason.strip():
             raise UserCodeError(f"{name}: hidden_quantities gives no reason for {quantity}")
-
-
-@contextmanager
-def users_code(file: Path, what: str) -> Iterator[None]:
-    """Anything that the user's code raises, sys.exit included, becomes a UserCodeError."""
-    try:
-        yield
-    except (KeyboardInterrupt, UserCodeError):
-        raise
-    except BaseException as error:
-        raise UserCodeError(told(error, file, what)) from error
-
-
-def told(error: BaseException, file: Path, what: str) -> str:
-    """One sentence on what the user's code raised, and on which of the user's lines."""
-    lines = [f for f in traceback.extract_tb(error.__traceback__) if is_in(f.filename, file)]
-    where = at_line(lines[-1], file) if lines else f"{file.name}, in {what}"
-    if isinstance(error, SystemExit):
-        return f"{where}: {what} called sys.exit({error.code!r})"
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        package = error.name.partition(".")[0]
-        return f"{where}: {error.name} is not installed here: pip install {package}"
-    return f"{where}: {what} raised {type(error).__name__}: {brief(error)}"
-
-
-def at_line(frame: traceback.FrameSummary, file: Path) -> str:
-    """The file's name and line, with the source line where there is one."""
-    return (
-        f"{file.name}:{frame.lineno} (`{frame.line}`)" if frame.line else f"{file.name}:{frame.lineno}"
-    )
-
-
-def is_in(filename: str, file: Path) -> bool:
-    """Whether a frame is one of that file's."""
-    return filename == str(file.resolve())
-
-
-def did_you_mean(word: str, words: Iterable[str], before: str = "") -> str:
-    """`did you mean ...? `, or nothing where no known word is near."""
-    near = difflib.get_close_matches(word, list(words), n=1)
-    return f"{before}did you mean {near[0]}? " if near else ""
 
 
 def undeclared_framework(path: Path, framework: str) -> str | None:

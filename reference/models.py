@@ -7,14 +7,16 @@ Names are the contract between reference, ports, tests and readers. They are the
 note's order. The gradient of a parameter `W` is the quantity `dW`; the parameter after the update is
 `W_next`.
 
-Shapes are spelled in letters: N examples, D dimensions, H hidden units, K classes, and 1. A model may
-use further letters.
+Shapes are spelled in letters: N examples, D dimensions, K classes, 1, and letters of the model's own,
+such as H for hidden units; `Model.sizes` says what those stand for.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
+
+import numpy as np
 
 from reference import softmax, two_layer
 from reference.agreement.routes import Route, classifier_routes
@@ -60,6 +62,7 @@ class Model:
         step: step(params, X, y, reg, step_size, tap) -> the parameters after the update (see `softmax`).
         parameters: by name, in the order in which `init` makes them.
         quantities: the shape of each quantity, in the order in which the step computes them.
+        sizes: what the letters of its own stand for in the note's run.
         routes: by quantity, the other legitimate ways to compute it (see `agreement.routes`).
         relus: by quantity, the hidden layers that are a ReLU's output.
         iterations: how many steps the note trains it for.
@@ -73,6 +76,7 @@ class Model:
     step: Callable[[Params, Array, Plain, float, float, Tap], dict[str, Array]]
     parameters: Mapping[str, Parameter]
     quantities: Mapping[str, str]
+    sizes: Mapping[str, int]
     routes: Mapping[str, tuple[Route, ...]]
     relus: Mapping[str, Relu] = field(default_factory=dict)
     iterations: int = 1000
@@ -183,6 +187,7 @@ SOFTMAX = Model(
     step=softmax.step,
     parameters={"W": Parameter("DK", 1, WEIGHTS), "b": Parameter("1K", 1, BIAS)},
     quantities=_CLASSIFIER | {"dW": "DK", "db": "1K", "W_next": "DK", "b_next": "1K"},
+    sizes={},
     routes=classifier_routes(["W"]),
     iterations=200,
     print_every=10,
@@ -204,6 +209,7 @@ TWO_LAYER = Model(
     | _CLASSIFIER
     | {"dW2": "HK", "db2": "1K", "dhidden": "NH", "dW": "DH", "db": "1H"}
     | {"W_next": "DH", "b_next": "1H", "W2_next": "HK", "b2_next": "1K"},
+    sizes={"H": 100},
     routes=classifier_routes(["W", "W2"]),
     relus={"hidden_layer": Relu("X", "W", "b", gradient="dhidden")},
     iterations=10_000,
@@ -216,18 +222,59 @@ MODELS: dict[str, Model] = {}
 def register(model: Model) -> Model:
     """Add a model to `MODELS`, which engine, command and tests go through.
 
-    Raises ValueError where the name is taken, or a quantity that the contract asks for is missing.
+    Raises ValueError, in one sentence, where the name is taken, where the record lacks what the contract
+    asks for, or where the step computes something else than the record says. It makes one small step.
     """
     if model.name in MODELS:
         raise ValueError(f"there is a model called {model.name} already: give this one another name")
-    wanted = ["loss", *(f"{name}_next" for name in model.parameters), *model.relus]
-    wanted += [*model.routes, *(relu.gradient for relu in model.relus.values())]
-    missing = [name for name in wanted if name not in model.quantities]
-    if missing:
-        raise ValueError(f"the model {model.name} has no quantity {', '.join(missing)}")
+    problem = next(_problems(model), None)
+    if problem:
+        raise ValueError(f"the model {model.name} {problem}")
     MODELS[model.name] = model
     return model
 
 
+def _problems(model: Model) -> Iterator[str]:
+    """What is wrong with a record; the later questions can be asked only where there is none before."""
+    missing = [name for name in _wanted(model) if name not in model.quantities]
+    if missing:
+        yield f"has no quantity {', '.join(missing)}"
+    shapes = [*model.quantities.values(), *(p.shape for p in model.parameters.values())]
+    unknown = sorted(set("".join(shapes)) - {*"1NDK", *model.sizes})
+    if unknown:
+        yield f"has no size for the letter {', '.join(unknown)}"
+    start, tapped = _small_problem(model), dict[str, Plain]()
+    if list(start.params) != list(model.parameters):
+        yield f"draws the parameters {', '.join(start.params)}: its record has others"
+    after = start.step(lambda name, value: tapped.setdefault(name, value))
+    if list(tapped) != list(model.quantities):
+        yield f"computes {', '.join(tapped)}, in this order: its record says otherwise"
+    if list(after) != list(model.parameters):
+        yield f"updates the parameters {', '.join(after)}: its record has others"
+    for name, shape in start.shapes.items():
+        if np.shape(tapped[name]) != shape:
+            yield f"computes {name} of shape {np.shape(tapped[name])}: its record says {shape}"
+
+
+def _small_problem(model: Model) -> Problem:
+    """A few random points, no two sizes alike."""
+    sizes = {"1": 1, "N": 5, "D": 2, "K": 3} | {letter: 7 + i for i, letter in enumerate(model.sizes)}
+    rng = np.random.RandomState(0)
+    params = model.draw(rng, sizes)
+    return Problem(model, rng.standard_normal((sizes["N"], sizes["D"])), np.arange(5) % 3, params)
+
+
+def _wanted(model: Model) -> Iterable[str]:
+    """The quantities that engines and reports count on."""
+    gradients = [f"d{name}" for name in model.parameters]
+    after = [f"{name}_next" for name in model.parameters]
+    behind_relus = [relu.gradient for relu in model.relus.values()]
+    named = [*model.routes, *model.relus, *behind_relus]
+    return dict.fromkeys(["scores", "loss", *gradients, *after, *named])
+
+
 register(SOFTMAX)
 register(TWO_LAYER)
+
+#: The note's own models: every process knows them.
+OWN_MODELS = frozenset(MODELS)

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from reference.arrays import Plain, Rng
-from reference.models import MODELS, Model, Problem
+from reference.models import MODELS, TWO_LAYER, Model, Problem
 from reference.spiral import spiral
 from reference.trace import Trace, record
 
 D = 2  #: dimensionality
 K = 3  #: number of classes
-H = 100  #: size of hidden layer
+H = TWO_LAYER.sizes["H"]  #: size of hidden layer
 #: The note's 5 points per class, and the 100 of the course notes it studies.
 POINTS = (5, 100)
 
@@ -35,12 +35,13 @@ def draw(rng: Rng, points: int = 100) -> Draws:
     """Draw the note's data and weights from `rng`: the spiral's noise, then each model's parameters.
 
     `np.random.RandomState(0)` gives the numbers of the listing under `np.random.seed(0)`. A model that
-    is registered beside the note's two has sizes D, H and K; its parameters are drawn after theirs.
+    is registered beside the note's two has their D and K; its parameters are drawn after theirs.
     """
     noise = rng.standard_normal((K, points))
     X, y = spiral(noise)
-    sizes = {"D": D, "H": H, "K": K}
-    return Draws(noise, X, y, {name: model.draw(rng, sizes) for name, model in MODELS.items()})
+    sizes = {"D": D, "K": K}
+    params = {name: model.draw(rng, {**sizes, **model.sizes}) for name, model in MODELS.items()}
+    return Draws(noise, X, y, params)
 
 
 def trajectory(problem: Problem, iterations: int) -> Iterator[tuple[int, Problem, Trace]]:

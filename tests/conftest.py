@@ -7,17 +7,19 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # the workers are the parallelism: one 
         os.environ.setdefault(threads, "1")
 
 import pytest
-from cells import group_of
+from cells import LONGEST, parametrize, pieces, scopes
 
+from ports.commands.arguments import select
 from ports.contract import Absent
 from ports.engine.matrix import exact_settings_of
 from ports.engine.memory import keep_freed_memory
 from ports.engine.provenance import provenance
 from ports.engine.results import certificates_of, quantities_of
-from ports.engine.selection import plan, select
+from ports.engine.selection import plan
+from ports.extensions import load_extensions
 
 OPTIONS = {
-    "model": "spiral, softmax or two_layer",
+    "model": "spiral, or a model such as softmax",
     "port": "a port's name, or a path to a .py file",
     "mode": "eager or compiled",
     "device": "cpu, cuda, ...",
@@ -44,6 +46,7 @@ def pytest_configure(config):
     """Lay out the matrix."""
     options = {f"{name}s" if name != "require" else name: config.getoption(name) for name in OPTIONS}
     try:
+        load_extensions()
         selection = select(**options, steps=config.getoption("steps"))
         config.lockstep_planned, config.lockstep_skipped = plan(selection)
     except (ValueError, OSError, Absent) as why:
@@ -65,42 +68,40 @@ def _exact_settings(pytestconfig):
 
 
 def pytest_generate_tests(metafunc):
-    """Parametrize over cells: (cell, quantity, certificate), cells alone, ports, or skips."""
+    """Parametrize over pieces of the plan (with quantity and certificate), cells, ports, or skips."""
     planned, skipped = metafunc.config.lockstep_planned, metafunc.config.lockstep_skipped
-    if "quantity" in metafunc.fixturenames and "planned" in metafunc.fixturenames:
-        metafunc.parametrize(
-            ("planned", "quantity", "certificate"),
-            [
-                pytest.param(p, name, certificate, id=f"{p.cell}-{name}-{certificate.replace(' ', '_')}")
-                for p in planned
-                for name in quantities_of(p.cell.model)
-                for certificate in certificates_of(p.cell.model)
-            ],
-        )
-    elif "planned" in metafunc.fixturenames:
-        metafunc.parametrize(
-            "planned",
-            [pytest.param(p, id=str(p.cell)) for p in planned],
-        )
+    if "quantity" in metafunc.fixturenames and "piece" in metafunc.fixturenames:
+        cases = [
+            pytest.param(piece, name, by, id=f"{piece}-{name}-{by.replace(' ', '_')}")
+            for piece in pieces(planned)
+            for name in quantities_of(piece.planned.cell.model)
+            for by in certificates_of(piece.planned.cell.model)
+        ]
+        parametrize(metafunc, ("piece", "quantity", "certificate"), cases)
+    elif "piece" in metafunc.fixturenames:
+        parametrize(metafunc, "piece", [pytest.param(p, id=str(p)) for p in pieces(planned)])
+    if "planned" in metafunc.fixturenames:
+        parametrize(metafunc, "planned", [pytest.param(p, id=str(p.cell)) for p in planned])
     if "skipped" in metafunc.fixturenames:
-        metafunc.parametrize("skipped", [pytest.param(s, id=s.what.replace(" ", "_")) for s in skipped])
+        cases = [pytest.param(s, id=s.what.replace(" ", "_")) for s in skipped]
+        parametrize(metafunc, "skipped", cases)
     if "port" in metafunc.fixturenames:
         ports = {p.port.name: p.port for p in planned}
-        metafunc.parametrize("port", [pytest.param(p, id=name) for name, p in ports.items()])
+        parametrize(metafunc, "port", [pytest.param(p, id=name) for name, p in ports.items()])
+
+
+def pytest_collection_modifyitems(items):
+    """The long runs go first, so that no worker is left alone with one at the end."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else 99)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Under xdist, cells that share a run stay on one worker, and the long runs go first."""
+    """Under xdist, tests that share a run or compiled shapes stay on one worker."""
     from xdist.scheduler import LoadScopeScheduling
 
-    groups = {str(planned.cell): group_of(planned) for planned in config.lockstep_planned}
-
     class ByRun(LoadScopeScheduling):
-        def _split_scope(self, nodeid):
-            if "test_free_run.py" in nodeid:  # its fixtures share the runs too
-                return "free_run"
-            cell = "-".join(nodeid.rpartition("[")[2].rstrip("]").split("-")[:5])
-            return groups.get(cell, nodeid)
+        _split_scope = staticmethod(scopes(config.lockstep_planned))
 
+    config.option.loadscopereorder = False  # it would go by the number of tests, not by their length
     return ByRun(config, log)

@@ -1,7 +1,11 @@
-"""Dependencies point one way: reference <- ports <- tests, and the reference needs NumPy alone."""
+"""Dependencies point one way: reference <- ports <- tests, and the reference needs NumPy alone.
+
+Within `ports` they point down its layers, which pyproject.toml lists.
+"""
 
 import ast
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -67,15 +71,49 @@ def test_reference_imports_numpy_alone():
     assert imported("reference") - set(sys.stdlib_module_names) == {"numpy", "reference"}
 
 
-def test_ports_loads_no_framework():
-    """The registry is lazy: `import ports` loads no framework, whichever are installed."""
-    assert loaded("ports", "none") & set(FRAMEWORKS) == set()
+def test_registry_loads_no_framework():
+    """The registry is lazy: it loads no framework, whichever are installed."""
+    assert loaded("ports.registry", "none") & set(FRAMEWORKS) == set()
+
+
+def test_commands_load_no_framework():
+    """The command's table and parser load neither a framework nor NumPy."""
+    assert loaded("ports.commands.parser", "none") & {"numpy", *FRAMEWORKS} == set()
 
 
 @pytest.mark.parametrize("package", ["reference", "ports"])
 def test_nothing_imports_the_tests(package):
     """Neither package imports a test module or helper."""
     assert imported(package) & set(TESTS) == set()
+
+
+def hiding(folder: Path) -> set[str]:
+    """The packages that a folder's modules would hide, were the folder in the import path.
+
+    It is there, for one, where a file in it is run as a script.
+    """
+    names = {path.stem for path in folder.iterdir() if path.is_dir() or path.suffix == ".py"}
+    return names & {*FRAMEWORKS, "numpy"}
+
+
+@pytest.mark.parametrize("package", ["reference", "ports"])
+def test_no_module_has_the_name_of_a_framework(package):
+    """`import torch` in a port must find PyTorch, and not a folder of this project."""
+    assert hiding(ROOT / package) == set()
+
+
+def test_module_with_the_name_of_a_framework_is_caught(tmp_path):
+    """Negative control: a folder and a file; and Python does import the folder in PyTorch's place."""
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text("")
+    (tmp_path / "numpy.py").write_text("")
+    assert hiding(tmp_path) == {"torch", "numpy"}
+    look = "import importlib.util; print(importlib.util.find_spec('torch').origin)"
+    (tmp_path / "script.py").write_text(look)
+    found = subprocess.run(
+        [sys.executable, tmp_path / "script.py"], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == str(tmp_path / "torch" / "__init__.py")
 
 
 def needed_to_collect(source: str) -> set[str]:
@@ -121,3 +159,42 @@ def test_violations_are_caught(violating):
     assert "torch" in loaded("reference", "all", violating)
     assert "torch" not in loaded("reference", "none", violating)
     assert imported("reference", violating) == {"torch", "tests"}
+
+
+#: What import-linter does on the command line, without leaving its cache behind.
+LINT = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
+
+
+def lint(root: Path) -> subprocess.CompletedProcess[str]:
+    """Hold the packages below a folder against the layers."""
+    pytest.importorskip("importlinter", reason="pip install import-linter")
+    return subprocess.run([sys.executable, "-c", LINT], cwd=root, capture_output=True, text=True)
+
+
+def test_imports_point_down_the_layers():
+    """Every module of `ports` is in a layer, and imports those below it alone."""
+    done = lint(ROOT)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "told"),
+    [
+        ("ports/engine/results.py", "\n\ndef late():\n    from ports.report import matrix\n", "layers"),
+        ("ports/in_torch/host.py", "\nimport ports.in_jax\n", "layers"),
+        ("ports/contract.py", "\nfrom ports.registry import PORTS\n", "layers"),
+        ("ports/loose.py", "", "layers"),
+        ("reference/spiral.py", "\n\ndef late():\n    import ports.messages\n", "imports no port"),
+    ],
+)
+def test_import_against_the_layers_is_found(module, line, told, tmp_path):
+    """Negative control: upwards, sideways, in a function; and a module that is in no layer."""
+    for package in ("reference", "ports"):
+        shutil.copytree(ROOT / package, tmp_path / package)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    with (tmp_path / module).open("a") as file:
+        file.write(line)
+    done = lint(tmp_path)
+    assert done.returncode == 1, done.stdout
+    (broken,) = [line for line in done.stdout.splitlines() if line.endswith("BROKEN")]
+    assert told in broken

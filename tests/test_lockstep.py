@@ -9,12 +9,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cells import group_of
+from cells import Piece, pieces
 
 from ports.engine.lockstep import chosen_steps
-from ports.engine.matrix import run_cells
+from ports.engine.matrix import run_cells, steps_of
 from ports.engine.results import SPIRAL, quantities_of
-from ports.report.terminal import sentence
+from ports.report.matrix import sentence
 from reference.agreement.judge import LOCAL
 from reference.models import MODELS
 from reference.runs import POINTS, draw
@@ -23,15 +23,16 @@ DRAWS = {points: draw(np.random.RandomState(0), points) for points in POINTS}
 
 
 @pytest.fixture(scope="session")
-def result_of(pytestconfig):
-    """Run the group of a cell, once a session; return the cell's result."""
+def result_of():
+    """Run the part of a piece, once a session; return the piece's result."""
     results = {}
 
-    def result(planned):
-        if planned.cell not in results:
-            together = [p for p in pytestconfig.lockstep_planned if group_of(p) == group_of(planned)]
-            results.update((r.cell, r) for r in run_cells(together, DRAWS[100]))
-        return results[planned.cell]
+    def result(piece):
+        if str(piece) not in results:
+            cells, steps = piece.part
+            for planned, ran in zip(cells, run_cells(cells, DRAWS[100], steps), strict=True):
+                results[str(Piece(planned, piece.part))] = ran
+        return results[str(piece)]
 
     return result
 
@@ -50,19 +51,32 @@ def require_agreement(result, quantity, certificate):
     assert verdict.steps == result.steps
 
 
-def test_lockstep(planned, quantity, certificate, result_of):
+def test_lockstep(piece, quantity, certificate, result_of):
     """Every step of the document's run."""
-    result = result_of(planned)
+    result = result_of(piece)
     if quantity in result.hidden:
         pytest.skip(f"declared hidden: {result.hidden[quantity]}")
     require_agreement(result, quantity, certificate)
 
 
-def test_every_step_ran(planned, result_of):
+def test_every_step_ran(piece, result_of):
     """As many steps were judged as were planned, so that an empty run cannot pass."""
-    model = planned.cell.model
-    expected = 1 if model == SPIRAL else len(chosen_steps(MODELS[model].iterations, planned.steps))
-    assert result_of(planned).steps == expected
+    spiral = piece.planned.cell.model == SPIRAL
+    expected = 1 if spiral else len(steps_of(piece.planned, piece.part.steps))
+    assert result_of(piece).steps == expected > 0
+
+
+def test_parts_are_the_whole_run(pytestconfig):
+    """Every cell of the plan has all of its steps in some part, and none twice."""
+    met = {p.cell: [] for p in pytestconfig.lockstep_planned}
+    for planned, part in pieces(pytestconfig.lockstep_planned):
+        met[planned.cell] += sorted(steps_of(planned, part.steps))
+    for planned in pytestconfig.lockstep_planned:
+        if planned.cell.model != SPIRAL:
+            iterations = MODELS[planned.cell.model].iterations
+            assert met[planned.cell] == sorted(chosen_steps(iterations, planned.steps))
+        else:
+            assert len(pieces([planned])) == 1
 
 
 def test_document_data(planned):
@@ -85,9 +99,9 @@ def test_something_is_compared(pytestconfig):
         pytest.fail(f"nothing to compare: {skipped or 'no cell is selected'}", pytrace=False)
 
 
-def test_a_local_certificate_judges_every_quantity(planned, result_of):
+def test_a_local_certificate_judges_every_quantity(piece, result_of):
     """Each quantity shown by a step was held against its local bound, not only end to end."""
-    result = result_of(planned)
-    shown = set(quantities_of(planned.cell.model)) - set(result.hidden)
+    result, part = result_of(piece), piece.planned.cell.model
+    shown = set(quantities_of(part)) - set(result.hidden)
     local = {quantity for quantity, certificate in result.verdicts if certificate == LOCAL}
-    assert local == (shown if planned.cell.model != SPIRAL else set())
+    assert local == (shown if part != SPIRAL else set())

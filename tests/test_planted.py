@@ -4,41 +4,44 @@ from functools import cache
 
 import numpy as np
 import pytest
+from cells import parametrize
 from planting import plant
 
-from ports import PORTS
 from ports.engine.lockstep import prepare, reference_at, run_lockstep
+from ports.registry import PORTS
 from reference.agreement.judge import LOCAL
 from reference.models import MODELS
 from reference.runs import draw
 
 #: The relative error that has to be caught in each dtype.
 RELATIVE = {"float64": 1e-11, "float32": 1e-2}
-#: In the middle of the document's runs.
-STEP = {"softmax": 100, "two_layer": 300}
-#: The softmax classifier's biases are moved by this much. Every class has as many examples, so its
-#: db sums to nearly 0, and an error that is small beside it drowns in the rounding of its terms.
+#: Far enough into a run, and no farther than its middle.
+FAR = 300
+#: The biases of a model without hidden layers are moved by this much. Every class has as many examples,
+#: so its db sums to nearly 0, and an error that is small beside it drowns in the rounding of its terms.
 UNBALANCED = np.array([[0.3, -0.2, 0.1]])
 
 
 @cache
 def problem_of(model):
-    """The document's problem from the model's step on."""
-    start = reference_at(draw(np.random.RandomState(0), 100).problem(MODELS[model]), STEP[model])
-    if model == "softmax":
-        return start.starting_from(start.params | {"b": start.params["b"] + UNBALANCED})
-    return start
+    """The note's problem from a step on at which the model is trained."""
+    problem = draw(np.random.RandomState(0), 100).problem(MODELS[model])
+    start = reference_at(problem, min(FAR, problem.model.iterations // 2))
+    if problem.model.relus:
+        return start
+    (bias,) = problem.model.biases
+    return start.starting_from(start.params | {bias: start.params[bias] + UNBALANCED})
 
 
 def pytest_generate_tests(metafunc):
     """The eager cells of registered ports, alone or with each quantity that the port shows."""
     planned = [p for p in metafunc.config.lockstep_planned if p.cell.port in PORTS]
-    eager = [p for p in planned if p.cell.model in STEP and p.cell.mode == "eager"]
+    eager = [p for p in planned if p.cell.model in MODELS and p.cell.mode == "eager"]
     if "quantity" in metafunc.fixturenames:
         plants = [case(p, name) for p in eager for name in shown(p.port, p.cell.model)]
-        metafunc.parametrize(("eager", "quantity"), plants)
+        parametrize(metafunc, ("eager", "quantity"), plants)
     elif "eager" in metafunc.fixturenames:
-        metafunc.parametrize("eager", [case(p) for p in eager])
+        parametrize(metafunc, "eager", [case(p) for p in eager])
 
 
 def case(planned, *quantity):

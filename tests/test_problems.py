@@ -4,43 +4,48 @@ Every registered port runs a few steps of each, in its framework's natural mode 
 under both certificates.
 """
 
-import importlib
+import ast
+import inspect
 from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
-from planting import rewritten
+from cells import parametrize
+from planting import differentiates, rewritten
 
-from ports import PORTS
 from ports.engine.lockstep import prepare, run_lockstep
+from ports.registry import PORTS
 from reference.agreement.judge import END_TO_END, LOCAL
-from reference.models import MODELS, TWO_LAYER, Problem
+from reference.models import MODELS, Problem
 from reference.runs import draw
+from reference.trace import Trace
 
-#: Where a port whose framework differentiates has its ReLU.
-RELU = {
-    "torch_autograd": "torch.relu(",
-    "torch_library": "self.relu(",
-    "jax_grad": "jax.nn.relu(",
-    "jax_library": "jax.nn.relu(",
-}
-#: Which models and ports a test is run for, by the name of its argument.
-CELLS = {
-    "natural": (tuple(MODELS), PORTS),
-    "net": (("two_layer",), PORTS),
-    "differentiated_net": (("two_layer",), RELU),
-}
+
+def is_net(planned):
+    """Whether the cell's model has a ReLU."""
+    return bool(MODELS[planned.cell.model].relus)
+
+
+def is_differentiated_net(planned):
+    """Whether, besides, the port leaves the gradients to its framework."""
+    return is_net(planned) and differentiates(ast.parse(inspect.getsource(planned.port.module)))
+
+
+#: Which cells a test is run for, by the name of its argument.
+CELLS = {"natural": lambda planned: True, "net": is_net, "differentiated_net": is_differentiated_net}
 
 
 def pytest_generate_tests(metafunc):
-    """The natural cells of registered ports: of every model, or of the two-layer net."""
-    planned = metafunc.config.lockstep_planned
-    natural = [p for p in planned if p.cell.mode == p.port.host.natural_mode]
-    for argument, (models, ports) in CELLS.items():
+    """The natural cells of registered ports: of every model, or of the nets."""
+    natural = [
+        p
+        for p in metafunc.config.lockstep_planned
+        if p.cell.port in PORTS and p.cell.model in MODELS and p.cell.mode == p.port.host.natural_mode
+    ]
+    for argument, is_asked_for in CELLS.items():
         if argument in metafunc.fixturenames:
-            cells = [p for p in natural if p.cell.model in models and p.cell.port in ports]
-            metafunc.parametrize(argument, [case(p) for p in cells])
+            parametrize(metafunc, argument, [case(p) for p in natural if is_asked_for(p)])
 
 
 def case(planned):
@@ -62,39 +67,50 @@ def failed(result, certificate):
 # Ties: pre-activations of exactly 0, where the document's ReLU has the gradient 0
 
 
-def tied(rows=slice(14), **biases):
-    """The document's weights and 14 of its 15 points: at radius 0 all hidden units are tied."""
-    drawn = draw(np.random.RandomState(0), 5).problem(TWO_LAYER)
-    return replace(drawn, X=drawn.X[rows], y=drawn.y[rows], params=drawn.params | biases)
+def tied(model, rows=slice(14), last_bias=0.0):
+    """The note's weights and 14 of its 15 points: at radius 0 all hidden units are tied."""
+    drawn = draw(np.random.RandomState(0), 5).problem(model)
+    last = {model.biases[-1]: drawn.params[model.biases[-1]] + last_bias}
+    return replace(drawn, X=drawn.X[rows], y=drawn.y[rows], params=drawn.params | last)
 
 
-DOCUMENT = tied()
-#: Where the gradients of the tied points do not cancel in db, as they do in the document's data.
+#: Where the gradients of the tied points do not cancel in db, as they do in the note's data.
 TIED = {
-    "biases": tied(b2=np.array([[0.3, -0.2, 0.1]])),
-    "without_row_0": tied(rows=slice(1, 15)),
+    "biases": {"last_bias": np.array([[0.3, -0.2, 0.1]])},
+    "without_row_0": {"rows": slice(1, 15)},
 }
-#: The same function with another gradient at 0, in PyTorch's and JAX's words alike.
-WRONG_RELU = {
-    "gradient_1/2": lambda xp: lambda x: xp.maximum(x, xp.zeros_like(x)),
-    "gradient_1": lambda xp: lambda x: xp.where(x >= 0, x, xp.zeros_like(x)),
-}
-#: By framework.
-NUMPY_LIKE = {"torch": "torch", "jax": "jax.numpy"}
+#: The same function with another gradient at 0, in words that every framework has.
+WRONG_RELU = {"gradient_1/2": lambda x: (x + abs(x)) / 2, "gradient_1": lambda x: x * (x >= 0)}
+
+
+def relu_of(port):
+    """How the port's source calls its ReLU, such as `torch.relu(`: one of its lines must."""
+    nodes = ast.walk(ast.parse(inspect.getsource(port.module)))
+    functions = [node.func for node in nodes if isinstance(node, ast.Call)]
+    found = {ast.unparse(f) for f in functions if isinstance(f, ast.Attribute) and f.attr == "relu"}
+    assert len(found) == 1, f"{port.name} differentiates a net, and its ReLU is not found: {found}"
+    return f"{found.pop()}("
+
+
+@pytest.mark.parametrize("source", ["F.gelu(x)", "torch.relu(x) + self.relu(y)", "relu(x)"])
+def test_port_whose_relu_is_not_found_is_an_error(source, monkeypatch):
+    """Without a ReLU to exchange, the ties of a port that differentiates would go untested."""
+    monkeypatch.setattr(inspect, "getsource", lambda module: source)
+    with pytest.raises(AssertionError, match="numpy differentiates a net, and its ReLU is not found"):
+        relu_of(PORTS["numpy"])
 
 
 @cache
 def with_relu(name, relu):
     """A port with another ReLU; the same one each time, so that JAX compiles it once."""
     port = PORTS[name]
-    words = importlib.import_module(NUMPY_LIKE[port.framework.name])
-    return rewritten(port, RELU[name], "other_relu(", other_relu=WRONG_RELU[relu](words))
+    return rewritten(port, relu_of(port), "other_relu(", other_relu=WRONG_RELU[relu])
 
 
 @pytest.mark.parametrize("ties", TIED)
 def test_ties_are_certified(net, ties):
-    """At pre-activations of exactly 0 every port has the document's gradient, in dhidden and in db."""
-    result = run(net.port, net.cell, TIED[ties], iterations=3)
+    """At pre-activations of exactly 0 every port has the note's gradient, in dhidden and in db."""
+    result = run(net.port, net.cell, tied(MODELS[net.cell.model], **TIED[ties]), iterations=3)
     assert result.agrees
     assert result.steps == 3
 
@@ -103,20 +119,23 @@ def test_ties_are_certified(net, ties):
 @pytest.mark.parametrize("ties", TIED)
 def test_another_gradient_at_a_tie_is_caught(differentiated_net, ties, relu):
     """A ReLU whose gradient at 0 is 1/2 or 1 is blamed on dhidden, and reaches db."""
-    result = run(
-        with_relu(differentiated_net.port.name, relu), differentiated_net.cell, TIED[ties], iterations=1
-    )
-    assert failed(result, LOCAL) == {"dhidden"}
-    assert failed(result, END_TO_END) == {"dhidden", "db", "b_next"}
+    cell = differentiated_net.cell
+    relus = MODELS[cell.model].relus.values()
+    problem = tied(MODELS[cell.model], **TIED[ties])
+    result = run(with_relu(cell.port, relu), cell, problem, iterations=1)
+    behind = {relu.gradient for relu in relus}
+    assert failed(result, LOCAL) == behind
+    reached = {name for relu in relus for name in (f"d{relu.bias}", f"{relu.bias}_next")}
+    assert failed(result, END_TO_END) == behind | reached
 
 
 @pytest.mark.parametrize("relu", WRONG_RELU)
 def test_document_hides_its_ties_from_db(differentiated_net, relu):
-    """In the document's own data the tied gradients cancel: dhidden alone tells."""
-    result = run(
-        with_relu(differentiated_net.port.name, relu), differentiated_net.cell, DOCUMENT, iterations=1
-    )
-    assert failed(result, LOCAL) == failed(result, END_TO_END) == {"dhidden"}
+    """In the note's own data the tied gradients cancel: dhidden alone tells."""
+    cell, model = differentiated_net.cell, MODELS[differentiated_net.cell.model]
+    result = run(with_relu(cell.port, relu), cell, tied(model), iterations=1)
+    behind = {relu.gradient for relu in model.relus.values()}
+    assert failed(result, LOCAL) == failed(result, END_TO_END) == behind
 
 
 # Degenerate problems, each with three steps
@@ -132,12 +151,18 @@ SHAPES = {
 LARGEST_SCORE = {"float64": 300.0, "float32": 40.0}
 
 
+def sizes_of(model, shape):
+    """What the letters stand for; every hidden layer is as large as H."""
+    sizes = SHAPES[shape] | {"1": 1}
+    return dict.fromkeys(model.sizes, sizes["H"]) | sizes
+
+
 def random_problem(model, shape="usual", seed=0, data=1.0, weights=1.0, label=None, reg=1e-3, rate=0.1):
     """Normal data and weights times these scales; random labels, or one for all.
 
     `rate` is the step size, for data of scale 1 or less: larger data make larger gradients.
     """
-    rng, sizes = np.random.default_rng(seed), SHAPES[shape] | {"1": 1}
+    rng, sizes = np.random.default_rng(seed), sizes_of(MODELS[model], shape)
     X = data * rng.standard_normal((sizes["N"], sizes["D"]))
     y = rng.integers(sizes["K"], size=sizes["N"]) if label is None else np.full(sizes["N"], label)
     params = {
@@ -149,11 +174,12 @@ def random_problem(model, shape="usual", seed=0, data=1.0, weights=1.0, label=No
 
 def with_scores(problem, largest):
     """The same problem with its last layer scaled, so that the largest score has that size."""
-    params, last = problem.params, "2" if "W2" in problem.params else ""
-    inputs = np.maximum(0, problem.X @ params["W"] + params["b"]) if last else problem.X
-    names = f"W{last}", f"b{last}"
-    scale = largest / np.abs(inputs @ params[names[0]] + params[names[1]]).max()
-    return replace(problem, params=params | {name: scale * params[name] for name in names})
+    trace = Trace()
+    with np.errstate(all="ignore"):  # what comes after the scores may leave the number range
+        problem.step(trace.tap)
+    scale = largest / np.abs(trace["scores"]).max()
+    last = {name: scale * problem.params[name] for name in problem.model.layers[-1]}
+    return replace(problem, params=problem.params | last)
 
 
 DEGENERATE = {

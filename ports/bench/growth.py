@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from ports import PORTS
 from ports.bench.measuring import Effort, Row, Seconds, exponent, interleaved, row
 from ports.bench.steps import cell_of
 from ports.engine.lockstep import STACK_BYTES, Contestant, prepare, run_lockstep, run_step
+from ports.registry import PORTS
 from reference.models import TWO_LAYER, Problem
 from reference.runs import D, H, K
 

@@ -3,7 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 Contestants: TypeAlias = Mapping[str, Callable[[], object]]
@@ -57,10 +57,6 @@ class Row:
         if self.goal is None:
             return NO_GOAL
         return MET if self.figure <= self.goal else MISSED
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain data, with the verdict."""
-        return asdict(self) | {"detail": dict(self.detail), "verdict": self.verdict}
 
 
 def row(

@@ -15,6 +15,7 @@ import os
 import statistics
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from multiprocessing.connection import Connection, wait
@@ -24,13 +25,15 @@ from typing import Any
 import numpy as np
 
 import ports
+from ports.bench.listing import LISTINGS
 from ports.bench.measuring import Effort, Row, interleaved, ratio_row, ratios, row
-from ports.bench.steps import cell_of, document_problem, ports_here
+from ports.bench.steps import cell_of, document_problem
 from ports.contract import Port
 from ports.engine.lockstep import Contestant, prepare, run_lockstep, run_step
 from ports.engine.matrix import Part, exact_settings_of, parts_of, worker_settings
 from ports.engine.memory import keep_freed_memory
-from ports.engine.selection import Planned
+from ports.engine.selection import Planned, ports_here
+from ports.engine.training import train
 from reference.models import MODELS, Problem
 from reference.runs import trajectory
 
@@ -44,7 +47,7 @@ NAIVE_ONE = "assert_allclose at every step, one thread"
 
 def shortened_run(here: Sequence[Port], scale: float, jobs: int) -> list[Part]:
     """The default run's parts, the longest first, with a share of the document's iterations."""
-    planned = [Planned(cell_of(model, port), port, None) for model in MODELS.values() for port in here]
+    planned = [Planned(cell_of(model, port), port, None) for model in LISTINGS for port in here]
     return [
         Part(cells, range(math.ceil(steps.start * scale), math.ceil(steps.stop * scale)))
         for cells, steps in parts_of(planned, jobs)
@@ -63,7 +66,7 @@ class Loops:
     def warm_up(self) -> None:
         """Compile, and run a few steps of both kinds."""
         for contestant in self.contestants:
-            train(contestant, self.problem, 3)
+            train_bare(contestant, self.problem, 3)
 
     def certified(self) -> None:
         """All steps in lockstep. Raises ValueError if they are not all certified: that is no figure."""
@@ -82,18 +85,14 @@ class Loops:
     def bare(self) -> None:
         """All steps, each port by itself."""
         for contestant in self.contestants:
-            train(contestant, self.problem, len(self.steps))
+            train_bare(contestant, self.problem, len(self.steps))
 
 
-def train(contestant: Contestant, problem: Problem, iterations: int) -> None:
-    """A port's bare training loop: what comes out of a step goes into the next."""
-    host, cell = contestant.port.host, contestant.result.cell
-    params = {n: host.put(value, cell.device, cell.dtype) for n, value in problem.params.items()}
-    for _ in range(iterations):
-        trace = contestant.step(params, contestant.X, contestant.y, problem.reg, problem.step_size)
-        params = problem.model.next_params(trace)
-    for value in params.values():  # the device may still be at work
-        host.get(value)
+def train_bare(contestant: Contestant, problem: Problem, iterations: int) -> None:
+    """A port's bare training loop."""
+    (last,) = deque(train(contestant, problem, iterations), maxlen=1)
+    for value in last.after.values():  # the device may still be at work
+        contestant.port.host.get(value)
 
 
 class Crew:
@@ -193,7 +192,7 @@ def run(effort: Effort) -> Iterator[Row]:
         }
         seconds = interleaved(contestants, effort.rounds_of(0.5))
     faster = min((BARE_NOW, BARE_ONE), key=lambda name: statistics.median(seconds[name]))
-    steps = ", ".join(f"{name} {math.ceil(model.iterations * scale)}" for name, model in MODELS.items())
+    steps = ", ".join(f"{model.name} {math.ceil(model.iterations * scale)}" for model in LISTINGS)
     for certified, other, goal in (
         (ALONE_NOW, BARE_NOW, None),
         (ALONE_ONE, BARE_ONE, None),

@@ -11,7 +11,7 @@ from pathlib import Path
 import ports
 from ports.bench.measuring import Effort, Row, interleaved, row, seconds_of
 
-HELP_GOAL = 0.3  # seconds
+HELP_GOAL = 0.15  # seconds
 ROOT = Path(ports.__file__).parents[1]
 PYTHON = [sys.executable, "-m", "ports"]
 CLONE = "git clone, then python -m ports compare --port numpy --steps 2"

@@ -5,15 +5,16 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from ports import PORTS
 from ports.bench.listing import LISTINGS
 from ports.bench.measuring import Effort, Row, interleaved, ratio_row
 from ports.contract import Port
 from ports.engine.lockstep import STACK, prepare, reference_at, run_step
 from ports.engine.results import Cell
+from ports.engine.selection import ports_here
+from ports.registry import PORTS
 from reference.agreement.judge import certify_steps
 from reference.arrays import Plain
-from reference.models import MODELS, Model, Problem
+from reference.models import Model, Problem
 from reference.runs import draw, trajectory
 from reference.trace import Trace, record
 
@@ -30,14 +31,9 @@ def document_problem(model: Model, points: int = 100) -> Problem:
     return draw(np.random.RandomState(0), points).problem(model)
 
 
-def ports_here() -> list[Port]:
-    """The registered ports whose framework is installed."""
-    return [port for port in PORTS.values() if not port.absence()]
-
-
 def reference(effort: Effort) -> Iterator[Row]:
     """The reference's training run, traced, against the listing's, which computes no more than that."""
-    for model in MODELS.values():
+    for model in LISTINGS:
         problem = document_problem(model)
         seconds = interleaved(reference_contestants(problem, steps=50), 4 * effort.rounds, effort.sample)
         what = f"{model.name}, N={len(problem.y)}: reference step with trace / the document's lines"
@@ -46,7 +42,7 @@ def reference(effort: Effort) -> Iterator[Row]:
 
 def reference_contestants(problem: Problem, steps: int) -> dict[str, Callable[[], object]]:
     """Both ways to train for a number of steps from the problem's parameters."""
-    name, X, y = problem.model.name, problem.X, problem.y
+    X, y = problem.X, problem.y
 
     def traced() -> None:
         start = problem
@@ -56,14 +52,14 @@ def reference_contestants(problem: Problem, steps: int) -> dict[str, Callable[[]
     def untraced() -> None:
         params = {name: value.copy() for name, value in problem.params.items()}
         for _ in range(steps):
-            LISTINGS[name](params, X, y, problem.reg, problem.step_size)
+            LISTINGS[problem.model](params, X, y, problem.reg, problem.step_size)
 
     return {"reference": traced, "listing": untraced}
 
 
 def certificate(effort: Effort) -> Iterator[Row]:
     """Both certificates of every quantity against a naive check of the same tensors."""
-    for model in MODELS.values():
+    for model in LISTINGS:
         problem = document_problem(model)
         for what, ports, steps in stacks(ports_here()):
             ran = run_steps(problem, ports, steps)

@@ -11,14 +11,17 @@ from typing import cast
 
 import numpy as np
 
-from ports import FRAMEWORKS
+from ports.check.explain import explanation_of
 from ports.check.process import UserProcess
 from ports.check.results import Case, Check, ModelResult, Options, Run, RunResult, runs_of
 from ports.check.worker import Message
 from ports.contract import LoadedPort
 from ports.engine.lockstep import Contestant, Heat, certify_spiral, misshapen_spiral
 from ports.engine.results import SPIRAL, Cell, CellResult
-from ports.user_port import UserCodeError
+from ports.extensions import VARIABLE
+from ports.registry import FRAMEWORKS
+from ports.user_code import UserCodeError
+from ports.user_port import undeclared_framework
 from reference.agreement.arithmetic import ARITHMETICS
 from reference.arrays import Plain
 from reference.models import MODELS, Model, Problem
@@ -35,16 +38,27 @@ def check_file(
     """
     with Session(path, options.timeout) as session:
         facts = session.facts
-        models = [MODELS[name] for name in facts["models"]]
+        models = [known_model(path, name) for name in facts["models"]]
         total = sum(len(run.steps) for model in models for run in runs_of(model, options))
         progress = begin(total * len(options.dtypes))
-        check = Check(path, facts["framework"], facts["models"], printed=session.printed)
+        undeclared = undeclared_framework(path, facts["framework"])
+        check = Check(path, facts["framework"], facts["models"], undeclared, printed=session.printed)
         for dtype in options.dtypes:
             if facts["spiral"]:
                 check.results.append(check_spiral(session, dtype, options))
             for model in models:
                 check.results.append(check_model(session, model, dtype, options, progress))
     return check
+
+
+def known_model(path: Path, name: str) -> Model:
+    """The model of that name. Raises UserCodeError where it is known in the file's process alone."""
+    if name not in MODELS:
+        raise UserCodeError(
+            f"{path.name} registers the model {name}, against which it is to be judged: "
+            f"name the module that registers it in {VARIABLE}"
+        )
+    return MODELS[name]
 
 
 class Session:
@@ -91,6 +105,7 @@ def check_model(
         found.runs.append(check_run(session, run, dtype, hidden, progress))
         if found.error:
             break
+    found.explanation = explanation_of(found)
     return found
 
 

@@ -1,24 +1,31 @@
 """Why a quantity is probably wrong: from its shape, its memory, and then from its numbers."""
 
 import re
-from dataclasses import dataclass
 
-from ports.check.results import Case
-from ports.diagnosis import diagnose
+from ports.check.results import Case, ModelResult
+from ports.diagnosis import UNEXPLAINED, Diagnosis, diagnose
 from reference.arrays import Plain
 from reference.formula import formula
 
 
-@dataclass(frozen=True)
-class Explanation:
-    """A cause by its short name, a sentence, and whether the numbers certify it."""
+def explanation_of(result: ModelResult) -> Diagnosis | None:
+    """Why the first disagreement is one, if the record of its step says it.
 
-    cause: str
-    sentence: str
-    certain: bool
+    A fault in the explaining costs no verdict.
+    """
+    failures = result.failures()
+    if not failures:
+        return None
+    found, _, finding = failures[0]
+    if found.case is None:
+        return None
+    try:
+        return explain(found.case, finding.quantity)
+    except Exception as why:
+        return Diagnosis(UNEXPLAINED, f"no explanation ({type(why).__name__}: {why})")
 
 
-def explain(case: Case, quantity: str) -> Explanation | None:
+def explain(case: Case, quantity: str) -> Diagnosis | None:
     """The first cause that the step's record speaks for, or None."""
     if quantity not in case.start.shapes or quantity not in case.trace:
         return None
@@ -31,35 +38,32 @@ def explain(case: Case, quantity: str) -> Explanation | None:
     )
 
 
-def _shape(case: Case, quantity: str) -> Explanation | None:
+def _shape(case: Case, quantity: str) -> Diagnosis | None:
     got, expected = case.trace[quantity].shape, case.start.shapes[quantity]
     if got == expected:
         return None
     sizes = [n for n in got if n != 1]
     if len(got) < len(expected) and sizes == [n for n in expected if n != 1]:
-        return Explanation("shape", "Probably the sum wants keepdims=True.", certain=False)
+        return Diagnosis("shape", "Probably the sum wants keepdims=True.")
     if got == expected[::-1]:
-        return Explanation("transposed", "It is transposed.", certain=False)
+        return Diagnosis("transposed", "It is transposed.")
     if quantity in ("data_loss", "loss") and got == case.start.y.shape:
-        return Explanation("not averaged", "One number an example: average them.", certain=False)
-    return Explanation(
-        "shape", "Probably an axis or an operand is another one than meant.", certain=False
-    )
+        return Diagnosis("not averaged", "One number an example: average them.")
+    return Diagnosis("shape", "Probably an axis or an operand is another one than meant.", certain=False)
 
 
-def _dtype(case: Case, quantity: str) -> Explanation | None:
+def _dtype(case: Case, quantity: str) -> Diagnosis | None:
     got = case.trace[quantity].dtype
     if got == case.arithmetic.name:
         return None
-    return Explanation(
+    return Diagnosis(
         "dtype",
         f"Make new tensors in the dtype of X, here {case.arithmetic.name}; a framework's default, or a "
         f"wider constant, has turned this one into {got}.",
-        certain=False,
     )
 
 
-def _changed_input(case: Case, quantity: str) -> Explanation | None:
+def _changed_input(case: Case, quantity: str) -> Diagnosis | None:
     """X or y was overwritten by the step, where the quantity is made of it."""
     operands = " ".join(formula(case.start.model.name, quantity))
     changed = [n for n in case.facts.get("changed", []) if re.search(rf"\b{n}\b", operands)]
@@ -69,10 +73,10 @@ def _changed_input(case: Case, quantity: str) -> Explanation | None:
         f"The step changes {' and '.join(changed)} in place: the next step is given the changed one. "
         "Work on a copy."
     )
-    return Explanation("changed input", sentence, certain=True)
+    return Diagnosis("changed input", sentence, certain=True)
 
 
-def _shared_memory(case: Case, quantity: str) -> Explanation | None:
+def _shared_memory(case: Case, quantity: str) -> Diagnosis | None:
     """An array that was overwritten when a later name for it was.
 
     A later quantity that is an earlier one's array and no more, as in loss = data_loss, lacks something:
@@ -88,22 +92,21 @@ def _shared_memory(case: Case, quantity: str) -> Explanation | None:
                 f"{quantity} and {other} are one array: changing the one in place overwrote the "
                 "other. Make a copy first."
             )
-            return Explanation("overwritten", sentence, certain=True)
+            return Diagnosis("overwritten", sentence, certain=True)
     return None
 
 
-def _numbers(case: Case, quantity: str) -> Explanation:
+def _numbers(case: Case, quantity: str) -> Diagnosis:
     """What `ports.diagnosis` reads from the recorded tensors."""
     usable = {n: a for n, a in case.trace.items() if _is_usable(case, n, a)}
     previous = case.previous_trace
-    found = diagnose(
+    return diagnose(
         case.start,
         usable,
         case.arithmetic,
         quantity,
         previous_trace={n: a for n, a in previous.items() if n in usable} if previous else None,
     )
-    return Explanation(found.cause, found.sentence, found.certain)
 
 
 def _is_usable(case: Case, name: str, array: Plain) -> bool:

@@ -19,7 +19,7 @@ from typing import IO, BinaryIO, Self, cast
 
 import ports
 from ports.check.worker import Message, receive, send
-from ports.user_port import UserCodeError, at_line
+from ports.user_code import UserCodeError, at_line
 from reference.arrays import Plain
 
 #: How much of what the user's code prints is shown: bytes, lines.

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ports.check.worker import Message
+from ports.diagnosis import Diagnosis
 from ports.engine.lockstep import chosen_steps
 from ports.engine.results import SPIRAL, CellResult, quantities_of
 from reference.agreement.arithmetic import Arithmetic
@@ -17,6 +18,8 @@ from reference.runs import draw
 
 #: Judged by default: the first steps, where state goes wrong, and some of the whole run.
 FIRST_STEPS, SPREAD_STEPS = 20, 10
+#: Sizes that no other letter has, for the hidden layers of the run with odd sizes.
+OTHER_SIZES = (5, 6, 8, 9, 10, 11)
 
 
 @dataclass(frozen=True)
@@ -66,12 +69,16 @@ class RunResult:
 
 @dataclass
 class ModelResult:
-    """What a file's step (or spiral) came to in one dtype, over its runs."""
+    """What a file's step (or spiral) came to in one dtype, over its runs.
+
+    `explanation` says why the first of `failures` is one, where that is known.
+    """
 
     model: str
     dtype: str
     hidden: Mapping[str, str]
     runs: list[RunResult] = field(default_factory=list)
+    explanation: Diagnosis | None = None
 
     @property
     def error(self) -> str:
@@ -140,11 +147,19 @@ class ModelResult:
 
 @dataclass
 class Check:
-    """Everything that `lockstep check` found out about one file."""
+    """Everything that `lockstep check` found out about one file.
+
+    Attributes:
+        framework: whose tensors it was given.
+        undeclared: the framework that it imports without saying so, if there is one.
+        models: those whose step it has.
+        printed: what it printed, one text per process.
+    """
 
     path: Path
     framework: str
     models: list[str]
+    undeclared: str | None = None
     results: list[ModelResult] = field(default_factory=list)
     printed: list[str] = field(default_factory=list)
 
@@ -215,7 +230,7 @@ def odd_sizes(model: Model) -> Problem:
     whether it is clipped or added to.
     """
     normal = np.random.RandomState(1).standard_normal
-    sizes = {"1": 1, "N": 7, "D": 3, "H": 5, "K": 4}
+    sizes = {"1": 1, "N": 7, "D": 3, "K": 4} | dict(zip(model.sizes, OTHER_SIZES, strict=False))
     params = {
         name: normal([sizes[letter] for letter in parameter.shape])
         for name, parameter in model.parameters.items()

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from ports import FRAMEWORKS
 from ports.contract import Framework
 from reference.models import MODELS, Model
 
@@ -41,15 +40,13 @@ _HINTS = {
 }
 
 
-def write_template(path: Path, name: str) -> None:
+def write_template(path: Path, framework: Framework) -> None:
     """Write the template. Raises ValueError or OSError rather than overwrite or write elsewhere."""
-    if name not in FRAMEWORKS:
-        raise ValueError(f"unknown framework {name!r}: expected one of {', '.join(FRAMEWORKS)}")
     if path.suffix != ".py":
         raise ValueError(f"{path} is not a .py file: give the path of the file to write")
     try:
         with path.open("x", encoding="utf-8") as new:
-            new.write(template(path.name, FRAMEWORKS[name]))
+            new.write(template(path.name, framework))
     except FileExistsError:
         raise ValueError(f"{path} exists already: give another name, or move it first") from None
     except OSError as why:

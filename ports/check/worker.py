@@ -20,7 +20,13 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from ports.contract import Absent
+from ports.extensions import load_extensions
+from ports.returned import named_tensors, points_and_labels, unreadable
+from ports.user_code import at_line, is_in
+from ports.user_port import load_port
 from reference.arrays import Plain
+from reference.models import MODELS
 
 Message = dict[str, Any]
 
@@ -92,14 +98,12 @@ class Reply:
 
     def to(self, answer: Callable[[], tuple[Message, Mapping[str, Plain]]]) -> None:
         """Answer under the eyes of a watchdog that knows the user's line."""
-        from ports.contract import Absent, PortError
-
         watchdog = threading.Timer(self.timeout, self.hung, (self.answered,))
         watchdog.daemon = True
         watchdog.start()
         try:
             message, arrays = answer()
-        except (PortError, Absent, OSError) as why:
+        except (ValueError, Absent, OSError) as why:
             message, arrays = {"failed": str(why)}, {}
         watchdog.cancel()
         with self.lock:
@@ -119,8 +123,6 @@ class Reply:
 
     def line(self) -> str:
         """The innermost line of the user's file that the main thread is at."""
-        from ports.user_port import at_line, is_in
-
         main_thread = threading.main_thread().ident
         frames = traceback.extract_stack(sys._current_frames().get(main_thread or 0))
         users = [frame for frame in frames if is_in(frame.filename, self.path)]
@@ -132,9 +134,7 @@ class Worker:
 
     def load(self, path: Path) -> tuple[Message, dict[str, Plain]]:
         """Import the file and tell what is in it."""
-        from ports.user_port import load_port
-        from reference.models import MODELS
-
+        load_extensions()
         self.port = load_port(path)
         self.host = self.port.host
         self.settings = self.host.exact_settings()
@@ -157,8 +157,6 @@ class Worker:
 
     def start(self, model: str, dtype: str, X: Plain, y: Plain) -> tuple[Message, dict[str, Plain]]:
         """A fresh step, and the data in the framework's tensors, once a run."""
-        from reference.models import MODELS
-
         self.model, self.dtype, self.given = MODELS[model], dtype, {"X": X, "y": y}
         self.step = self.port.make_step(self.model, "eager")
         self.X, self.y = self.host.put(X, "cpu", dtype), self.host.put_labels(y, "cpu")
@@ -168,8 +166,6 @@ class Worker:
         self, params: Mapping[str, Plain], reg: float, step_size: float
     ) -> tuple[Message, Mapping[str, Plain]]:
         """One step of the user's; its quantities, and what can be said of them from here."""
-        from ports.contract import named_tensors
-
         on_device = {name: self.host.put(value, "cpu", self.dtype) for name, value in params.items()}
         trace = self.step(on_device, self.X, self.y, reg, step_size)
         got, unreadable = self.read(named_tensors(trace, self.model.step_name))
@@ -183,16 +179,12 @@ class Worker:
 
     def spiral(self, dtype: str, noise: Plain) -> tuple[Message, Mapping[str, Plain]]:
         """The user's spiral."""
-        from ports.contract import points_and_labels
-
         made = points_and_labels(self.port.make_spiral("eager")(self.host.put(noise, "cpu", dtype)))
         got, unreadable = self.read(dict(zip(("X", "y"), made, strict=True)))
         return {"unreadable": unreadable}, got
 
     def read(self, returned: Mapping[str, Any]) -> tuple[dict[str, Plain], dict[str, str]]:
         """The tensors as NumPy arrays; and why, for values that are none."""
-        from ports.contract import unreadable
-
         got: dict[str, Plain] = {}
         refused: dict[str, str] = {}
         for name, tensor in returned.items():

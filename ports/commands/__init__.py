@@ -1,4 +1,49 @@
-"""The `lockstep` command's parts, one module each: HELP, add_arguments(parser), run(args) -> status.
+"""The `lockstep` command's parts, one module each.
 
-At module level they import the standard library alone, so that `lockstep --help` is quick.
+A module has DETAILS (its help below the line in the table), add_arguments(parser), and
+run(args) -> exit status. Only the module of the command that was chosen is imported.
 """
+
+#: By name: the help in one line, and the module.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "compare": (
+        "certify ports against the reference at every step and print the matrix",
+        "ports.commands.compare",
+    ),
+    "run": (
+        "train like the document, in any framework, and print what the document prints",
+        "ports.commands.run",
+    ),
+    "show": (
+        "print one quantity of one step side by side, every port against the reference",
+        "ports.commands.show",
+    ),
+    "plot": (
+        "draw the data, the decision boundaries, the loss curves and the drift",
+        "ports.commands.plot",
+    ),
+    "drift": (
+        "let every port train by itself and hold its drift against the noise floor",
+        "ports.commands.drift",
+    ),
+    "check": (
+        "judge your own file: which quantities are right, which is the first wrong one, and why",
+        "ports.commands.check",
+    ),
+    "traps": (
+        "run the gallery of wrong ports: who catches them, and what the diagnosis says",
+        "ports.commands.traps",
+    ),
+    "bounds": (
+        "print the derived bounds of each quantity, local and end to end, mid-training",
+        "ports.commands.bounds",
+    ),
+    "bench": (
+        "measure what certification costs, against its goals",
+        "ports.commands.bench",
+    ),
+    "doctor": (
+        "say which frameworks, devices, versions and precision settings are here",
+        "ports.commands.doctor",
+    ),
+}

@@ -2,25 +2,35 @@
 
 import argparse
 
-HELP = """print the derived bounds of each quantity, local and end to end, mid-training
+from ports.commands.arguments import step_of, typed, whole
+from ports.engine.accuracy import accuracy_table
+from ports.report.bounds import tables
+from reference.models import TWO_LAYER
 
+DETAILS = """\
 Norm-wise: the largest allowed error over the largest value, on the document's 300-point run."""
+
+STEPS = (1000, 5000)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "--step", action="append", default=[], help="a step of the run; may be repeated (1000 and 5000)"
+        "--step",
+        type=typed(step),
+        action="append",
+        default=[],
+        help=f"a step of the run; may be repeated ({' and '.join(map(str, STEPS))})",
     )
+
+
+def step(text: str) -> int:
+    """A step of the run."""
+    return step_of(TWO_LAYER, whole("step", least=0)(text))
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the table; always 0."""
-    from ports.engine.accuracy import accuracy_table
-    from ports.engine.selection import step_of_run
-    from ports.report.accuracy import print_accuracy
-    from reference.models import TWO_LAYER
-
-    steps = [step_of_run(text, TWO_LAYER) for text in args.step] or [1000, 5000]
-    print_accuracy(accuracy_table(steps))
+    for line in tables(accuracy_table(args.step or STEPS)):
+        print(line)
     return 0

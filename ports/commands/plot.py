@@ -1,17 +1,23 @@
 """`lockstep plot`: pictures of the data, the decision boundaries, the losses and the drift."""
 
 import argparse
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from ports.commands.drift import add_free_runs, free_runs
+import numpy as np
 
-if TYPE_CHECKING:
+from ports.commands.arguments import typed, word
+from ports.commands.free_runs import add_free_runs, free_runs, print_skipped
+from ports.engine.boundaries import decision_maps
+from ports.engine.selection import models_of
+from ports.messages import either
+from ports.report import plots
+from reference.runs import draw
+
+if TYPE_CHECKING:  # matplotlib may not be installed
     from matplotlib.figure import Figure
 
-    from reference.runs import Draws
-
-HELP = """draw the data, the decision boundaries, the loss curves and the drift
-
+DETAILS = """\
 Writes PNG and SVG. Losses and drift come from free runs: every port trains by itself."""
 
 PICTURES = ("data", "boundaries", "losses", "drift")
@@ -21,65 +27,51 @@ FORMATS = ("png", "svg")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "what", nargs="*", metavar="what", help=f"{', '.join(PICTURES)} (default: all of them)"
+        "what",
+        nargs="*",
+        type=typed(word("picture", PICTURES)),
+        metavar="what",
+        help=f"{', '.join(PICTURES)} (default: all of them)",
     )
     parser.add_argument("--output", default="plots", metavar="DIR", help="where to (default plots)")
     parser.add_argument(
-        "--format", action="append", default=[], help="png, svg or png,svg (default both)"
+        "--format",
+        type=typed(formats),
+        action="extend",
+        default=[],
+        help=f"{either([*FORMATS, ','.join(FORMATS)])} (default both)",
     )
     add_free_runs(parser)
 
 
+def formats(text: str) -> list[str]:
+    """Formats, with commas between them."""
+    return [word("format", FORMATS)(name) for name in text.split(",")]
+
+
 def run(args: argparse.Namespace) -> int:
     """Draw, write, and print the names of the files; 0."""
-    from ports.engine.selection import named, positive, seed_number
-    from ports.report import plots
-
-    what = [named("picture", word, PICTURES) for word in args.what or PICTURES]
-    words = [word for text in args.format or FORMATS for word in text.split(",")]
-    formats = [named("format", word, FORMATS) for word in words]
-    positive("points", args.points)
-    seed_number(args.seed)
     plots.require_matplotlib()
     plots.refuse_unwritable(args.output)
-    for path in plots.save(draw_all(args, what), args.output, formats):
+    figures = draw_all(args, args.what or PICTURES)
+    for path in plots.save(figures, args.output, args.format or FORMATS):
         print(path)
     return 0
 
 
-def draw_all(args: argparse.Namespace, what: list[str]) -> "dict[str, Figure]":
+def draw_all(args: argparse.Namespace, what: Collection[str]) -> "dict[str, Figure]":
     """The pictures by the name of their file."""
-    import numpy as np
-
-    from ports.report import plots
-    from reference.models import MODELS
-    from reference.runs import draw
-
-    draws = draw(np.random.RandomState(int(args.seed)), int(args.points))
+    draws = draw(np.random.RandomState(args.seed), args.points)
     figures: dict[str, Figure] = {}
     if "data" in what:
         figures["data"] = plots.data(draws.X, draws.y)
     if "boundaries" in what:
-        figures["boundaries"] = plots.boundaries(draws.X, draws.y, trained(draws))
+        figures["boundaries"] = plots.boundaries(draws.X, draws.y, decision_maps(draws))
     if {"losses", "drift"} & {*what}:
-        drifts, absences = free_runs(args, list(MODELS))
-        for absence in absences:
-            print(f"skipped: {absence}")
+        drifts = free_runs(args, models_of(args.port))
+        print_skipped(args)
         if "losses" in what:
             figures["losses"] = plots.losses(drifts)
         if "drift" in what:
             figures |= {f"drift_{model}": plots.drift(runs) for model, runs in drifts.items()}
     return figures
-
-
-def trained(draws: "Draws") -> dict[str, dict[str, object]]:
-    """The reference's parameters after the document's runs, by model."""
-    from reference.models import MODELS
-    from reference.runs import trajectory
-
-    ends = {}
-    for name, model in MODELS.items():
-        for _, _, trace in trajectory(draws.problem(model), model.iterations):
-            last = trace
-        ends[name] = model.next_params(last)
-    return ends

@@ -95,7 +95,7 @@ def overwritten(case: Case) -> Iterator[Suspicion]:
 def other_weights(case: Case) -> Iterator[Suspicion]:
     """Some other W and b than the ones given."""
     first = next(iter(case.model.quantities))
-    if case.quantity != first:
+    if case.quantity != first or len(case.model.layers[0]) != 2:
         return
     weights, bias = case.model.layers[0]
     A = np.hstack([case.start.X, np.ones((len(case.start.X), 1))])

@@ -16,7 +16,7 @@ MOMENTA = (0.9, 0.99, 0.95, 0.5)
 
 def factors(case: Case) -> dict[str, float]:
     """Numbers that get lost or doubled, by name."""
-    N, K = case.y.size, case.params[list(case.params)[-1]].shape[1]
+    N, K = case.y.size, case.start.sizes["K"]
     named = {"N": N, "1/N": 1 / N, "2": 2, "1/2": 0.5, "-1": -1, "K": K, "1/K": 1 / K}
     named |= {"1/ln 2": 1 / np.log(2), "1/ln 10": 1 / np.log(10)}
     named |= {"-step_size": -case.step_size, "step_size": case.step_size}

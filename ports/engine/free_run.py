@@ -17,9 +17,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ports.contract import Port, PortError, Tensor, named_tensors, prepared_step, read, what_went_wrong
+from ports.contract import Port, PortError, Tensor, prepared_step
 from ports.engine.noise_floor import MEMBERS, NoiseFloor, Now, distance
 from ports.engine.results import Cell
+from ports.returned import named_tensors, read, what_went_wrong
 from reference.arrays import Plain
 from reference.models import Problem, Relu
 from reference.runs import trajectory

@@ -12,17 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ports.contract import (
-    Port,
-    Step,
-    Tensor,
-    named_tensors,
-    points_and_labels,
-    prepared_step,
-    read,
-    what_went_wrong,
-)
+from ports.contract import Port, Step, Tensor, prepared_step
 from ports.engine.results import Cell, CellResult
+from ports.returned import named_tensors, points_and_labels, read, what_went_wrong
 from reference.agreement.arithmetic import Arithmetic, Unbounded
 from reference.agreement.bounds import PortTrace, local
 from reference.agreement.judge import (

@@ -24,7 +24,9 @@ from ports.engine.memory import keep_freed_memory
 from ports.engine.provenance import provenance
 from ports.engine.results import SPIRAL, CellResult, parts
 from ports.engine.selection import Planned
-from reference.models import MODELS
+from ports.registry import OWN_FRAMEWORKS
+from reference.agreement.arithmetic import OWN_DTYPES
+from reference.models import MODELS, OWN_MODELS
 from reference.runs import Draws, draw
 
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -58,10 +60,11 @@ def run_matrix(
 ) -> Results:
     """Certify every planned cell on the document's run with that many points per class.
 
+    A plan with a cell from outside the project runs in this process alone, whatever `jobs` says.
     `progress` is told how many port steps are done more. Returns the results in the order of the
     plan, models first, and the provenance recorded while the hosts' exact settings were in force.
     """
-    alone = jobs == 1 or any(isinstance(p.port, LoadedPort) for p in planned)
+    alone = jobs == 1 or any(is_from_outside(p) for p in planned)
     pieces = parts_of(planned, 1 if alone else jobs)
     done: Iterable[Results] = (
         [run_part(part, points, seed, lambda: progress(1)) for part in pieces]
@@ -79,6 +82,17 @@ def run_matrix(
         facts |= provenance_of_part
     order = sorted(planned, key=lambda p: parts().index(p.cell.model))
     return [found[p.cell] for p in order], facts
+
+
+def is_from_outside(planned: Planned) -> bool:
+    """Whether a worker process would not know a cell's port, framework, model or dtype."""
+    cell, port = planned.cell, planned.port
+    return (
+        isinstance(port, LoadedPort)
+        or port.framework.name not in OWN_FRAMEWORKS
+        or cell.model not in {SPIRAL, *OWN_MODELS}
+        or cell.dtype not in OWN_DTYPES
+    )
 
 
 def run_part(part: Part, points: int, seed: int, progress: Callable[[], None] = lambda: None) -> Results:
@@ -212,15 +226,21 @@ def _count_in(counter: Any) -> None:
 def _counted_part(part: Part, points: int, seed: int) -> Results:
     unreported, reported_at = 0, time.monotonic()
 
-    def progress() -> None:
+    def report() -> None:
         nonlocal unreported, reported_at
+        with _counter.get_lock():
+            _counter.value += unreported
+        unreported, reported_at = 0, time.monotonic()
+
+    def progress() -> None:
+        nonlocal unreported
         unreported += 1
         if time.monotonic() - reported_at > POLL:
-            with _counter.get_lock():
-                _counter.value += unreported
-            unreported, reported_at = 0, time.monotonic()
+            report()
 
-    return run_part(part, points, seed, progress)
+    results = run_part(part, points, seed, progress)
+    report()
+    return results
 
 
 @contextmanager

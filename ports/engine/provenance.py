@@ -4,8 +4,8 @@ import os
 import platform
 from collections.abc import Iterable
 
-from ports import FRAMEWORKS
 from ports.contract import Port
+from ports.registry import FRAMEWORKS
 
 
 def provenance(ports: Iterable[Port]) -> dict[str, str]:

@@ -1,25 +1,20 @@
-"""Which cells of the matrix run: options in, cells and skips (each with its reason) out.
+"""Which cells of the matrix run: a selection in, cells and skips (each with its reason) out.
 
 The command line and pytest both choose through here.
 """
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ports import PORTS
 from ports.contract import Absent, Port
 from ports.engine.results import SPIRAL, Cell, parts
+from ports.registry import PORTS
 from reference.agreement.arithmetic import DTYPES
 from reference.models import MODELS, Model
 
 MODES = ("eager", "compiled")
 #: Cells other than float64 in the framework's natural mode run this many steps, spread over the run.
 SPREAD_STEPS = 20
-
-
-#: Longer numbers are no sizes of anything.
-MOST_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -65,43 +60,36 @@ class Skipped:
     reason: str
 
 
-def select(
+def choose(
     models: Iterable[str] = (),
-    ports: Iterable[str] = (),
+    ports: Iterable[Port] = (),
     modes: Iterable[str] = (),
     devices: Iterable[str] = (),
     dtypes: Iterable[str] = (),
-    steps: str | None = None,
+    steps: int | str | None = None,
     require: Iterable[str] = (),
 ) -> Selection:
-    """Check the options' words; one said twice counts once.
-
-    Raises ValueError, with the words there are, for an unknown one, and for two ports of one name.
-    """
+    """A selection in which nothing is twice. Raises ValueError for two ports of one name."""
     return Selection(
-        tuple(named("model", m, parts()) for m in dict.fromkeys(models)),
-        _ports_apart(dict.fromkeys(ports)),
-        tuple(named("mode", m, MODES) for m in dict.fromkeys(modes)),
+        tuple(dict.fromkeys(models)),
+        _told_apart(ports),
+        tuple(dict.fromkeys(modes)),
         tuple(dict.fromkeys(devices)),
-        tuple(named("dtype", d, DTYPES) for d in dict.fromkeys(dtypes)),
-        parse_steps(steps),
+        tuple(dict.fromkeys(dtypes)),
+        steps,
         tuple(require),
     )
 
 
-def _ports_apart(words: Iterable[str]) -> tuple[Port, ...]:
-    """The ports of these words, whose rows go by their names. Raises ValueError for one name twice."""
-    from ports.user_port import find_port
-
+def _told_apart(ports: Iterable[Port]) -> tuple[Port, ...]:
+    """Ports by name, as the rows of the matrix go. Raises ValueError for two of one name."""
     found: dict[str, Port] = {}
-    for word in words:
-        port = find_port(word)
-        if port.name in found:
+    for port in ports:
+        if found.setdefault(port.name, port) is not port:
             raise ValueError(
                 f"two ports are called {port.name}: their rows could not be told apart; "
                 "rename one of them, or run them one at a time"
             )
-        found[port.name] = port
     return tuple(found.values())
 
 
@@ -149,76 +137,53 @@ def _cells(port: Port, selection: Selection) -> tuple[list[Cell], list[Skipped]]
                 skipped.append(Skipped(f"{port.name} {dtype} on {device}", f"{device} has no {dtype}"))
                 continue
             for part in selection.models or parts():
-                if hasattr(port.module, part if part == SPIRAL else MODELS[part].step_name):
+                if hasattr(port.module, SPIRAL) if part == SPIRAL else port.has(MODELS[part]):
                     cells += [Cell(part, port.name, mode, device, dtype) for mode in modes]
     return cells, skipped
 
 
-def one_cell(
-    model: Model, port_name: str, mode: str | None, device: str, dtype: str
-) -> tuple[Port, Cell]:
-    """The one cell that `lockstep run` and `show` use; natural mode by default.
+def one_cell(model: Model, port: Port, mode: str | None, device: str, dtype: str) -> tuple[Port, Cell]:
+    """The one cell of a port that `lockstep run`, `show` and `drift` use; natural mode by default.
 
-    Raises ValueError for an unknown word, Absent for a port, mode or device that is not here.
+    Raises Absent for a port, mode or device that is not here.
     """
     modes = () if mode is None else (mode,)
-    planned, skipped = plan(select([model.name], [port_name], modes, [device], [dtype]))
-    natural = [p for p in planned if mode or p.cell.mode == p.port.host.natural_mode]
+    planned, skipped = plan(choose([model.name], [port], modes, [device], [dtype]))
+    natural = [p for p in planned if mode or p.cell.mode == port.host.natural_mode]
     if not natural:
         reasons = (
             "; ".join(s.reason for s in skipped)
             or f"it has no {model.step_name} (--model chooses others)"
         )
-        raise Absent(f"{port_name} cannot run here: {reasons}")
-    return natural[0].port, natural[0].cell
+        raise Absent(f"{port.name} cannot run here: {reasons}")
+    return port, natural[0].cell
 
 
-def named(kind: str, word: str, words: Sequence[str]) -> str:
-    """The word itself. Raises ValueError, listing the words there are, for any other."""
-    if word not in words:
-        near = difflib.get_close_matches(word, words, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise ValueError(f"unknown {kind} {word!r}: {hint}expected one of {', '.join(words)}")
-    return word
+def ports_here() -> list[Port]:
+    """The registered ports whose packages are installed."""
+    return [port for port in PORTS.values() if not port.absence()]
 
 
-def parse_steps(steps: str | None) -> int | str | None:
-    """A number of steps, at least 1, or "all". Raises ValueError for anything else."""
-    if steps is None or steps == "all":
-        return steps
-    return positive("steps", steps, otherwise=' or "all"')
+def ports_of(model: Model) -> list[Port]:
+    """Those of them that have a step for the model. Raises Absent where none has."""
+    found = [port for port in ports_here() if port.has(model)]
+    if not found:
+        raise Absent(f"no registered port has a {model.step_name}: name a file that has one with --port")
+    return found
 
 
-def positive(what: str, text: str, least: int = 1, otherwise: str = "") -> int:
-    """A whole number of at least `least` from an option's text. Raises ValueError."""
-    if not _is_whole(text) or int(text) < least:
-        long = len(text) > MOST_DIGITS
-        shown = f"{text[:MOST_DIGITS]}..." if long else text
-        raise ValueError(
-            f"{what} is {shown!r}: expected a whole number of at least {least}{otherwise}"
-            + (f", of at most {MOST_DIGITS} digits" if long and text.isdecimal() else "")
-        )
-    return int(text)
+def models_of(ports: Sequence[Port]) -> list[Model]:
+    """The models that all of these ports have; of no ports, those that some registered port has.
 
-
-def _is_whole(text: str) -> bool:
-    """Whether it is a number in ASCII digits, no longer than any real one."""
-    return text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS
-
-
-def step_of_run(text: str, model: Model) -> int:
-    """One step of the note's run of a model, from an option's text. Raises ValueError."""
-    i = positive("step", text, least=0)
-    if i >= model.iterations:
-        raise ValueError(f"step is {i}: the {model.name} run has steps 0 to {model.iterations - 1}")
-    return i
-
-
-def seed_number(text: str) -> int:
-    """A seed that NumPy's RandomState takes. Raises ValueError."""
-    if not _is_whole(text) or int(text) >= 2**32:
-        raise ValueError(f"seed is {text!r}: expected a whole number from 0 to 2**32 - 1")
-    return int(text)
+    Raises ValueError where there is none.
+    """
+    if not ports:
+        return [m for m in MODELS.values() if any(port.has(m) for port in ports_here())]
+    shared = [m for m in MODELS.values() if all(port.absence() or port.has(m) for port in ports)]
+    if not shared:
+        names = ", ".join(port.name for port in ports)
+        raise ValueError(f"{names} have no model in common: run them one at a time")
+    return shared
 
 
 def _refuse_unknown_devices(asked: tuple[str, ...], found: Iterable[str]) -> None:

@@ -1,31 +1,37 @@
-"""Results as JSON. The schema is documented in docs/json.md; raise SCHEMA when it changes."""
+"""Results as JSON: one report per command that writes one, documented in docs/json.md.
+
+Raise a schema's number when a field of it changes its meaning, or goes.
+"""
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ports.engine.results import CellResult, Verdict
+from ports.bench.measuring import Row
+from ports.check.results import Check, ModelResult, Options
+from ports.engine.results import CellResult, Verdict, quantities_of
 from ports.engine.selection import Skipped
+from ports.traps.outcome import Outcome, totals
 from reference.agreement.judge import Finding
 
-SCHEMA = "lockstep/1"
+COMPARE, CHECK, TRAPS, BENCH = "lockstep/1", "lockstep-check/1", "lockstep-traps/1", "lockstep-bench/1"
 
 
-def document(
+def of_compare(
     run: Mapping[str, Any],
     results: Sequence[CellResult],
     skipped: Sequence[Skipped],
     facts: Mapping[str, str],
 ) -> dict[str, Any]:
-    """The whole report as plain data.
+    """The report of `lockstep compare`.
 
     `run` says what was run (points, seed, steps); `facts` is the `provenance` of the run.
     """
     return {
-        "schema": SCHEMA,
+        "schema": COMPARE,
         "run": dict(run),
         "provenance": dict(facts),
         "agrees": bool(results) and all(r.agrees for r in results),
@@ -82,25 +88,88 @@ def finding(f: Finding | None, step: int) -> dict[str, Any] | None:
     }
 
 
-def refuse_unwritable(path: str | None) -> None:
-    """Find out before the work, not after it, that the report cannot be written. Raises OSError."""
-    if path is None:
-        return
-    target, why = Path(path), ""
-    if not path or target.is_dir():
-        why = "it is a folder" if path else "it is no name"
-    elif target.resolve().suffix == ".py":
-        why = "a .py file is a port, not a report"
-    elif not os.access(target if target.exists() else target.parent, os.W_OK):
-        why = "no such folder, or no right to"
-    if why:
-        raise OSError(f"cannot write {path!r}: {why}; give --json a path you can write")
+def of_check(check: Check, options: Options, status: int) -> dict[str, Any]:
+    """The report of `lockstep check`."""
+    return {
+        "schema": CHECK,
+        "file": str(check.path),
+        "framework": check.framework,
+        "run": {
+            "points": options.points,
+            "seed": options.seed,
+            "steps": options.steps,
+            "dtypes": list(options.dtypes),
+        },
+        "status": status,
+        "steps": [model_result(result) for result in check.results],
+        "printed": check.printed,
+    }
 
 
-def write(path: str, content: Mapping[str, Any]) -> None:
+def model_result(result: ModelResult) -> dict[str, Any]:
+    """What became of one step function in one dtype."""
+    return {
+        "model": result.model,
+        "dtype": result.dtype,
+        "quantities": len(quantities_of(result.model)),
+        "comparisons": result.comparisons,
+        "right": result.right(),
+        "wrong": result.wrong(),
+        "follows": result.follows(),
+        "missing": result.missing,
+        "hidden": dict(result.hidden),
+        "unreadable": result.unreadable,
+        "error": result.error or None,
+        "first_wrong": first_wrong(result),
+        "runs": [{"run": r.run.name, **cell(r.result)} for r in result.runs],
+    }
+
+
+def first_wrong(result: ModelResult) -> dict[str, Any] | None:
+    """The first disagreement, and why it is one."""
+    failures = result.failures()
+    if not failures:
+        return None
+    found, step, first = failures[0]
+    return {
+        "quantity": first.quantity,
+        "certificate": first.certificate,
+        "run": found.run.name,
+        **(finding(first, step) or {}),
+        "explanation": asdict(result.explanation) if result.explanation else None,
+    }
+
+
+def of_traps(steps: int, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """The report of `lockstep traps`."""
+    return {
+        "schema": TRAPS,
+        "steps": steps,
+        "totals": totals(outcomes),
+        "traps": [outcome(o) for o in outcomes],
+    }
+
+
+def outcome(o: Outcome) -> dict[str, Any]:
+    """What became of one trap."""
+    judged = {name: getattr(o, name) for name in ("blamed_rightly", "named_rightly", "misled")}
+    return asdict(o) | judged
+
+
+def of_bench(run: Mapping[str, Any], rows: Sequence[Row], facts: Mapping[str, str]) -> dict[str, Any]:
+    """The report of `lockstep bench`."""
+    return {
+        "schema": BENCH,
+        "run": dict(run),
+        "machine": dict(facts),
+        "rows": [asdict(row) | {"verdict": row.verdict} for row in rows],
+    }
+
+
+def write(path: Path, content: Mapping[str, Any]) -> None:
     """Write a report. Raises OSError, in a sentence, where the path cannot be written."""
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     try:
-        Path(path).write_text(text)
+        path.write_text(text)
     except OSError as why:
         raise OSError(f"cannot write {path}: {why.strerror}; give --json a path you can write") from None

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ports.contract import Absent, missing_packages
+from ports.contract import Absent
+from ports.engine.boundaries import DecisionMap
 from ports.engine.free_run import Drift, Flip
+from ports.messages import missing_packages
 from reference.arrays import Plain
-from reference.models import MODELS, Problem
-from reference.runs import accuracy
-from reference.trace import Trace
+from reference.models import MODELS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,8 +30,6 @@ COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#C
 #: One a class, one a port: colour is never the only difference.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY, LIGHT_GREY = "#767676", "#D4D4D4"
-#: Grid lines along each side of a decision map.
-GRID = 200
 #: Logarithmic bins of a drift curve.
 BINS = 300
 
@@ -153,39 +151,28 @@ def _scatter(axes: "Axes", X: Plain, y: Plain) -> None:
 
 
 @_drawn
-def boundaries(X: Plain, y: Plain, trained: Mapping[str, Mapping[str, Plain]]) -> "Figure":
+def boundaries(X: Plain, y: Plain, maps: Sequence[DecisionMap]) -> "Figure":
     """The class that each trained model answers, over the plane."""
-    figure, panels = _panels(len(trained), 5.2, 5.2)
-    for axes, (model, params) in zip(panels, trained.items(), strict=True):
-        _answers(axes, model, params, np.abs(X).max() + 0.15)
+    figure, panels = _panels(len(maps), 5.2, 5.2)
+    for axes, found in zip(panels, maps, strict=True):
+        _answers(axes, found)
         _scatter(axes, X, y)
-        share = accuracy(_scores(model, params, X), y)
-        axes.set_title(f"{MODELS[model].title}: training accuracy {share:.2f}")
+        axes.set_title(f"{found.title}: training accuracy {found.accuracy:.2f}")
     return figure
 
 
-def _answers(axes: "Axes", model: str, params: Mapping[str, Plain], reach: float) -> None:
+def _answers(axes: "Axes", found: DecisionMap) -> None:
     """Fill the region of each class, where its score is the highest, and draw its edge."""
     import matplotlib
 
-    xx, yy = np.meshgrid(*[np.linspace(-reach, reach, GRID)] * 2)
-    scores = _scores(model, params, np.column_stack([xx.ravel(), yy.ravel()]))
-    for k in range(scores.shape[1]):
-        others = np.delete(scores, k, axis=1).max(axis=1)
-        lead = (scores[:, k] - others).reshape(xx.shape)
-        colour = matplotlib.colormaps["Spectral"](k / (scores.shape[1] - 1))
+    classes = found.scores.shape[-1]
+    for k in range(classes):
+        lead = found.scores[..., k] - np.delete(found.scores, k, axis=-1).max(axis=-1)
+        colour = matplotlib.colormaps["Spectral"](k / (classes - 1))
         if lead.max() > 0:
-            axes.contourf(xx, yy, lead, levels=[0, np.inf], colors=[colour], alpha=0.55)
+            axes.contourf(found.xx, found.yy, lead, levels=[0, np.inf], colors=[colour], alpha=0.55)
         if lead.min() < 0 < lead.max():
-            axes.contour(xx, yy, lead, levels=[0], colors="black", linewidths=0.8)
-
-
-def _scores(model: str, params: Mapping[str, Plain], X: Plain) -> Plain:
-    """A model's scores by its own step; the rest of the step is left unread."""
-    trace = Trace()
-    with np.errstate(all="ignore"):
-        Problem(MODELS[model], X, np.zeros(len(X), dtype=int), params, 0.0, 0.0).step(trace.tap)
-    return np.asarray(trace["scores"])
+            axes.contour(found.xx, found.yy, lead, levels=[0], colors="black", linewidths=0.8)
 
 
 @_drawn

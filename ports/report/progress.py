@@ -2,7 +2,8 @@
 
 import sys
 import time
-from typing import TextIO
+from collections.abc import Callable
+from typing import Self, TextIO
 
 INTERVAL = 0.2  # seconds between two redraws
 
@@ -10,13 +11,24 @@ INTERVAL = 0.2  # seconds between two redraws
 class Progress:
     """Counts units of work; shows share done, elapsed, remaining and rate on a terminal."""
 
-    def __init__(self, label: str, total: int, stream: TextIO | None = None) -> None:
+    def __init__(self, label: str, total: int = 0, stream: TextIO | None = None) -> None:
         self.label, self.total = label, total
         self.stream = sys.stderr if stream is None else stream
         self.shown = self.stream is not None and self.stream.isatty()  # None where it was closed
         self.started = time.monotonic()
         self.drawn_at = self.started
         self.done = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def begin(self, total: int) -> Callable[[], None]:
+        """Set how much there is to do, where that is known late; returns `advance`."""
+        self.total = total
+        return self.advance
 
     def advance(self, units: int = 1) -> None:
         """Count work done, and redraw if it is time."""

@@ -1,23 +1,19 @@
-"""The answer of `lockstep check`, as a teacher would give it; and the same as plain data."""
+"""The answer of `lockstep check`, as a teacher would give it."""
 
 import math
 import textwrap
 from collections.abc import Iterable, Iterator
-from typing import Any
 
-from ports import FRAMEWORKS
-from ports.check.explain import Explanation, explain
 from ports.check.results import FIRST_STEPS, SPREAD_STEPS, Check, ModelResult, Options, RunResult
-from ports.engine.results import SPIRAL, quantities_of
-from ports.report import as_json
-from ports.report.terminal import in_digits
-from ports.user_port import undeclared_framework
+from ports.diagnosis import Diagnosis
+from ports.engine.results import SPIRAL
+from ports.registry import FRAMEWORKS
+from ports.report.table import in_digits
 from reference.agreement.judge import LOCAL, Finding
 from reference.formula import formula
 from reference.models import MODELS
 from reference.runs import K
 
-SCHEMA = "lockstep-check/1"
 WIDTH = 100
 
 
@@ -51,14 +47,13 @@ def _model(check: Check, result: ModelResult) -> Iterator[str]:
     failures = result.failures()
     if failures:
         yield ""
-        yield from _first_wrong(*failures[0])
+        yield from _first_wrong(*failures[0], result.explanation)
     if result.error:
         yield f"  stopped: {result.error}"
-    framework = undeclared_framework(check.path, check.framework)
-    if framework and (failures or result.error or result.unreadable):
+    if check.undeclared and (failures or result.error or result.unreadable):
         yield (
-            f'  The file imports {framework} but was given NumPy arrays: put framework = "{framework}" '
-            "at its top."
+            f"  The file imports {check.undeclared} but was given NumPy arrays: "
+            f'put framework = "{check.undeclared}" at its top.'
         )
 
 
@@ -87,7 +82,9 @@ def _listed(label: str, names: Iterable[str], note: str = "") -> Iterator[str]:
         yield from textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent=" " * 11)
 
 
-def _first_wrong(found: RunResult, step: int, finding: Finding) -> Iterator[str]:
+def _first_wrong(
+    found: RunResult, step: int, finding: Finding, explanation: Diagnosis | None
+) -> Iterator[str]:
     """The first wrong operation: where, by how much, what the document does, and why probably."""
     name, model = finding.quantity, found.result.cell.model
     where = f"step {step} of {found.run.name}" if found.run.iterations > 1 else found.run.name
@@ -106,7 +103,6 @@ def _first_wrong(found: RunResult, step: int, finding: Finding) -> Iterator[str]
         else:
             yield "    allowed   nothing else: no rounding happens here"
     yield from (f"    {start}{line}" for start, line in _with_label("document  ", formula(model, name)))
-    explanation = explanation_of(found, finding)
     if explanation:
         yield from textwrap.wrap(
             f"why       {explanation.sentence}",
@@ -119,16 +115,6 @@ def _first_wrong(found: RunResult, step: int, finding: Finding) -> Iterator[str]
 def _with_label(label: str, lines: list[str]) -> Iterator[tuple[str, str]]:
     for i, line in enumerate(lines):
         yield (label if i == 0 else " " * len(label)), line
-
-
-def explanation_of(found: RunResult, finding: Finding) -> Explanation | None:
-    """Why, if the record of the step says it. A fault in the explaining costs no verdict."""
-    if found.case is None:
-        return None
-    try:
-        return explain(found.case, finding.quantity)
-    except Exception as why:
-        return Explanation("unexplained", f"no explanation ({type(why).__name__}: {why})", certain=False)
 
 
 def _conclusion(check: Check, options: Options, partial: bool) -> Iterator[str]:
@@ -163,51 +149,3 @@ def _verdict(check: Check, partial: bool) -> str:
 
 def _indented(text: str) -> str:
     return "\n".join(f"  | {line}" for line in text.splitlines())
-
-
-def document(check: Check, options: Options, status: int) -> dict[str, Any]:
-    """The answer as plain data."""
-    return {
-        "schema": SCHEMA,
-        "file": str(check.path),
-        "framework": check.framework,
-        "run": {
-            "points": options.points,
-            "seed": options.seed,
-            "steps": options.steps or "default",
-            "dtypes": list(options.dtypes),
-        },
-        "status": status,
-        "steps": [_as_data(result) for result in check.results],
-        "printed": check.printed,
-    }
-
-
-def _as_data(result: ModelResult) -> dict[str, Any]:
-    failures = result.failures()
-    return {
-        "model": result.model,
-        "dtype": result.dtype,
-        "quantities": len(quantities_of(result.model)),
-        "comparisons": result.comparisons,
-        "right": result.right(),
-        "wrong": result.wrong(),
-        "follows": result.follows(),
-        "missing": result.missing,
-        "hidden": dict(result.hidden),
-        "unreadable": result.unreadable,
-        "error": result.error or None,
-        "first_wrong": _failure(*failures[0]) if failures else None,
-        "runs": [{"run": r.run.name, **as_json.cell(r.result)} for r in result.runs],
-    }
-
-
-def _failure(found: RunResult, step: int, finding: Finding) -> dict[str, Any]:
-    why = explanation_of(found, finding)
-    return {
-        "quantity": finding.quantity,
-        "certificate": finding.certificate,
-        "run": found.run.name,
-        **(as_json.finding(finding, step) or {}),
-        "explanation": vars(why) if why else None,
-    }

@@ -4,6 +4,17 @@ from ports.traps.gallery import STEPS, Stale, Trap, run, wrong_port, wrong_sourc
 from ports.traps.jax_traps import JAX_TRAPS
 from ports.traps.torch_traps import TORCH_TRAPS
 
-__all__ = ["GALLERY", "STEPS", "Stale", "Trap", "run", "wrong_port", "wrong_source"]
+__all__ = ["GALLERY", "STEPS", "Stale", "Trap", "register", "run", "wrong_port", "wrong_source"]
 
-GALLERY = {trap.name: trap for trap in (*TORCH_TRAPS, *JAX_TRAPS)}
+GALLERY: dict[str, Trap] = {}
+
+
+def register(trap: Trap) -> None:
+    """Add a trap to the gallery. Raises ValueError where its name is taken."""
+    if trap.name in GALLERY:
+        raise ValueError(f"there is a trap called {trap.name} already: give this one another name")
+    GALLERY[trap.name] = trap
+
+
+for _trap in (*TORCH_TRAPS, *JAX_TRAPS):
+    register(_trap)

@@ -17,7 +17,7 @@ def document(model: Model) -> Problem:
 
 
 def kink(model: Model) -> Problem:
-    """The same with b2 set, so that the ties' gradients do not cancel in db."""
+    """The same with the last bias set, so that the ties' gradients do not cancel in db."""
     problem = document(model)
     last = {model.biases[-1]: np.array([[0.3, -0.2, 0.1]])}
     return problem.starting_from({**problem.params, **last})
@@ -34,11 +34,15 @@ def square(model: Model) -> Problem:
 
 
 def confident(model: Model) -> Problem:
-    """Scores from 1 to 400, all on the right class: the other probabilities are tiny, or 0."""
+    """Scores from 1 to 400, all on the right class: the other probabilities are tiny, or 0.
+
+    For models of one layer: the points are the scores' own, up to a sign.
+    """
+    ((weights, bias),) = model.layers
     size = np.array([1.0, 5, 30, 60, 100, 400])
     y = np.arange(size.size, dtype="uint8") % 3
     W = 2 * np.eye(3) - 1
-    return Problem(model, size[:, None] * np.eye(3)[y], y, {"W": W, "b": np.zeros((1, 3))})
+    return Problem(model, size[:, None] * np.eye(3)[y], y, {weights: W, bias: np.zeros((1, 3))})
 
 
 FIXTURES: dict[str, Callable[[Model], Problem]] = {

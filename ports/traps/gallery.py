@@ -12,10 +12,10 @@ from types import ModuleType
 
 import numpy as np
 
-from ports import PORTS
 from ports.contract import LoadedPort, Port
 from ports.engine.lockstep import certify_spiral, prepare, run_lockstep
 from ports.engine.results import SPIRAL, Cell, CellResult
+from ports.registry import PORTS
 from ports.traps.fixtures import FIXTURES, POINTS, SEED
 from reference.arrays import Plain
 from reference.models import MODELS, Problem

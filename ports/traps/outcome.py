@@ -1,7 +1,7 @@
 """What became of each trap: caught or not, by us and by the naive checks, and its diagnosis."""
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from ports.contract import Port
 from ports.diagnosis import UNEXPLAINED, Diagnosis, diagnose_spiral, explain
@@ -9,7 +9,6 @@ from ports.engine.results import SPIRAL, CellResult
 from ports.traps.gallery import STEPS, Trap, noise, run, wrong_port
 from ports.traps.naive import rejections
 
-SCHEMA = "lockstep-traps/1"
 CAUGHT, MISSED, WOLF, ABSENT = "yes", "no", "cries wolf", "n/a"
 
 
@@ -106,7 +105,7 @@ def diagnosis_of(port: Port, trap: Trap, result: CellResult) -> Diagnosis:
         return explain(trap.problem, port, trap.cell, step, finding.quantity)
 
 
-def totals(outcomes: list[Outcome]) -> dict[str, int]:
+def totals(outcomes: Sequence[Outcome]) -> dict[str, int]:
     """How many of the traps: caught, blamed rightly, named rightly, misled, and by each naive check."""
     counts = {
         "traps": len(outcomes),
@@ -120,21 +119,3 @@ def totals(outcomes: list[Outcome]) -> dict[str, int]:
         counts[f"caught by {check}"] = sum(o.naive[check] == CAUGHT for o in outcomes)
         counts[f"{check} cries wolf"] = sum(o.naive[check] == WOLF for o in outcomes)
     return counts
-
-
-def as_json(steps: int, outcomes: list[Outcome]) -> dict[str, Any]:
-    """The gallery as JSON, documented in docs/json.md."""
-    return {
-        "schema": SCHEMA,
-        "steps": steps,
-        "totals": totals(outcomes),
-        "traps": [
-            asdict(o)
-            | {
-                "blamed_rightly": o.blamed_rightly,
-                "named_rightly": o.named_rightly,
-                "misled": o.misled,
-            }
-            for o in outcomes
-        ],
-    }

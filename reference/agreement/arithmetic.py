@@ -126,11 +126,22 @@ FLOAT16 = Arithmetic("float16", 2.0**-11, 2.0**-14, 65504.0)
 ARITHMETICS = {a.name: a for a in (FLOAT64, FLOAT32, BFLOAT16, FLOAT16)}
 #: The dtypes that the matrix runs in, wherever a framework has them.
 DTYPES = [FLOAT64.name, FLOAT32.name]
+#: The project's own dtypes: every process knows them.
+OWN_DTYPES = frozenset(DTYPES)
 
 
 def register_dtype(arithmetic: Arithmetic) -> None:
-    """Add a dtype to the matrix. Raises ValueError where it is there already."""
+    """Add a dtype to the matrix. NumPy must know a dtype of that name.
+
+    Raises ValueError, in one sentence, where it is there already, or is finer than float64: the
+    reference computes in float64, and holds in float64 what a port has recorded.
+    """
     if arithmetic.name in DTYPES:
         raise ValueError(f"the matrix has the dtype {arithmetic.name} already")
+    if arithmetic.roundoff < FLOAT64_ROUNDOFF:
+        raise ValueError(
+            f"{arithmetic.name} is finer than float64, in which the reference computes: "
+            "there is nothing to certify it against"
+        )
     ARITHMETICS[arithmetic.name] = arithmetic
     DTYPES.append(arithmetic.name)

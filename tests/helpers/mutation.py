@@ -277,7 +277,7 @@ def batteries(path: str) -> list[Battery]:
         return port_batteries(JAX_PORTS[path], "compiled")
     if path in ("ports/engine/lockstep.py", "ports/engine/results.py"):
         return [
-            tests("ports/engine/test_lockstep", "test_planted"),
+            tests("ports/engine/test_lockstep", "ports/engine/test_results", "test_planted"),
             tests("test_problems"),
             lockstep("numpy", "--steps", "3"),
         ]
@@ -289,7 +289,9 @@ def batteries(path: str) -> list[Battery]:
             (*lockstep("numpy", "--steps", "3"), "--port", "torch_library", "--port", "torch_autograd"),
         ]
     return [
-        tests(*(f"reference/test_{name}" for name in ("runs", "gradients", "document"))),
+        tests(
+            *(f"reference/test_{name}" for name in ("spiral", "runs", "trace", "gradients", "document"))
+        ),
         tests("reference/agreement/test_judge"),
         tests("reference/test_published"),
     ]

@@ -12,9 +12,10 @@ from types import ModuleType
 from typing import Any
 
 from ports.contract import LoadedPort, Port
+from reference.models import MODELS, Model
 
-#: Where a framework differentiates, the gradient at a tensor is planted at the tensor.
-GRADIENT_AT = {"dscores": "scores", "dhidden": "hidden_layer"}
+#: What a port calls where its framework differentiates.
+DIFFERENTIATORS = {"grad", "value_and_grad", "vjp", "jacrev", "jacfwd", "backward"}
 #: nn.CrossEntropyLoss runs twice, for the mean and, to be read, for each example: an error in it
 #: is an error in both.
 TOGETHER = {("torch_library", "correct_logprobs"): ("correct_logprobs", "data_loss")}
@@ -23,12 +24,18 @@ TOGETHER = {("torch_library", "correct_logprobs"): ("correct_logprobs", "data_lo
 def plant(port: Port, model: str, quantity: str, relative: float) -> LoadedPort:
     """The port with a relative error in one quantity of one model, and in nothing else."""
     tree = ast.parse(inspect.getsource(port.module))
-    if quantity in GRADIENT_AT and differentiates(tree):
-        plant_in(tree, model, GRADIENT_AT[quantity], "planted_backward")
+    at = gradient_at(MODELS[model])
+    if quantity in at and differentiates(tree):
+        plant_in(tree, model, at[quantity], "planted_backward")
     else:
         for name in TOGETHER.get((port.name, quantity), (quantity,)):
             plant_in(tree, model, name, "planted")
     return loaded(port, tree, planted=forward(relative), planted_backward=backward(relative))
+
+
+def gradient_at(model: Model) -> dict[str, str]:
+    """Where a framework differentiates, the gradient at a tensor is planted at the tensor."""
+    return {"dscores": "scores"} | {relu.gradient: name for name, relu in model.relus.items()}
 
 
 def rewritten(port: Port, old: str, new: str, **names: Any) -> LoadedPort:
@@ -74,7 +81,7 @@ def constant(x: Any) -> Any:
 def differentiates(tree: ast.Module) -> bool:
     """Whether gradients are the framework's: jax.grad, torch.autograd.grad, loss.backward."""
     calls = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call))
-    return any(isinstance(f, ast.Attribute) and f.attr in ("grad", "backward") for f in calls)
+    return any(isinstance(f, ast.Attribute) and f.attr in DIFFERENTIATORS for f in calls)
 
 
 def plant_in(tree: ast.Module, model: str, quantity: str, by: str) -> None:

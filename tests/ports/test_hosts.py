@@ -5,10 +5,13 @@ import sys
 
 import numpy as np
 import pytest
+from cells import parametrize
 
-from ports import FRAMEWORKS, PORTS
-from ports.contract import Absent, missing_packages
-from ports.engine.selection import plan, select
+from ports.commands.arguments import select
+from ports.contract import Absent
+from ports.engine.selection import plan
+from ports.messages import missing_packages
+from ports.registry import FRAMEWORKS, PORTS
 
 DTYPES = ("float64", "float32")
 each_dtype = pytest.mark.parametrize("dtype", DTYPES)
@@ -18,7 +21,7 @@ def pytest_generate_tests(metafunc):
     """Every host of the ports that are here."""
     if "host" in metafunc.fixturenames:
         hosts = {p.port.framework.name: p.port.host for p in metafunc.config.lockstep_planned}
-        metafunc.parametrize("host", [pytest.param(host, id=name) for name, host in hosts.items()])
+        parametrize(metafunc, "host", [pytest.param(host, id=name) for name, host in hosts.items()])
 
 
 # Precision settings

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ports import PORTS
 from ports.__main__ import main
 from ports.bench import growth, runs, startup, steps
 from ports.bench.listing import LISTINGS
+from ports.bench.machine import processor
 from ports.bench.measuring import (
     MET,
     MISSED,
@@ -24,11 +24,13 @@ from ports.bench.measuring import (
     ratio_row,
     row,
 )
+from ports.commands.bench import BENCHMARKS
 from ports.engine.lockstep import reference_at
 from ports.engine.matrix import Part
 from ports.engine.selection import Planned
-from ports.report import benchmarks
-from reference.models import MODELS, SOFTMAX
+from ports.registry import PORTS
+from ports.report import as_json, benchmarks
+from reference.models import SOFTMAX
 from reference.runs import trajectory
 
 NUMPY = PORTS["numpy"]
@@ -92,10 +94,10 @@ def test_exponent_of_a_power(power):
     assert exponent(sizes, [3 * size**power for size in sizes]) == pytest.approx(power, abs=1e-12)
 
 
-@pytest.mark.parametrize("model", LISTINGS)
+@pytest.mark.parametrize("model", LISTINGS, ids=lambda model: model.name)
 def test_listing_is_the_reference(model):
     """What the reference is timed against computes the same parameters, bit for bit."""
-    problem = steps.document_problem(MODELS[model], points=5)
+    problem = steps.document_problem(model, points=5)
     params = {name: value.copy() for name, value in problem.params.items()}
     for _, start, _ in trajectory(problem, 30):
         for name, value in start.params.items():
@@ -103,10 +105,10 @@ def test_listing_is_the_reference(model):
         LISTINGS[model](params, problem.X, problem.y, problem.reg, problem.step_size)
 
 
-@pytest.mark.parametrize("model", LISTINGS)
+@pytest.mark.parametrize("model", LISTINGS, ids=lambda model: model.name)
 def test_both_training_loops_run(model):
     """The traced and the untraced loop leave the problem's parameters as they were."""
-    problem = steps.document_problem(MODELS[model], points=5)
+    problem = steps.document_problem(model, points=5)
     before = {name: value.copy() for name, value in problem.params.items()}
     for call in steps.reference_contestants(problem, steps=3).values():
         call()
@@ -264,13 +266,13 @@ def test_a_failing_command_is_no_figure(tmp_path):
 def test_command_prints_and_writes_rows(tmp_path, capsys, monkeypatch):
     """Table and JSON hold the same rows, with goal, figure, verdict and machine; missing is exit 0."""
     slow = row("reference", "a slow contestant", "x", 1.1, [4.0, 5.0, 6.0])
-    monkeypatch.setattr(steps, "reference", lambda effort: iter([slow] if effort == QUICK else []))
+    monkeypatch.setitem(BENCHMARKS, "reference", lambda effort: iter([slow] if effort == QUICK else []))
     path = tmp_path / "bench.json"
     assert main(["bench", "--quick", "--only", "reference", "--json", str(path)]) == 0
     (last,) = capsys.readouterr().out.splitlines()[-1:]
     assert " ".join(last.split()) == "reference a slow contestant 5x 4.5 to 5.5 <= 1.1 MISSED"
     written = json.loads(path.read_text())
-    assert written["schema"] == benchmarks.SCHEMA
+    assert written["schema"] == as_json.BENCH
     assert {"processor", "cores", "numpy", "thread settings"} <= written["machine"].keys()
     (entry,) = written["rows"]
     assert (entry["figure"], entry["low"], entry["high"]) == (5.0, 4.5, 5.5)
@@ -292,4 +294,4 @@ def test_bad_input_is_status_2(arguments, named, capsys):
 
 def test_processor_without_cpuinfo(tmp_path):
     """Elsewhere than on Linux the platform module names the machine."""
-    assert benchmarks.processor(tmp_path / "none")
+    assert processor(tmp_path / "none")

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from ports import FRAMEWORKS
 from ports.__main__ import main
+from ports.check import explain
 from ports.check.process import command
 from ports.contract import Absent
-from ports.user_port import UserCodeError, find_port, installed_ports, load_port
+from ports.registry import FRAMEWORKS
+from ports.user_code import UserCodeError
+from ports.user_port import find_port, installed_ports, load_port
 from reference.models import MODELS
 
 ROOT = Path(__file__).parents[3]
@@ -451,6 +453,43 @@ def test_json(write, check, tmp_path):
     assert step["first_wrong"]["quantity"] == "db"
     assert step["first_wrong"]["step"] == 0
     assert step["runs"][0]["steps"] == 2
+    assert answer["run"] == {"points": 5, "seed": 0, "steps": 2, "dtypes": ["float64"]}
+
+
+def test_json_of_default_steps_is_null(write, check, tmp_path):
+    """What was not asked for is null, not a word."""
+    report = tmp_path / "answer.json"
+    assert check(write(), "--points", "5", "--json", report)[0] == 0
+    assert json.loads(report.read_text())["run"]["steps"] is None
+
+
+def test_explained_once(write, check, tmp_path, monkeypatch):
+    """The diagnosis runs once per step function, and text and JSON tell the same."""
+    calls = []
+
+    def counted(case, quantity):
+        calls.append(quantity)
+        return explain.Diagnosis("planted", "The planted reason.")
+
+    monkeypatch.setattr(explain, "explain", counted)
+    report = tmp_path / "answer.json"
+    status, output, _ = check(
+        write(SOFTMAX, ("db = np.sum", "db = 2 * np.sum")), *QUICK, "--json", report
+    )
+    assert (status, calls) == (1, ["db"])
+    assert "why       The planted reason." in output
+    (step,) = json.loads(report.read_text())["steps"]
+    expected = {"cause": "planted", "sentence": "The planted reason.", "certain": False}
+    assert step["first_wrong"]["explanation"] == expected
+
+
+def test_fault_in_the_explaining_costs_no_verdict(write, check, monkeypatch):
+    """It is told in the place of the reason."""
+    monkeypatch.setattr(explain, "explain", lambda case, quantity: {}["nothing"])
+    status, output, _ = check(write(SOFTMAX, ("db = np.sum", "db = 2 * np.sum")), *QUICK)
+    assert status == 1
+    assert names(output, "wrong") == ["db"]
+    assert "no explanation (KeyError: 'nothing')" in output
 
 
 def test_spiral(write, check):
@@ -641,3 +680,12 @@ def test_installed_port_that_fails(tmp_path, monkeypatch):
         ValueError, match=r"installed port broken \(from their-ports\) cannot be imported"
     ):
         find_port("broken")
+
+
+def test_installed_object_is_no_port(tmp_path, monkeypatch):
+    """The entry point names a module; an object inside one is refused in a sentence that says so."""
+    install(tmp_path, "inside", "their_module_of_objects:PORT")
+    (tmp_path / "their_module_of_objects.py").write_text("PORT = 3\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ValueError, match=r"inside \(from their-ports\) is a int, expected a module"):
+        find_port("inside")

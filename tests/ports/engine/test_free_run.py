@@ -8,13 +8,13 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
-from ports import FRAMEWORKS, PORTS
-from ports.commands.drift import table, verdict
 from ports.contract import LoadedPort
 from ports.engine.free_run import Drift, Flip, run_free
-from ports.engine.noise_floor import Member, NoiseFloor, Now, distance, one_ulp_away
+from ports.engine.noise_floor import distance
 from ports.engine.results import Cell
 from ports.in_numpy import reference as numpy_reference
+from ports.registry import FRAMEWORKS, PORTS
+from ports.report.drift import table, verdict
 from reference.agreement.arithmetic import ARITHMETICS
 from reference.agreement.bounds import end_to_end
 from reference.models import MODELS
@@ -317,60 +317,6 @@ def test_cells_of_two_dtypes_share_no_floor():
     cells = [(Cell("softmax", "numpy", "eager", "cpu", dtype), PORTS["numpy"]) for dtype in DTYPES]
     with pytest.raises(ValueError, match="share a noise floor: give cells of softmax and of one dtype"):
         run_free(problem_of("softmax"), cells, 1)
-
-
-def test_floor_needs_members():
-    """A floor of nobody is refused."""
-    with pytest.raises(ValueError, match="at least 1 member of each kind"):
-        NoiseFloor(problem_of("softmax"), "float64", [], 1, members=0)
-
-
-@each_model
-def test_distance_is_by_layer(model):
-    """A bias is measured against its layer's weights; the worst layer counts; NaN stays."""
-    network = MODELS[model]
-    reference = network.next_params(record(problem_of(model)))
-    moved = {name: value.copy() for name, value in reference.items()}
-    assert distance(network, moved, reference) == 0
-    bias, weights = ("b", "W") if model == "softmax" else ("b2", "W2")
-    moved[bias][0, 1] += 1.0
-    assert distance(network, moved, reference) == pytest.approx(1 / np.abs(reference[weights]).max())
-    moved["W"][0, 0] = np.nan
-    assert np.isnan(distance(network, moved, reference))
-
-
-@each_dtype
-def test_one_ulp_away_is_one_ulp(dtype):
-    """Every number moves to a neighbour, in both directions; zeros stay."""
-    values = np.random.default_rng(0).standard_normal(100).astype(dtype)
-    values[:3] = 0
-    moved = one_ulp_away({"W": values}, np.random.default_rng(1))["W"]
-    assert moved.dtype == dtype
-    assert not moved[:3].any()
-    up, down = (np.nextafter(values, np.array(to, dtype)) for to in (np.inf, -np.inf))
-    assert ((moved == up) | (moved == down))[3:].all()
-    assert (moved > values).any()
-    assert (moved < values).any()
-
-
-def test_members_train_on_the_same_points():
-    """A permuted member sees every example with its own label."""
-    problem = problem_of("softmax")
-    member = NoiseFloor(problem, "float64", [], 1, members=1).permuted[0].problem
-    assert not np.array_equal(member.X, problem.X)
-    pairs = [{(*x, label) for x, label in zip(p.X, p.y, strict=True)} for p in (member, problem)]
-    assert pairs[0] == pairs[1]
-
-
-@each_model
-def test_permuted_member_flips_nothing_at_first(model):
-    """Its ReLUs are compared example by example, in its own order."""
-    problem = problem_of(model)
-    trace = record(problem)
-    hidden = {name: trace[name] for name in problem.model.relus}
-    now = Now(0, problem.params, problem.model.next_params(trace), hidden, 0.0)
-    order = np.random.default_rng(0).permutation(len(problem.y))
-    assert not Member(problem, "float64", order, problem.params).advance(now)
 
 
 @each_dtype

@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ports import PORTS
+from ports.commands.arguments import select
 from ports.engine import matrix
 from ports.engine.matrix import parts_of, ranges, run_cells, run_matrix, steps_of, worker_settings
 from ports.engine.results import Cell
-from ports.engine.selection import Planned, plan, select
+from ports.engine.selection import Planned, plan
+from ports.registry import PORTS
 from reference.runs import draw
 
 FEW = 20
@@ -91,7 +92,7 @@ def test_processes_come_to_the_same_as_one(monkeypatch):
     (joined,), facts = run_matrix(cells, points=5, seed=0, progress=counted.append, jobs=2)
     assert repr(joined) == repr(whole)
     assert joined.steps == 200
-    assert sum(counted) <= 200
+    assert sum(counted) == 200
     assert "numpy" in facts
 
 
@@ -115,20 +116,3 @@ def test_worker_settings_are_taken_back(monkeypatch):
         assert os.environ["OPENBLAS_NUM_THREADS"] == "1"
         assert os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
     assert dict(os.environ) == before
-
-
-def test_said_twice_counts_once():
-    """A word repeated adds no cell, and no step is counted twice."""
-    twice = ["softmax"] * 2, ["numpy"] * 2, ["eager"] * 2, ["cpu"] * 2, ["float64"] * 2
-    cells, _ = plan(select(*twice))
-    assert [str(p.cell) for p in cells] == ["softmax-numpy-eager-cpu-float64"]
-
-
-def test_two_ports_of_one_name_are_refused(tmp_path):
-    """Rows go by the name: those of two files would be taken for one, the right one's for wrong."""
-    files = [tmp_path / folder / "my_port.py" for folder in ("right", "wrong")]
-    for file in files:
-        file.parent.mkdir()
-        file.write_text("def softmax_step(params, X, y, reg, step_size):\n    return {}\n")
-    with pytest.raises(ValueError, match=r"two ports are called my_port\.py: .* rename one"):
-        select(ports=map(str, files))

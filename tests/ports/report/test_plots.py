@@ -10,13 +10,15 @@ import pytest
 
 pytest.importorskip("matplotlib", reason="lockstep plot needs matplotlib: pip install matplotlib")
 
-from ports import PORTS
 from ports.commands import plot
+from ports.commands.parser import BadArgument
 from ports.contract import Absent
+from ports.engine.boundaries import MARGIN, decision_map
 from ports.engine.free_run import Drift, Flip, run_free
 from ports.engine.results import Cell
+from ports.registry import PORTS
 from ports.report import plots
-from reference.models import MODELS, TWO_LAYER
+from reference.models import MODELS, SOFTMAX, TWO_LAYER, Problem
 from reference.runs import draw
 
 DRAWS = draw(np.random.RandomState(0), 5)
@@ -71,7 +73,8 @@ def test_data_has_every_point_in_the_documents_colours():
 
 def test_boundaries_show_each_model_with_its_accuracy():
     """Both classifiers, each with its name and training accuracy."""
-    figure = plots.boundaries(DRAWS.X, DRAWS.y, DRAWS.params)
+    maps = [decision_map(DRAWS.problem(model)) for model in MODELS.values()]
+    figure = plots.boundaries(DRAWS.X, DRAWS.y, maps)
     assert [axes.get_title(loc="left").split(":")[0] for axes in figure.axes] == [
         model.title for model in MODELS.values()
     ]
@@ -82,19 +85,19 @@ def test_region_of_a_class_is_where_its_score_leads():
     """A classifier that looks at the sign of x alone has its edge at 0."""
     _, (axes,) = plots._panels(1, 4, 4)
     params = {"W": np.array([[1.0, -1.0], [0.0, 0.0]]), "b": np.zeros((1, 2))}
-    plots._answers(axes, "softmax", params, 1.0)
+    plots._answers(axes, decision_map(Problem(SOFTMAX, DRAWS.X, DRAWS.y, params)))
     edges = axes.collections[1].get_paths()[0].vertices
     assert np.abs(edges[:, 0]).max() < 1e-12
     right = axes.collections[0].get_paths()[0].vertices
     assert right[:, 0].min() > -1e-12
-    assert right[:, 0].max() == 1
+    assert right[:, 0].max() == np.abs(DRAWS.X).max() + MARGIN
 
 
 def test_class_that_never_leads_has_no_region():
     """A model that always answers the same class fills the plane with it, without an edge."""
-    figure = plots.boundaries(
-        DRAWS.X, DRAWS.y, {"softmax": {"W": np.zeros((2, 3)), "b": np.array([[1.0, 0.0, 0.0]])}}
-    )
+    params = {"W": np.zeros((2, 3)), "b": np.array([[1.0, 0.0, 0.0]])}
+    found = decision_map(Problem(SOFTMAX, DRAWS.X, DRAWS.y, params))
+    figure = plots.boundaries(DRAWS.X, DRAWS.y, [found])
     regions = len(figure.axes[0].collections) - 3  # three classes of points
     assert regions == 1
     assert "training accuracy 0.33" in words(figure)
@@ -277,7 +280,7 @@ def test_command_draws_what_is_asked(tmp_path):
     ],
 )
 def test_bad_options_are_refused_before_any_work(words, message, tmp_path):
-    """A wrong word is a ValueError that names it, and no file is written."""
-    with pytest.raises(ValueError, match=message.replace("?", r"\?")):
+    """A wrong word is refused in a sentence that names it, and no file is written."""
+    with pytest.raises(BadArgument, match=message.replace("?", r"\?")):
         plot.run(options("--output", str(tmp_path), *words))
     assert list(tmp_path.iterdir()) == []

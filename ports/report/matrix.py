@@ -1,48 +1,34 @@
-"""The matrix, the failures and the manifest as text."""
+"""The matrix, the failures and the manifest of `lockstep compare` as text."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from ports.engine.results import CellResult, parts, quantities_of
 from ports.engine.selection import Skipped
+from ports.report.table import Column, Table, in_digits
 from reference.agreement.judge import LOCAL, Finding
 
 
 def matrix(results: Sequence[CellResult]) -> str:
-    """One table a model: rows port x mode x device x dtype, columns quantities.
+    """One table per model: rows port x mode x device x dtype, columns quantities.
 
     An entry is the largest share of the bound that was used: at most 1 agrees.
     """
-    tables = []
-    for model in parts():
-        rows = [r for r in results if r.cell.model == model]
-        if rows:
-            tables.append("\n".join(_table(model, rows)))
-    return "\n\n".join(tables)
+    by_model = {part: [r for r in results if r.cell.model == part] for part in parts()}
+    return "\n\n".join("\n".join(_table(part, rows)) for part, rows in by_model.items() if rows)
 
 
-def _table(model: str, rows: Sequence[CellResult]) -> Iterable[str]:
-    names = quantities_of(model)
-    entries = [[entry(result, name) for name in names] for result in rows]
-    labels = [_label(result) for result in rows]
-    label = max(map(len, labels))
-    heads = [_two_lines(name) for name in names]
-    widths = [max(map(len, (*heads[i], *(row[i] for row in entries)))) for i in range(len(names))]
-
-    def line(start: str, steps: object, texts: Iterable[str]) -> str:
-        numbers = " ".join(f"{text:>{width}}" for text, width in zip(texts, widths, strict=True))
-        return f"{start:<{label}}  {steps:>5}  {numbers}"
-
-    yield line("", "", (above for above, _ in heads))
-    yield line(model, "steps", (below for _, below in heads))
-    for start, result, row in zip(labels, rows, entries, strict=True):
-        yield line(start, result.steps, row)
+def _table(part: str, results: Sequence[CellResult]) -> Iterator[str]:
+    names = quantities_of(part)
+    quantities = [Column(_two_lines(name), before=" ") for name in names]
+    quantities[0] = Column(_two_lines(names[0]))
+    rows = [[_label(r), str(r.steps), *(entry(r, name) for name in names)] for r in results]
+    return Table([Column(part, "<", before=""), Column("steps"), *quantities], rows).lines()
 
 
-def _two_lines(name: str) -> tuple[str, str]:
+def _two_lines(name: str) -> str:
     """A long name breaks at its underscore, so that seventeen columns fit a screen."""
-    above, underscore, below = name.partition("_")
-    return (above + underscore, below) if underscore else ("", name)
+    return name.replace("_", "_\n", 1) if "_" in name else f"\n{name}"
 
 
 def _label(result: CellResult) -> str:
@@ -89,12 +75,6 @@ def sentence(step: int, finding: Finding) -> str:
         f"{where}{list(finding.index)} is {finding.got!r}, expected {finding.expected!r} "
         f"± {finding.allowed:.2g}, {in_digits(finding.share)} times the bound ({blame})"
     )
-
-
-def in_digits(share: float) -> str:
-    """A share in three digits; in all, where three would not tell which side of 1 it is on."""
-    short = f"{share:.3g}"
-    return repr(share) if short == "1" else short
 
 
 def manifest(results: Sequence[CellResult], skipped: Sequence[Skipped]) -> str:

@@ -1,0 +1,81 @@
+"""One quantity of one step, in several ports, beside what the reference expects of each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from ports.contract import Port
+from ports.engine.lockstep import reference_at, run_step_at
+from ports.engine.results import Cell
+from reference.agreement.judge import LOCAL, Finding, compare
+from reference.agreement.rounded import Rounded
+from reference.arrays import Plain
+from reference.models import Problem
+
+
+class Shown(NamedTuple):
+    """What a port has, what it is held against, and what that comes to."""
+
+    got: Plain
+    bound: Rounded
+    finding: Finding
+
+    @property
+    def shares(self) -> Plain:
+        """How much of its bound each element uses."""
+        tiny = np.finfo(float).smallest_subnormal
+        with np.errstate(all="ignore"):  # anything over an exact bound is infinite
+            return np.asarray(np.abs(self.got - self.bound.value) / (self.bound.errors() + tiny))
+
+
+@dataclass
+class SideBySide:
+    """A quantity of one step: by port what it shows, why it hides it, or what is wrong with its form."""
+
+    quantity: str
+    step: int
+    problem: Problem
+    dtype: str
+    ports: list[str]
+    shown: dict[str, Shown] = field(default_factory=dict)
+    hidden: dict[str, str] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def agrees(self) -> bool:
+        """Some port shows the quantity, and every one that shows it is right."""
+        right = all(shown.finding.agrees for shown in self.shown.values())
+        return bool(self.shown) and right and not self.problems
+
+    def largest_shares(self, most: int) -> list[tuple[int, ...]]:
+        """Indices of the elements that come nearest to their bound in any port."""
+        if not self.shown:
+            return []
+        largest = np.max([shown.shares for shown in self.shown.values()], axis=0)
+        order = np.argsort(-largest, axis=None, kind="stable")[:most]
+        return [tuple(int(k) for k in np.unravel_index(flat, largest.shape)) for flat in order]
+
+
+def side_by_side(
+    problem: Problem, cells: Sequence[tuple[Port, Cell]], quantity: str, step: int
+) -> SideBySide:
+    """Let every port make one step from the reference's own parameters at that step of its run.
+
+    The cells are of one dtype. Raises ValueError in one sentence where a port raises.
+    """
+    names = [cell.port for _, cell in cells]
+    found = SideBySide(quantity, step, problem, cells[0][1].dtype, names)
+    start = reference_at(problem, step)
+    for port, cell in cells:
+        with port.host.exact_settings():
+            trace, expected, problems = run_step_at(port, cell, start, step)
+        if quantity in problems:
+            found.problems[cell.port] = problems[quantity]
+        elif quantity not in trace:
+            found.hidden[cell.port] = port.hidden_quantities[quantity]
+        else:
+            finding = compare(quantity, LOCAL, trace[quantity], expected[quantity])
+            found.shown[cell.port] = Shown(trace[quantity], expected[quantity], finding)
+    return found

@@ -1,0 +1,48 @@
+"""What a user's code raises, told in one sentence with the user's own line."""
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ports.contract import PortError
+from ports.messages import brief
+
+
+class UserCodeError(PortError):
+    """A user's file cannot be used, or its code went wrong; the message says where, in their lines."""
+
+
+@contextmanager
+def users_code(file: Path, what: str) -> Iterator[None]:
+    """Anything that the user's code raises, sys.exit included, becomes a UserCodeError."""
+    try:
+        yield
+    except (KeyboardInterrupt, UserCodeError):
+        raise
+    except BaseException as error:
+        raise UserCodeError(told(error, file, what)) from error
+
+
+def told(error: BaseException, file: Path, what: str) -> str:
+    """One sentence on what the user's code raised, and on which of the user's lines."""
+    lines = [f for f in traceback.extract_tb(error.__traceback__) if is_in(f.filename, file)]
+    where = at_line(lines[-1], file) if lines else f"{file.name}, in {what}"
+    if isinstance(error, SystemExit):
+        return f"{where}: {what} called sys.exit({error.code!r})"
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        package = error.name.partition(".")[0]
+        return f"{where}: {error.name} is not installed here: pip install {package}"
+    return f"{where}: {what} raised {type(error).__name__}: {brief(error)}"
+
+
+def at_line(frame: traceback.FrameSummary, file: Path) -> str:
+    """The file's name and line, with the source line where there is one."""
+    return (
+        f"{file.name}:{frame.lineno} (`{frame.line}`)" if frame.line else f"{file.name}:{frame.lineno}"
+    )
+
+
+def is_in(filename: str, file: Path) -> bool:
+    """Whether a frame is one of that file's."""
+    return filename == str(file.resolve())

@@ -1,0 +1,12 @@
+"""A dtype from outside the project."""
+
+from reference.agreement.arithmetic import Arithmetic, register_dtype
+
+register_dtype(
+    Arithmetic(
+        "float16",  # NumPy's name for it
+        roundoff=2.0**-11,
+        smallest_normal=2.0**-14,
+        largest=65504.0,
+    )
+)
