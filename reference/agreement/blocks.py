@@ -24,6 +24,8 @@ from reference.arrays import Plain
 LARGE = 1 << 17
 #: A tile has about this many elements.
 TILE = 1 << 16
+#: All rows, as a tile.
+WHOLE = slice(None)
 
 
 # Stacks
@@ -86,7 +88,8 @@ def tiles_of(shape: Sequence[int], arrays: int = 1) -> list[slice]:
 
 def some_rows(array: Plain, tile: slice) -> Plain:
     """A view of some rows of a matrix. A single row, which broadcasts, or a vector is returned whole."""
-    return array if array.ndim < 2 or array.shape[-2] == 1 else array[..., tile, :]
+    whole = tile == WHOLE or array.ndim < 2 or array.shape[-2] == 1
+    return array if whole else array[..., tile, :]
 
 
 def rows(x: Bounded, tile: slice) -> Bounded:
@@ -99,14 +102,9 @@ def columns(x: Bounded, tile: slice) -> Bounded:
     return each(x, lambda array: array[..., tile])
 
 
-def in_tiles(
-    shape: tuple[int, ...], part_of: Callable[[slice], Bounded], onto: Bounded | None = None
-) -> Bounded:
-    """Assemble a large result from the tiles that `part_of` computes.
-
-    It is written over `onto`, or into a new array if that is None.
-    """
-    value, error = (np.empty(shape), None) if onto is None else (onto.value, onto.error)
+def in_tiles(shape: tuple[int, ...], part_of: Callable[[slice], Bounded]) -> Bounded:
+    """Assemble a large result from the tiles that `part_of` computes."""
+    value, error = np.empty(shape), None
     for tile in tiles_of(shape):
         part = part_of(tile)
         value[..., tile, :] = part.value
@@ -153,16 +151,16 @@ def less_equal(x: Bounded, y: Bounded, arithmetic: Arithmetic) -> Comparison:
     return Comparison(true, np.concatenate(undecided, axis=-2))
 
 
-def choose(x: Bounded, comparison: Comparison, c: Bounded) -> Bounded:
-    """`rules.choose`; of large matrices tile by tile. A large result overwrites x."""
+def assign_where(x: Bounded, comparison: Comparison, c: Bounded) -> Bounded:
+    """x after `rules.assign_where`; large matrices tile by tile. It writes into the arrays of x."""
     shape = np.broadcast_shapes(x.value.shape, comparison.true.shape)
-    if not is_large(shape):
-        return rules.choose(x, comparison, c)
-
-    def part_of(tile: slice) -> Bounded:
-        return rules.choose(rows(x, tile), _rows_of(comparison, tile), c)
-
-    return in_tiles(shape, part_of, onto=x if shape == x.value.shape else None)
+    if x.value.shape != shape:
+        x = each(x, lambda array: np.array(np.broadcast_to(array, shape)))
+    if x.error is None and (c.error is not None or comparison.undecided is not None):
+        x = x._replace(error=np.zeros(shape))
+    for tile in tiles_of(shape) if is_large(shape) else [WHOLE]:
+        rules.assign_where(rows(x, tile), _rows_of(comparison, tile), c)
+    return x._replace()  # another object: it no longer is what it was
 
 
 def _rows_of(comparison: Comparison, tile: slice) -> Comparison:

@@ -128,7 +128,7 @@ class Rounded:
     def __setitem__(self, index: Any, new: Any) -> None:
         assigned = _bounded(new, self.arithmetic)
         if isinstance(index, Comparison):
-            self.bounded = blocks.choose(self.bounded, index, assigned)
+            self.bounded = blocks.assign_where(self.bounded, index, assigned)
         else:
             self.bounded = rules.assign(self.bounded, blocks.behind(index, self.stacked), assigned)
 

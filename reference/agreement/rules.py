@@ -300,23 +300,7 @@ def less_equal(x: Bounded, y: Bounded, arithmetic: Arithmetic) -> Comparison:
     return Comparison(gap >= 0, undecided if undecided.any() else None)
 
 
-def choose(x: Bounded, comparison: Comparison, c: Bounded) -> Bounded:
-    """The constant c where a comparison is true, x where it is false, either where it is undecided.
-
-    Multiplying by 0 and 1 avoids the unpredictable branch of np.where.
-    """
-    kept = (~comparison.true).astype(np.float64)
-    value, error = x.value * kept, x.error
-    if c.value:
-        value += c.value * (1 - kept)
-    if error is not None:
-        error = error * kept
-    if c.error is not None:
-        error = total(error, c.error * (1 - kept))
-    if comparison.undecided is not None:
-        either = np.abs(x.value - c.value) + off(x) + off(c)
-        error = np.where(comparison.undecided, either, 0.0 if error is None else error)
-    return Bounded(value, error, x.products)
+# Assignments, which write into the arrays
 
 
 def assign(x: Bounded, index: Any, new: Bounded) -> Bounded:
@@ -324,6 +308,24 @@ def assign(x: Bounded, index: Any, new: Bounded) -> Bounded:
     error = np.zeros_like(x.value) if x.error is None else x.error
     x.value[index], error[index] = new.value, off(new)
     return Bounded(x.value, error, min(x.products, new.products))
+
+
+def assign_where(x: Bounded, comparison: Comparison, c: Bounded) -> None:
+    """Write the constant c into x where a comparison is true; where it is undecided, x holds either.
+
+    x has an error if c has one or something is undecided. Multiplying by 0 and 1 has no unpredictable
+    branch, which np.copyto and np.where have.
+    """
+    kept = (~comparison.true).astype(np.float64)
+    if comparison.undecided is not None:
+        either = np.abs(x.value - c.value) + x.error + off(c)
+    for array, number in ((x.value, c.value), (x.error, off(c))):
+        if array is not None:
+            array *= kept
+        if number:
+            array += number * (1 - kept)
+    if comparison.undecided is not None:
+        np.copyto(x.error, either, where=comparison.undecided)
 
 
 # Sums and products of many terms

@@ -269,6 +269,10 @@ WAYS: dict[str, Callable[[Source, ast.AST, Scope | None], Iterator[Edit]]] = {
 # Which tests are asked
 
 
+#: The tests of the agreement package but for the longest, which come after them.
+AGREEMENT = ("arithmetic", "rules", "rounded", "blocks", "routes", "bounds", "tightness", "judge")
+
+
 def batteries(path: str) -> list[Battery]:
     """The tests for a file, those that are quickest to fail first."""
     if path in TORCH_PORTS:
@@ -283,7 +287,8 @@ def batteries(path: str) -> list[Battery]:
         ]
     if path.startswith("reference/agreement/"):
         return [
-            tests(*(f"reference/agreement/test_{name}" for name in ("tightness", "blocks", "judge"))),
+            tests(f"reference/agreement/test_{Path(path).stem}"),
+            tests(*(f"reference/agreement/test_{name}" for name in AGREEMENT)),
             tests("test_problems"),
             tests("reference/agreement/test_soundness"),
             (*lockstep("numpy", "--steps", "3"), "--port", "torch_library", "--port", "torch_autograd"),

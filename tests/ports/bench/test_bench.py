@@ -239,6 +239,15 @@ def test_memory_row_has_a_share_for_both_ends():
     found = growth.memory_row("examples", {n: growth.sized_problem(examples=n) for n in (30, 60)})
     assert found.figure == found.detail["share"]["60"]
     assert set(found.detail["share"]) == {"30", "60"}
+    assert found.goal is None
+
+
+@pytest.mark.parametrize(("name", "largest"), [("examples", 20_000), ("classes", 1_000)])
+def test_memory_of_a_large_problem_meets_its_goal(name, largest):
+    """Memory counts at the sizes at which steps are no longer stacked."""
+    found = growth.memory_row(name, {n: growth.sized_problem(**{name: n}) for n in (30, largest)})
+    assert found.goal == growth.MEMORY_GOALS[name]
+    assert found.verdict == MET
 
 
 def test_clone_is_skipped_with_a_reason(tmp_path):
