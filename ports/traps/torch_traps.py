@@ -52,7 +52,7 @@ TORCH_TRAPS = (
         wrong="reg_loss = 0.5 * reg * torch.sum(W * W)",
         blames="reg_loss",
         cause="reg missing",
-        meant="Both layers' weights are regularized; a copy of the softmax classifier's line.",
+        meant="Both layers' weights are regularized; this line is the softmax classifier's.",
     ),
     Trap(
         "log_of_p_plus_epsilon",
@@ -156,7 +156,7 @@ TORCH_TRAPS = (
         wrong="dscores = probs",
         blames="probs",
         cause="overwritten",
-        meant="A copy, as the document's own `dscores = probs` is not.",
+        meant="A copy: the document's own `dscores = probs` makes none.",
     ),
     Trap(
         "gradient_not_averaged",
