@@ -42,13 +42,8 @@ def kind(request):
     return request.param
 
 
-<<<<<<< HEAD
 #: Of the draws of each operation, at least a fourth must have a bound: else little is tested.
 LEAST_BOUNDED = 1 / 4
-=======
-#: Operations for which most drawn operands have no bound.
-OFTEN_UNBOUNDED = {"divide_by_tiny", "divide_by_signed_row_sum", "log_of_anything"}
->>>>>>> proseb
 DRAWS = 12
 
 
