@@ -1,4 +1,4 @@
-"""The note's networks in other frameworks, and the engines that hold them against the reference.
+"""The study note's networks in other frameworks, and the engines that hold them against the reference.
 
-`ports.registry` lists them. Nothing is imported here: a module loads what is below it, and no more.
+`ports.registry` lists the ports. Nothing is imported here: a module loads only layers below its own.
 """

@@ -1,6 +1,6 @@
 """The `lockstep` command. Exit status: 0 all certified; 1 something disagreed; 2 bad usage or input.
 
-128 + the signal where it was stopped, or nobody read what it printed.
+If it was stopped, or its output was no longer read, it is 128 + the signal.
 """
 
 import importlib
@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         print("lockstep: stopped", file=sys.stderr)
         return 128 + (stop.args[0] if stop.args else signal.SIGINT)
-    except BrokenPipeError:  # the reader (head, less) has closed the pipe: nobody has the verdict
+    except BrokenPipeError:  # the reader (head, less) has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
         return 128 + SIGPIPE
     except MemoryError as error:
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (BadArgument, ValueError, OSError) as error:
         return _refuse(str(error))
     except Exception as error:
-        from ports.contract import Absent  # it needs NumPy, for which --help need not wait
+        from ports.contract import Absent  # it imports NumPy, which would delay --help
 
         if not isinstance(error, Absent):
             raise
@@ -71,7 +71,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _parser(chosen: str) -> Parser:
-    """The parser of all commands, of which the chosen one has its options: the others stay unloaded."""
+    """The parser of all commands. Only the chosen one is imported, and has its options."""
     parser = Parser("lockstep", description=DESCRIPTION, formatter_class=RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(metavar="command", required=True)
     for name, (line, module_name) in COMMANDS.items():
@@ -85,7 +85,7 @@ def _parser(chosen: str) -> Parser:
 
 
 def _refuse_two_roots() -> None:
-    """Raise ValueError where `reference` is not the one beside `ports`: two checkouts would be mixed."""
+    """Raise ValueError if `reference` is not the one beside `ports`: two checkouts would be mixed."""
     own = _root(ports.__file__)
     found = importlib.util.find_spec("reference")
     if found is None or found.origin is None:
@@ -100,9 +100,9 @@ def _refuse_two_roots() -> None:
 
 
 def _own_the_process() -> None:
-    """Print what the terminal cannot encode as escapes; on SIGTERM end like Ctrl-C, workers included."""
+    """Print as escapes what the terminal cannot encode; on SIGTERM stop as on Ctrl-C, workers too."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # none at all, where it was closed
+        if isinstance(stream, io.TextIOWrapper):  # None, if it was closed
             stream.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, _stop)
 

@@ -1,15 +1,15 @@
 """What a port, a host and a framework are.
 
-A port is a module with the note's parts, in its framework:
+A port is a module with the note's parts in its framework:
 
     spiral(noise) -> (X, y)
     softmax_step(params, X, y, reg, step_size) -> {quantity: tensor}
     two_layer_step(params, X, y, reg, step_size) -> {quantity: tensor}
 
-and one more `{model}_step` for each further model that it knows. A step is a function, which the
-compiled mode compiles whole, or a class, created once per run with the mode's `compile`, so that it can
-keep state and choose what to compile. `hidden_quantities` names what the port's library does not show,
-with the reason.
+and one more `{model}_step` for each further model that it knows. A step is a function or a class. The
+compiled mode compiles a function whole. A class is instantiated once per run with the mode's `compile`,
+so that it can keep state and choose what to compile. `hidden_quantities` names what the port's library
+does not show, with the reason.
 
 A host is what the ports of one framework share: its devices, dtypes, transfer and precision settings. A
 `Framework` names its host and its ports. Both are imported when a port runs, and not before.
@@ -42,7 +42,7 @@ class Absent(Exception):
 
 
 class PortError(ValueError):
-    """A port is not one, or returned what no port returns; the message says so to its author."""
+    """A port or host does not keep to the contract; the message tells its author what is wrong."""
 
 
 class Host(ABC):
@@ -50,8 +50,8 @@ class Host(ABC):
 
     Attributes:
         natural_mode: the mode in which its users run it, "eager" or "compiled".
-        modes: those it has.
-        immutable: whether nobody can write to what `get` returned, not even a later step.
+        modes: the modes that it has.
+        immutable: whether nothing can write to what `get` returned, not even a later step.
     """
 
     natural_mode: str = "eager"
@@ -64,11 +64,11 @@ class Host(ABC):
 
     @abstractmethod
     def dtypes(self, device: str) -> tuple[str, ...]:
-        """Which of the suite's dtypes the device computes in."""
+        """The dtypes of the matrix that the device computes in."""
 
     @abstractmethod
     def arithmetic(self, device: str, dtype: str) -> Arithmetic:
-        """What the framework promises there, under `exact_settings`."""
+        """What the framework promises on that device in that dtype, under `exact_settings`."""
 
     @abstractmethod
     def exact_settings(self) -> AbstractContextManager[None]:
@@ -88,7 +88,7 @@ class Host(ABC):
 
     @abstractmethod
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The framework's compiler."""
+        """Compile a function with the framework's compiler."""
 
     @abstractmethod
     def compiler_absence(self) -> str | None:
@@ -100,14 +100,14 @@ class Host(ABC):
 
 
 class PortModule(NamedTuple):
-    """Where a port is, and the packages that it imports beside its framework's."""
+    """A port's module, and the packages that it imports beside its framework's."""
 
     module: str
     packages: tuple[str, ...] = ()
 
 
 class Template(NamedTuple):
-    """What `lockstep check --new` writes of a framework into its template.
+    """What `lockstep check --new` writes about a framework into the template of a port.
 
     Attributes:
         to: what the template is a port to.
@@ -124,7 +124,7 @@ class Template(NamedTuple):
 
 @dataclass(frozen=True)
 class Framework:
-    """A framework: its host, its ports, and what is said of it.
+    """A framework: its host, its ports, and how it is described to users.
 
     Attributes:
         name: its key, as in `framework = "torch"` at the top of a user's file.
@@ -132,7 +132,7 @@ class Framework:
         packages: what its host imports beside NumPy.
         host_path: "module:class" of its `Host`.
         modules: its ports by name.
-        tensors: what a step of a user's file is given.
+        tensors: what kind of tensors a step of a user's file is given.
         template: what `lockstep check --new` writes.
     """
 
@@ -150,7 +150,7 @@ class Framework:
 
     @property
     def host(self) -> Host:
-        """Its host, imported now. Raises PortError where it is none."""
+        """Its host, imported now. Raises PortError if that is not a host."""
         return load_host(self.host_path)
 
     @property
@@ -161,7 +161,7 @@ class Framework:
 
 @functools.cache
 def load_host(path: str) -> Host:
-    """Import a host, "module:class", and make one. Raises PortError where it is none."""
+    """Import a host's "module:class" and make one. Raises PortError if that is not a host."""
     module, _, name = path.partition(":")
     try:
         made_by = getattr(importlib.import_module(module), name, None)
@@ -204,7 +204,7 @@ class Port:
         return getattr(self.module, "hidden_quantities", {})
 
     def has(self, model: Model) -> bool:
-        """Whether the port has a step for the model: this imports it."""
+        """Whether the port has a step for the model. This imports the port."""
         return hasattr(self.module, model.step_name)
 
     def make_step(self, model: Model, mode: str) -> Step:
@@ -240,7 +240,7 @@ def _as_written(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def prepared_step(port: Port, model: Model, mode: str) -> Step:
-    """The port's step. Where it cannot be made, one that raises why: that costs this cell alone."""
+    """The port's step. If it cannot be made, it is one that raises the reason: only this cell fails."""
     try:
         return port.make_step(model, mode)
     except (Exception, SystemExit) as error:

@@ -3,12 +3,12 @@
 import importlib.util
 from collections.abc import Collection, Iterable
 
-#: Frameworks write long messages; one sentence is wanted.
+#: Frameworks write long messages: longer ones are cut.
 LONGEST_MESSAGE = 300
 
 
 def brief(error: BaseException) -> str:
-    """The first line of an exception's message, of bearable length."""
+    """The first line of an exception's message, cut if it is too long."""
     text = next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
     return text if len(text) <= LONGEST_MESSAGE else text[:LONGEST_MESSAGE] + "..."
 
@@ -23,14 +23,14 @@ def missing_packages(who: str, packages: Iterable[str]) -> str | None:
 
 def did_you_mean(word: str, words: Iterable[str], before: str = "") -> str:
     """`did you mean ...? `, or nothing where no known word is near."""
-    import difflib  # for a wrong word alone
+    import difflib  # only a wrong word needs it
 
     near = difflib.get_close_matches(word, list(words), n=1)
     return f"{before}did you mean {near[0]}? " if near else ""
 
 
 def unknown(kind: str, word: str, words: Collection[str]) -> str:
-    """One sentence on a word that is none of those that there are."""
+    """One sentence on a word that is not among the known ones."""
     return f"unknown {kind} {word!r}: {did_you_mean(word, words)}expected one of {', '.join(words)}"
 
 

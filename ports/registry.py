@@ -1,4 +1,4 @@
-"""The frameworks and the ports: what command, engines and tests go through.
+"""The registry of frameworks and ports, which the command, the engines and the tests use.
 
 The registry is explicit and lazy: a framework is imported when one of its ports runs.
 """
@@ -13,7 +13,7 @@ PORTS: dict[str, Port] = {}
 
 
 def register(framework: Framework) -> None:
-    """Add a framework and its ports to what command and tests go through.
+    """Add a framework and its ports to the registry.
 
     Raises ValueError where the framework's name, or a port's, is taken.
     """

@@ -1,4 +1,4 @@
-"""What a port has returned or raised: taken in if it has the form, and told in a sentence if not."""
+"""Read what a port has returned, or say in a sentence what is wrong with it or what the port raised."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from reference.arrays import Plain
 
 
 def named_tensors(returned: Any, what: str) -> Mapping[str, Tensor]:
-    """What a step has returned, if that is a dict of names. Raises PortError."""
+    """Return what a step has returned. Raises PortError if it is not a dict with names as keys."""
     if not isinstance(returned, Mapping):
         lost = ": is there a return?" if returned is None else ""
         raise PortError(f"{what} returned {_a(returned)}, expected a dict {{quantity: tensor}}{lost}")
@@ -20,14 +20,14 @@ def named_tensors(returned: Any, what: str) -> Mapping[str, Tensor]:
 
 
 def points_and_labels(returned: Any) -> tuple[Tensor, Tensor]:
-    """What a spiral has returned, if that is X, y. Raises PortError."""
+    """Return what a spiral has returned. Raises PortError if it is not X, y."""
     if not isinstance(returned, tuple | list) or len(returned) != 2:
         raise PortError(f"spiral returned {_a(returned)}, expected X, y")
     return returned[0], returned[1]
 
 
 def read(host: Host, name: str, tensor: Any) -> Plain:
-    """A tensor that a port has returned under that name, as `Host.get` gives it. Raises PortError."""
+    """Read a tensor that a port has returned under that name. Raises PortError if it is none."""
     try:
         return host.get(tensor)
     except TypeError as why:
@@ -35,13 +35,13 @@ def read(host: Host, name: str, tensor: Any) -> Plain:
 
 
 def unreadable(value: Any, why: Exception) -> str:
-    """Why a value is no tensor, and what a number may have been made of one by."""
+    """Say why a value is no tensor; for a number, also which call may have made it from one."""
     said = str(why) or type(why).__name__
     return f"{said}: leave out float() or .item()" if isinstance(value, int | float) else said
 
 
 def what_went_wrong(error: BaseException) -> str:
-    """What a port raised, in a sentence."""
+    """Say in a sentence what a port raised."""
     if isinstance(error, PortError):
         return str(error)
     return f"the port raised {type(error).__name__}: {brief(error)}"

@@ -1,4 +1,4 @@
-"""What a user's code raises, told in one sentence with the user's own line."""
+"""Report what a user's code raises, in one sentence with the user's own line."""
 
 import traceback
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ class UserCodeError(PortError):
 
 @contextmanager
 def users_code(file: Path, what: str) -> Iterator[None]:
-    """Anything that the user's code raises, sys.exit included, becomes a UserCodeError."""
+    """Turn anything that the user's code raises, sys.exit included, into a UserCodeError."""
     try:
         yield
     except (KeyboardInterrupt, UserCodeError):
@@ -25,7 +25,7 @@ def users_code(file: Path, what: str) -> Iterator[None]:
 
 
 def told(error: BaseException, file: Path, what: str) -> str:
-    """One sentence on what the user's code raised, and on which of the user's lines."""
+    """One sentence on what the user's code raised, and in which of the user's lines."""
     lines = [f for f in traceback.extract_tb(error.__traceback__) if is_in(f.filename, file)]
     where = at_line(lines[-1], file) if lines else f"{file.name}, in {what}"
     if isinstance(error, SystemExit):
@@ -37,7 +37,7 @@ def told(error: BaseException, file: Path, what: str) -> str:
 
 
 def at_line(frame: traceback.FrameSummary, file: Path) -> str:
-    """The file's name and line, with the source line where there is one."""
+    """The file's name and line number, followed by the line itself if it is known."""
     return (
         f"{file.name}:{frame.lineno} (`{frame.line}`)" if frame.line else f"{file.name}:{frame.lineno}"
     )

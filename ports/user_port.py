@@ -1,7 +1,7 @@
 """Ports from outside the project: a path to a .py file, or an installed package's entry point.
 
-A file is the user's own code and runs with the user's rights. It is imported when it is asked
-for by name, and never otherwise.
+A file is the user's own code and runs with the user's rights. It is imported only when it is asked for
+by name.
 
 A user's port is a .py file with a `softmax_step`, a `two_layer_step`, or both, and optionally a
 `spiral` and `hidden_quantities` (see `ports.contract`). `framework = "torch"` or `"jax"` at its top
@@ -30,32 +30,32 @@ GROUP = "lockstep.ports"
 
 
 def step_names() -> list[str]:
-    """What a port's steps may be called."""
+    """The names that a port's steps may have."""
     return [model.step_name for model in MODELS.values()]
 
 
 @dataclass(frozen=True)
 class UserPort(LoadedPort):
-    """A port loaded from a user's file. What its code raises is told with the user's own line."""
+    """A port loaded from a user's file. An error in its code is reported with the user's own line."""
 
     path: Path = field(kw_only=True)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Another process loads the file anew."""
+        """Pickle the path: another process loads the file anew."""
         return load_port, (str(self.path),)
 
     def make_step(self, model: Model, mode: str) -> Step:
-        """The model's step, guarded: it raises UserCodeError alone, even for sys.exit."""
+        """The model's step, guarded: it raises only UserCodeError, even for sys.exit."""
         with users_code(self.path, model.step_name):
             step = super().make_step(model, mode)
         return self._guarded(step, model.step_name)
 
     def make_spiral(self, mode: str) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-        """The spiral, guarded likewise."""
+        """The spiral, guarded in the same way."""
         return self._guarded(super().make_spiral(mode), "spiral")
 
     def _guarded(self, function: Callable[..., Any], what: str) -> Callable[..., Any]:
-        """A function of the file that raises UserCodeError alone."""
+        """Wrap a function of the file so that it raises only UserCodeError."""
 
         def call(*arguments: Any) -> Any:
             with users_code(self.path, what):
@@ -67,8 +67,8 @@ class UserPort(LoadedPort):
 def find_port(name_or_path: str) -> Port:
     """The port of that name (registered or installed), or in that .py file.
 
-    Raises ValueError for an unknown one, with the names there are; UserCodeError for a file
-    that is no port; Absent where its framework is not installed.
+    Raises ValueError for an unknown name, with the known ones; UserCodeError for a file that is no
+    port; Absent if its framework is not installed.
     """
     if name_or_path in PORTS:
         return PORTS[name_or_path]
@@ -90,7 +90,7 @@ def installed_ports() -> dict[str, EntryPoint]:
 
 
 def load_installed(point: EntryPoint) -> Port:
-    """Import an installed port, a module like a user's file. Raises ValueError where it is none."""
+    """Import an installed port, a module like a user's file. Raises ValueError if it is not one."""
     package = point.dist.name if point.dist else point.value
     try:
         found = point.load()
@@ -150,7 +150,7 @@ def parsed(file: Path) -> ast.Module:
 
 
 def declared_framework(tree: ast.Module, name: str) -> Framework:
-    """What `framework = ...` at the top of the file says: known before the file runs."""
+    """The framework that `framework = ...` at the top of the file names, found without running it."""
     for statement in tree.body:
         if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
             targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
@@ -174,8 +174,8 @@ def _framework(value: ast.expr, where: str) -> Framework:
 def executed(tree: ast.Module, file: Path, framework: Framework) -> ModuleType:
     """Run a parsed file as a module, under its framework's exact settings.
 
-    Not through the import system, whose bytecode cache goes by whole seconds: an edit within
-    the second would be checked as it was before.
+    The import system is not used: its bytecode cache compares times in whole seconds, so an edit within
+    the same second would be missed.
     """
     module = ModuleType(f"lockstep_user_port_{file.stem}")
     module.__file__ = str(file.resolve())
@@ -206,7 +206,7 @@ def check_contract(module: ModuleType, name: str) -> None:
 
 
 def check_hidden(hidden: Any, name: str) -> None:
-    """`hidden_quantities` maps known names to reasons. Raises UserCodeError."""
+    """Refuse `hidden_quantities` that do not map known names to reasons. Raises UserCodeError."""
     if not isinstance(hidden, Mapping):
         raise UserCodeError(
             f"{name}: hidden_quantities is of type {type(hidden).__name__}, "
@@ -224,7 +224,7 @@ def check_hidden(hidden: Any, name: str) -> None:
 
 
 def undeclared_framework(path: Path, framework: str) -> str | None:
-    """The registered framework that a file imports without saying so, if there is one."""
+    """The registered framework that a file imports but does not declare, or None."""
     nodes = list(ast.walk(ast.parse(path.read_bytes()))) if framework == "numpy" else []
     names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]

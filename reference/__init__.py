@@ -1,1 +1,1 @@
-"""The document's mathematics in NumPy, and what it means to agree with it."""
+"""The mathematics of the study note ("the note") in NumPy, and what it means to agree with it."""

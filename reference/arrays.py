@@ -1,4 +1,4 @@
-"""Names for the types that the whole project passes around, and what a dtype holds of an array."""
+"""The types that the whole project passes around, and an array's numbers as a dtype holds them."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
@@ -6,17 +6,17 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-#: Plain float64 or float32 numbers, integer labels.
+#: A plain array: float64 or float32 numbers, or integer labels.
 Plain: TypeAlias = NDArray[Any]
 #: Anything the reference's code runs on: a plain array, or `Rounded`.
 Array: TypeAlias = Any
 Params: TypeAlias = Mapping[str, Array]
-#: tap(name, value) -> the value to go on with.
+#: tap(name, value) -> the value that the step goes on with.
 Tap: TypeAlias = Callable[[str, Array], Array]
 #: NumPy's random sources, old and new.
 Rng: TypeAlias = np.random.RandomState | np.random.Generator
 
 
 def held_as(dtype: str, array: Plain) -> Plain:
-    """The float64 array of the numbers that a port of that dtype holds."""
+    """Return the numbers that a port of that dtype holds, as float64."""
     return array if dtype == "float64" else array.astype(dtype).astype(np.float64)

@@ -10,9 +10,9 @@ from reference.spiral import spiral
 
 
 def formula(model: str, quantity: str) -> list[str]:
-    """The lines that compute a quantity of a model, or of the spiral; none for an unknown one.
+    """Return the lines, without their taps, that compute a quantity of a model or of the spiral.
 
-    They are without the tap.
+    An unknown quantity has no lines.
     """
     function = MODELS[model].step if model in MODELS else spiral
     return [line for name, line in _lines(inspect.getsource(function)) if name == quantity]
@@ -24,7 +24,7 @@ def _lines(source: str) -> list[tuple[str, str]]:
 
 
 def _quantities(node: ast.AST) -> Iterator[tuple[str, str]]:
-    """(quantity, line) for what one statement or tap computes."""
+    """Yield (quantity, line) for what one statement or tap computes."""
     if isinstance(node, ast.Assign | ast.AugAssign):
         target = node.targets[0] if isinstance(node, ast.Assign) else node.target
         name = ast.unparse(target).partition("[")[0]

@@ -1,4 +1,4 @@
-"""The models: all that the project knows of each network, in one record.
+"""The models: one record per network holds all that the project knows about it.
 
 The note has two, a softmax classifier and a two-layer ReLU net. The engine, the reports and the tests
 read these records; nothing else names a model. `register` adds another.
@@ -7,8 +7,8 @@ Names are the contract between reference, ports, tests and readers. They are the
 note's order. The gradient of a parameter `W` is the quantity `dW`; the parameter after the update is
 `W_next`.
 
-Shapes are spelled in letters: N examples, D dimensions, K classes, 1, and letters of the model's own,
-such as H for hidden units; `Model.sizes` says what those stand for.
+Shapes are spelled in letters: N examples, D dimensions, K classes, 1, and the model's own letters, such
+as H for hidden units. `Model.sizes` says what its own letters stand for.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -40,9 +40,9 @@ class Parameter(NamedTuple):
 
 
 class Relu(NamedTuple):
-    """A ReLU by the names around it.
+    """A ReLU, described by the names of what surrounds it.
 
-    Its pre-activation is inputs @ weights + bias; `gradient` is the quantity that its mask has cut.
+    Its pre-activation is inputs @ weights + bias; `gradient` is the loss's gradient with respect to it.
     """
 
     inputs: str
@@ -58,13 +58,13 @@ class Model:
     Attributes:
         name: its key. A port's function for it is called `{name}_step`.
         title: its name for readers.
-        init: init(rng, D=..., H=..., ...) draws the first parameters, by the letters of their shapes.
+        init: init(rng, D=..., H=..., ...) draws the first parameters in these sizes.
         step: step(params, X, y, reg, step_size, tap) -> the parameters after the update (see `softmax`).
         parameters: by name, in the order in which `init` makes them.
         quantities: the shape of each quantity, in the order in which the step computes them.
-        sizes: what the letters of its own stand for in the note's run.
-        routes: by quantity, the other legitimate ways to compute it (see `agreement.routes`).
-        relus: by quantity, the hidden layers that are a ReLU's output.
+        sizes: what its own letters stand for in the note's run.
+        routes: the other legitimate ways to compute a quantity, by its name (see `agreement.routes`).
+        relus: the ReLUs, each by the quantity that is its output.
         iterations: how many steps the note trains it for.
         print_every: how often the note prints its loss.
         prints_tensors: whether the note prints its first scores, probabilities and parameters.
@@ -84,12 +84,12 @@ class Model:
     prints_tensors: bool = False
 
     def __reduce__(self) -> tuple[Callable[[str], "Model"], tuple[str]]:
-        """Another process looks it up by name."""
+        """Pickle the name: another process looks the model up by it."""
         return MODELS.__getitem__, (self.name,)
 
     @property
     def step_name(self) -> str:
-        """What a port's step for it is called."""
+        """The name of a port's step for this model."""
         return f"{self.name}_step"
 
     @property
@@ -109,7 +109,7 @@ class Model:
         return [tuple(n for n, p in self.parameters.items() if p.layer == number) for number in numbers]
 
     def draw(self, rng: Rng, sizes: Mapping[str, int]) -> dict[str, Plain]:
-        """Draw the first parameters, where a letter stands for sizes[letter]."""
+        """Draw the first parameters; a letter of their shapes stands for sizes[letter]."""
         letters = dict.fromkeys("".join(p.shape for p in self.parameters.values()).replace("1", ""))
         return self.init(rng, **{letter: sizes[letter] for letter in letters})
 
@@ -120,7 +120,7 @@ class Model:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """All that one step is a function of. The arrays are given to ports, and never mutated.
+    """The inputs of one step. Its arrays are given to ports and are never mutated.
 
     Attributes:
         model: the network.
@@ -145,7 +145,7 @@ class Problem:
         return Problem(self.model, self.X, self.y, params, self.reg, self.step_size)
 
     def held_as(self, dtype: str) -> "Problem":
-        """The same problem in the numbers that a port of that dtype holds, as float64."""
+        """The same problem with the numbers that a port of that dtype holds, as float64."""
         if dtype == "float64":
             return self
         params = {name: held_as(dtype, value) for name, value in self.params.items()}
@@ -153,7 +153,7 @@ class Problem:
 
     @cached_property
     def sizes(self) -> dict[str, int]:
-        """What the letters stand for."""
+        """The number that each letter of a shape stands for."""
         sizes = {"1": 1, "N": self.X.shape[0]}
         for name, parameter in self.model.parameters.items():
             sizes |= dict(zip(parameter.shape, self.params[name].shape, strict=True))
@@ -169,7 +169,7 @@ class Problem:
         }
 
 
-#: What both of the note's networks compute, from the scores on.
+#: The quantities that both of the note's networks compute, from the scores on.
 _CLASSIFIER = {
     "scores": "NK",
     "probs": "NK",
@@ -220,10 +220,10 @@ MODELS: dict[str, Model] = {}
 
 
 def register(model: Model) -> Model:
-    """Add a model to `MODELS`, which engine, command and tests go through.
+    """Add a model to `MODELS`, from which the engine, the command and the tests take theirs.
 
-    Raises ValueError, in one sentence, where the name is taken, where the record lacks what the contract
-    asks for, or where the step computes something else than the record says. It makes one small step.
+    Raises ValueError, in one sentence, if the name is taken, if the record lacks what the contract asks
+    for, or if the step does not compute what the record says. One small step is run to find out.
     """
     if model.name in MODELS:
         raise ValueError(f"there is a model called {model.name} already: give this one another name")
@@ -235,7 +235,7 @@ def register(model: Model) -> Model:
 
 
 def _problems(model: Model) -> Iterator[str]:
-    """What is wrong with a record; the later questions can be asked only where there is none before."""
+    """Say what is wrong with a record. Each check assumes that those before it found nothing."""
     missing = [name for name in _wanted(model) if name not in model.quantities]
     if missing:
         yield f"has no quantity {', '.join(missing)}"
@@ -257,7 +257,7 @@ def _problems(model: Model) -> Iterator[str]:
 
 
 def _small_problem(model: Model) -> Problem:
-    """A few random points, no two sizes alike."""
+    """A problem of a few random points, in which no two letters stand for the same size."""
     sizes = {"1": 1, "N": 5, "D": 2, "K": 3} | {letter: 7 + i for i, letter in enumerate(model.sizes)}
     rng = np.random.RandomState(0)
     params = model.draw(rng, sizes)
@@ -265,7 +265,7 @@ def _small_problem(model: Model) -> Problem:
 
 
 def _wanted(model: Model) -> Iterable[str]:
-    """The quantities that engines and reports count on."""
+    """The quantities that the engines and reports rely on."""
     gradients = [f"d{name}" for name in model.parameters]
     after = [f"{name}_next" for name in model.parameters]
     behind_relus = [relu.gradient for relu in model.relus.values()]

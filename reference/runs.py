@@ -19,7 +19,7 @@ POINTS = (5, 100)
 
 @dataclass(frozen=True)
 class Draws:
-    """Everything random in the note, drawn once, in its order, for every framework."""
+    """Everything random in the note, drawn once in the note's order and shared by all frameworks."""
 
     noise: Plain
     X: Plain
@@ -53,5 +53,5 @@ def trajectory(problem: Problem, iterations: int) -> Iterator[tuple[int, Problem
 
 
 def accuracy(scores: Plain, y: Plain) -> float:
-    """Share of examples whose highest score is the right class's."""
+    """The share of examples whose highest score is that of the right class."""
     return float(np.mean(np.argmax(scores, axis=1) == y))

@@ -1,7 +1,7 @@
-"""The linear softmax classifier (document, section 2): one step of gradient descent.
+"""The linear softmax classifier (the note, section 2): one step of gradient descent.
 
 Shapes: N examples, D dimensions, K classes. Straight-line on purpose: the same
-lines run on plain arrays (the document's numbers, bit for bit) and on `Rounded`
+lines run on plain arrays (the note's numbers, bit for bit) and on `Rounded`
 arrays (the numbers and how far rounding may move them).
 """
 
@@ -11,9 +11,9 @@ from reference.arrays import Array, Params, Plain, Rng, Tap
 
 
 def init(rng: Rng, D: int, K: int) -> dict[str, Plain]:
-    """Draw the document's first weights: W (D, K) of standard deviation 0.01, b (1, K) of zeros.
+    """Draw the note's first weights: W (D, K) of standard deviation 0.01, b (1, K) of zeros.
 
-    `rng` is anything with NumPy's `standard_normal`; `RandomState` gives the document's stream.
+    `rng` is anything with NumPy's `standard_normal`; `RandomState` gives the note's stream.
     """
     return {"W": 0.01 * rng.standard_normal((D, K)), "b": np.zeros((1, K))}
 
@@ -46,7 +46,7 @@ def step(params: Params, X: Array, y: Plain, reg: float, step_size: float, tap: 
     reg_loss = tap("reg_loss", 0.5 * reg * np.sum(W * W))
     tap("loss", data_loss + reg_loss)
 
-    # compute the gradient on scores (a copy: the document's `dscores = probs` overwrites probs)
+    # compute the gradient on scores (a copy: the note's `dscores = probs` overwrites probs)
     dscores = probs.copy()
     dscores[range(num_examples), y] -= 1
     dscores /= num_examples

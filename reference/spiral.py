@@ -1,4 +1,4 @@
-"""The spiral data set (document, section 1).
+"""The spiral data set (the note, section 1).
 
 The noise is an argument, not drawn here: every framework's random stream is
 different, so a port can only build the same data from the same draws.
@@ -14,14 +14,14 @@ from reference.arrays import Array, Plain
 def spiral(
     noise: Array, linspace: Callable[[float, float, int], Array] = np.linspace
 ) -> tuple[Array, Plain]:
-    """The document's interleaved spirals, one arm a class.
+    """The note's interleaved spirals, one arm per class.
 
     Args:
-        noise: (K, N) standard normal draws, one row a class.
-        linspace: NumPy's; the error analysis passes one that carries its rounding.
+        noise: (K, N) standard normal draws, one row per class.
+        linspace: NumPy's by default; the error analysis passes one that carries its rounding.
 
     Returns:
-        X (N*K, 2), a row a point; y (N*K,) uint8, its class.
+        X (N*K, 2), one row per point; y (N*K,) uint8, the class of each point.
     """
     K, N = noise.shape
     arms = []

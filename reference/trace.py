@@ -16,7 +16,7 @@ class Trace(dict[str, Array]):
     """The quantities of one step by name, in the order they were computed."""
 
     def tap(self, name: str, value: Array) -> Array:
-        """Record a quantity and hand it on. The step computes with fresh arrays, so none is copied."""
+        """Record a quantity and return it. The step computes with fresh arrays, so nothing is copied."""
         self[name] = value
         return value
 
@@ -24,8 +24,8 @@ class Trace(dict[str, Array]):
 def record(problem: Problem, at: str = "this step") -> Trace:
     """Run one reference step on plain arrays and return its `Trace`.
 
-    `at` names the step in messages. Raises ScoreOverflow, naming the score, where the
-    note's formulas overflow or divide by zero instead of returning NaN or infinity.
+    `at` names the step in messages. Where the note's formulas overflow or divide by zero, no NaN or
+    infinity is returned: ScoreOverflow is raised, and names the score.
     """
     trace = Trace()
     try:
@@ -37,7 +37,7 @@ def record(problem: Problem, at: str = "this step") -> Trace:
 
 
 def overflow_message(trace: Mapping[str, Array], at: str, y: Plain) -> str:
-    """Which score took the document's softmax out of range, and what to do about it."""
+    """Say which score took the note's softmax out of range, and what to do about it."""
     dtype, smaller = trace_dtype(trace), "smaller weights, data or step size"
     if "scores" not in trace:
         return f"{at}: the pre-activations overflow {dtype}; use smaller weights or data."

@@ -1,7 +1,7 @@
-"""The two-layer ReLU net (document, section 3): one step of gradient descent.
+"""The two-layer ReLU net (the note, section 3): one step of gradient descent.
 
 Shapes: N examples, D dimensions, H hidden units, K classes. Straight-line on
-purpose, like `softmax.py`; the middle of the two files is the document's own repetition.
+purpose, like `softmax.py`; the middle of the two files is the note's own repetition.
 """
 
 import numpy as np
@@ -10,9 +10,9 @@ from reference.arrays import Array, Params, Plain, Rng, Tap
 
 
 def init(rng: Rng, D: int, H: int, K: int) -> dict[str, Plain]:
-    """Draw the document's first weights: W (D, H), W2 (H, K) of standard deviation 0.01, zero biases.
+    """Draw the note's first weights: W (D, H), W2 (H, K) of standard deviation 0.01, zero biases.
 
-    `rng` is anything with NumPy's `standard_normal`; `RandomState` gives the document's stream.
+    `rng` is anything with NumPy's `standard_normal`; `RandomState` gives the note's stream.
     """
     W = 0.01 * rng.standard_normal((D, H))
     W2 = 0.01 * rng.standard_normal((H, K))
@@ -48,7 +48,7 @@ def step(params: Params, X: Array, y: Plain, reg: float, step_size: float, tap: 
     reg_loss = tap("reg_loss", 0.5 * reg * np.sum(W * W) + 0.5 * reg * np.sum(W2 * W2))
     tap("loss", data_loss + reg_loss)
 
-    # compute the gradient on scores (a copy: the document's `dscores = probs` overwrites probs)
+    # compute the gradient on scores (a copy: the note's `dscores = probs` overwrites probs)
     dscores = probs.copy()
     dscores[range(num_examples), y] -= 1
     dscores /= num_examples

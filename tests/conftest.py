@@ -1,8 +1,8 @@
-"""Options, header and the matrix that the tests are parametrized over."""
+"""The options, the header, and the matrix over which the tests are parametrized."""
 
 import os
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # the workers are the parallelism: one thread each
+if "PYTEST_XDIST_WORKER" in os.environ:  # the workers run in parallel, with one thread each
     for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(threads, "1")
 
@@ -24,7 +24,7 @@ OPTIONS = {
     "mode": "eager or compiled",
     "device": "cpu, cuda, ...",
     "dtype": "float64 or float32",
-    "require": "a port or device that must run: absent is an error, not a skip",
+    "require": "a port or device that must run: an error, not a skip, if it is absent",
 }
 
 
@@ -103,5 +103,5 @@ def pytest_xdist_make_scheduler(config, log):
     class ByRun(LoadScopeScheduling):
         _split_scope = staticmethod(scopes(config.lockstep_planned))
 
-    config.option.loadscopereorder = False  # it would go by the number of tests, not by their length
+    config.option.loadscopereorder = False  # it would sort by the number of tests, not by their length
     return ByRun(config, log)

@@ -129,7 +129,7 @@ def needed_to_collect(source: str) -> set[str]:
 
 @pytest.mark.parametrize("path", sorted(HERE.rglob("*.py")), ids=lambda path: path.stem)
 def test_tests_are_collected_with_numpy_and_pytest_alone(path):
-    """What needs more than a bare checkout skips itself."""
+    """A test that needs more than a bare checkout skips itself."""
     here = {"numpy", "pytest", "reference", "ports", *TESTS, *sys.stdlib_module_names}
     assert needed_to_collect(path.read_text(encoding="utf-8")) <= here
 
@@ -188,7 +188,7 @@ def test_imports_point_down_the_layers():
     ],
 )
 def test_import_against_the_layers_is_found(module, line, told, tmp_path):
-    """Negative control: upwards, sideways, in a function; and a module that is in no layer."""
+    """Negative control: it finds imports up, sideways and in a function, and a module in no layer."""
     for package in ("reference", "ports"):
         shutil.copytree(ROOT / package, tmp_path / package)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)

@@ -1,4 +1,4 @@
-"""What CONTRIBUTING says of extensions is true: each is registered from outside, and certified.
+"""What CONTRIBUTING says about extensions is true: each is registered from outside and certified.
 
 The modules that are registered are those that CONTRIBUTING shows: `docs/examples/three_layer_net.py` and
 `tests/data/extension/`. What a test has registered is forgotten when it ends.
@@ -182,9 +182,10 @@ def test_model_from_outside_is_certified(framework, three_layer):
 
 
 def test_sum_of_the_loss_in_another_order_is_certified(extended):
-    """((d + a) + b) + c, where the reference adds d + ((a + b) + c): three layers, so three roundings.
+    """((d + a) + b) + c, where the reference adds d + ((a + b) + c), rounds three times.
 
-    In float16 these four numbers leave the bound of a net of two layers. The next number is outside.
+    In float16 these four numbers exceed the bound of a net of two layers. The next number is outside
+    that of three.
     """
     extended("three_layer_net", "half")
     d, a, b, c = np.array([3.742, 0.2598, 0.10333, 0.2361], dtype="float16")
@@ -224,7 +225,7 @@ def test_wrong_port_of_a_model_from_outside_is_blamed(what, three_layer, tmp_pat
     assert not result.agrees
     local = {name for (name, which), v in result.verdicts.items() if which == LOCAL and v.failures}
     assert quantity in local
-    assert local <= {quantity, "loss"}  # which adds up what reg_loss adds up
+    assert local <= {quantity, "loss"}  # which adds the terms of reg_loss
     assert result.first_failures()[0][1].quantity == quantity
 
 
@@ -275,7 +276,7 @@ def test_commands_know_a_model_from_outside(words, three_layer, tmp_path, capsys
 
 
 def test_commands_without_a_port_of_the_model(three_layer, capsys):
-    """Where no registered port has the model, a command that is asked for it says so in one sentence."""
+    """If no registered port has the model, a command that is asked for it says so in one sentence."""
     for words in ("drift --steps 3 --points 5", "show loss --points 5"):
         assert main([*words.split(), "--model", "three_layer"]) == 2
         assert "no registered port has a three_layer_step" in capsys.readouterr().err
@@ -369,7 +370,7 @@ def test_dtype_that_is_there_or_too_fine_is_refused():
 
 
 def test_trap_from_outside_is_caught(extended):
-    """It is in the gallery, and its name is taken."""
+    """It is in the gallery, and its name cannot be used again."""
     extended("boxed_trap")
     trap = GALLERY["boxed_mask_missing"]
     with pytest.raises(ValueError, match="there is a trap called boxed_mask_missing already"):
@@ -399,11 +400,11 @@ def test_what_workers_do_not_know_runs_in_one_process(what, extended, monkeypatc
 
 
 def test_the_projects_own_cells_go_to_workers(monkeypatch):
-    """Negative control: nothing from outside, and the workers are asked."""
+    """Negative control: with nothing from outside, the cells do go to workers."""
     asked = []
     monkeypatch.setattr(matrix, "_in_processes", lambda *_: asked.append(1) or [])
     planned, _ = plan(select(models=["spiral", "softmax"], ports=["numpy"], dtypes=["float64"]))
-    with pytest.raises(KeyError):  # nobody has run them
+    with pytest.raises(KeyError):  # no worker has run them
         run_matrix(planned, points=5, seed=0, jobs=2)
     assert asked
 

@@ -1,4 +1,4 @@
-"""The JSON reports keep docs/json.md's word, and the schemas that it refers to."""
+"""The JSON reports keep to docs/json.md and to the schemas that it names."""
 
 import json
 import re
@@ -58,7 +58,7 @@ def is_valid():
 
 
 def objects(value):
-    """All objects inside whose keys are fixed, the value itself included."""
+    """All objects with fixed keys in a value, itself included."""
     if isinstance(value, list):
         for item in value:
             yield from objects(item)
@@ -89,7 +89,7 @@ def test_report_keeps_to_its_schema(report, is_valid):
 
 
 def test_another_field_is_caught(report, is_valid):
-    """Negative control: one more field, or one less, in any one kind of object."""
+    """Negative control: one field more or less, in any kind of object, is caught."""
     command, written = report
     for place in one_of_each(written):
         place["surprise"] = None
@@ -138,7 +138,7 @@ def test_schema_is_documented(command):
 
 
 def test_report_is_documented(report):
-    """Where jsonschema is not installed too: every field that is written is in docs/json.md."""
+    """Every field that is written is in docs/json.md. This test does not need jsonschema."""
     _, written = report
     assert f'`"{written["schema"]}"`' in DOCUMENTED
     assert set().union(*objects(written)) <= set(re.findall(r"`(\w+)`", DOCUMENTED))

@@ -1,6 +1,6 @@
 """The claim: from identical weights every port gives the same quantities, at every step.
 
-Cells that share the reference's work run once a session, together. Each quantity is a test under each
+Cells that share the reference's work run together, once per session. Each quantity is a test under each
 certificate, so that a list of failures reads as a diagnosis: what fails locally is wrong, what fails
 end to end alone follows from it.
 """
@@ -24,7 +24,7 @@ DRAWS = {points: draw(np.random.RandomState(0), points) for points in POINTS}
 
 @pytest.fixture(scope="session")
 def result_of():
-    """Run the part of a piece, once a session; return the piece's result."""
+    """Run the part of a piece, once per session; return the piece's result."""
     results = {}
 
     def result(piece):
@@ -38,7 +38,7 @@ def result_of():
 
 
 def require_agreement(result, quantity, certificate):
-    """Fail with the first disagreement in words, or where nothing was compared."""
+    """Fail with the first disagreement in words, or if nothing was compared."""
     if result.error:
         pytest.fail(result.error, pytrace=False)
     verdict = result.verdicts[quantity, certificate]
@@ -52,7 +52,7 @@ def require_agreement(result, quantity, certificate):
 
 
 def test_lockstep(piece, quantity, certificate, result_of):
-    """Every step of the document's run."""
+    """Every step of the note's run is certified."""
     result = result_of(piece)
     if quantity in result.hidden:
         pytest.skip(f"declared hidden: {result.hidden[quantity]}")
@@ -80,7 +80,7 @@ def test_parts_are_the_whole_run(pytestconfig):
 
 
 def test_document_data(planned):
-    """The document's own 15 points, in every cell, at the first 10 steps."""
+    """The note's own 15 points are certified in every cell, at the first 10 steps."""
     (result,) = run_cells([replace(planned, steps=None)], DRAWS[5], range(10))
     for quantity, certificate in result.verdicts:
         require_agreement(result, quantity, certificate)
@@ -88,7 +88,7 @@ def test_document_data(planned):
 
 
 def test_here(skipped):
-    """What cannot run here is a visible skip with its reason; --require makes it an error."""
+    """A cell that cannot run here is skipped visibly, with its reason; --require makes it an error."""
     pytest.skip(f"{skipped.what}: {skipped.reason}")
 
 

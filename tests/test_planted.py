@@ -15,7 +15,7 @@ from reference.runs import draw
 
 #: The relative error that has to be caught in each dtype.
 RELATIVE = {"float64": 1e-11, "float32": 1e-2}
-#: Far enough into a run, and no farther than its middle.
+#: The step: far enough into a run, and no farther than its middle.
 FAR = 300
 #: The biases of a model without hidden layers are moved by this much. Every class has as many examples,
 #: so its db sums to nearly 0, and an error that is small beside it drowns in the rounding of its terms.

@@ -1,4 +1,4 @@
-"""Other problems than the document's: ties of the ReLU, degenerate ones, and drawn ones.
+"""Problems other than the note's: ones with ReLU ties, degenerate ones, and drawn ones.
 
 Every registered port runs a few steps of each, in its framework's natural mode and in each dtype,
 under both certificates.
@@ -28,7 +28,7 @@ def is_net(planned):
 
 
 def is_differentiated_net(planned):
-    """Whether, besides, the port leaves the gradients to its framework."""
+    """Whether the cell is a net's, and the port leaves the gradients to its framework."""
     return is_net(planned) and differentiates(ast.parse(inspect.getsource(planned.port.module)))
 
 
@@ -64,7 +64,7 @@ def failed(result, certificate):
     return {q for (q, which), v in result.verdicts.items() if which == certificate and not v.agrees}
 
 
-# Ties: pre-activations of exactly 0, where the document's ReLU has the gradient 0
+# Ties: pre-activations of exactly 0, where the note's ReLU has the gradient 0
 
 
 def tied(model, rows=slice(14), last_bias=0.0):
@@ -74,12 +74,12 @@ def tied(model, rows=slice(14), last_bias=0.0):
     return replace(drawn, X=drawn.X[rows], y=drawn.y[rows], params=drawn.params | last)
 
 
-#: Where the gradients of the tied points do not cancel in db, as they do in the note's data.
+#: Problems in which the tied points' gradients do not cancel in db; in the note's data they do.
 TIED = {
     "biases": {"last_bias": np.array([[0.3, -0.2, 0.1]])},
     "without_row_0": {"rows": slice(1, 15)},
 }
-#: The same function with another gradient at 0, in words that every framework has.
+#: The same function with another gradient at 0, written with what every framework has.
 WRONG_RELU = {"gradient_1/2": lambda x: (x + abs(x)) / 2, "gradient_1": lambda x: x * (x >= 0)}
 
 
@@ -131,7 +131,7 @@ def test_another_gradient_at_a_tie_is_caught(differentiated_net, ties, relu):
 
 @pytest.mark.parametrize("relu", WRONG_RELU)
 def test_document_hides_its_ties_from_db(differentiated_net, relu):
-    """In the note's own data the tied gradients cancel: dhidden alone tells."""
+    """In the note's own data the tied gradients cancel, so only dhidden shows them."""
     cell, model = differentiated_net.cell, MODELS[differentiated_net.cell.model]
     result = run(with_relu(cell.port, relu), cell, tied(model), iterations=1)
     behind = {relu.gradient for relu in model.relus.values()}
@@ -140,14 +140,14 @@ def test_document_hides_its_ties_from_db(differentiated_net, relu):
 
 # Degenerate problems, each with three steps
 
-#: Few, since JAX compiles anew for each.
+#: There are few shapes, since JAX compiles anew for each.
 SHAPES = {
     "usual": {"N": 6, "D": 2, "H": 4, "K": 3},
     "one_example": {"N": 1, "D": 2, "H": 4, "K": 3},
     "one_hidden_unit_two_classes": {"N": 6, "D": 2, "H": 1, "K": 2},
     "one_of_everything": {"N": 1, "D": 1, "H": 1, "K": 1},
 }
-#: Apart by twice as much, the probabilities of the lowest are near the smallest normal number.
+#: With scores twice as far apart, the lowest probabilities are near the smallest normal number.
 LARGEST_SCORE = {"float64": 300.0, "float32": 40.0}
 
 
@@ -200,7 +200,7 @@ DEGENERATE = {
 
 @pytest.mark.parametrize("what", DEGENERATE)
 def test_degenerate_problem_is_certified(natural, what):
-    """Small, empty-handed, huge and tiny problems: three steps agree, and all are compared."""
+    """In small, degenerate, huge and tiny problems three steps agree, and all are compared."""
     result = run(natural.port, natural.cell, random_problem(natural.cell.model, **DEGENERATE[what]), 3)
     assert result.agrees, result.error
     assert result.steps == 3
@@ -216,7 +216,7 @@ def test_scores_in_the_hundreds_are_certified(natural):
 
 # Drawn problems
 
-#: Draws for each cell, and how many of them at least have to be within the document's softmax.
+#: Draws for each cell, and how many of them, at least, must be in range of the note's softmax.
 DRAWS, CERTIFIED = 15, 12
 
 

@@ -35,14 +35,14 @@ SHORTER = {
     "lockstep bench": ["--quick", "--only", "reference"],
     "lockstep traps": ["--steps", "2"],
 }
-#: Of the gallery, so many traps.
+#: How many traps of the gallery run.
 FEW = 3
 #: Commands that show a failure.
 FAILING = {"lockstep check docs/examples/my_port_wrong.py": 1}
 
 
 def test_two_commands_set_everything_up():
-    """One runs lockstep, the other the tests; CI runs the second word for word (pip quietly)."""
+    """One runs lockstep, the other the tests. CI runs the second word for word (with a quiet pip)."""
     run, test = SET_UP
     assert run.endswith("&& .venv/bin/lockstep")
     assert test.endswith("&& .venv/bin/python -m pytest -n 2")
@@ -95,7 +95,7 @@ def test_command_runs(command, tmp_path, monkeypatch, capsys):
 
 
 def test_command_runs_as_a_process():
-    """What the first command of the README installs: start-up, worker processes, output, exit status."""
+    """The command that the README installs first: start-up, worker processes, output, exit status."""
     few = ["--steps", "2", "--mode", "eager", "--points", "5", "--model", "softmax", "--jobs", "2"]
     words = [sys.executable, "-m", "ports", *few]
     done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
@@ -110,7 +110,7 @@ def test_code_runs(code, tmp_path):
 
 
 def test_table_of_bounds_is_what_the_code_computes():
-    """docs/bounds.md shows each to one digit. (At step 5000 a run depends on the processor.)"""
+    """docs/bounds.md shows each bound to one digit. (At step 5000 a run depends on the processor.)"""
     text = (ROOT / "docs" / "bounds.md").read_text(encoding="utf-8").partition("Step 1000:")[2]
     shown = {}
     for line in text.partition("\n\nStep")[0].splitlines():

@@ -1,4 +1,4 @@
-"""The shortest port: the document's softmax classifier in NumPy. `lockstep check` judges it."""
+"""The shortest port: the note's softmax classifier in NumPy. `lockstep check` judges it."""
 
 import numpy as np
 

@@ -1,9 +1,9 @@
-"""The document's networks in TensorFlow, gradients by GradientTape.
+"""The note's networks in TensorFlow, with gradients by GradientTape.
 
     pip install tensorflow-cpu
     lockstep check docs/examples/my_port_tensorflow.py
 
-NumPy arrays come in; TensorFlow's tensors go out as they are. The tape gives gradients at places
+A step is given NumPy arrays, and returns TensorFlow's tensors as they are. The tape gives gradients
 inside the graph too: `dscores` at the scores, `dhidden` before the ReLU.
 """
 
@@ -23,7 +23,7 @@ def spiral(noise):
 
 
 def losses(scores, y, weights, reg):
-    """The loss, and what leads to it from the scores."""
+    """The loss, and the quantities that lead to it from the scores."""
     correct_logprobs = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.cast(y, tf.int32), scores)
     data_loss = tf.reduce_mean(correct_logprobs)
     reg_loss = sum(0.5 * reg * tf.reduce_sum(W * W) for W in weights)

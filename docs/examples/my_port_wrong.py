@@ -6,7 +6,7 @@ framework = "torch"
 
 
 def two_layer_step(params, X, y, reg, step_size):
-    """One step of the two-layer net, gradients by autograd."""
+    """One step of the two-layer net, with gradients by autograd."""
     W, b, W2, b2 = (params[name].detach().requires_grad_() for name in ("W", "b", "W2", "b2"))
     before_relu = X @ W + b
     hidden_layer = torch.maximum(torch.zeros_like(before_relu), before_relu)

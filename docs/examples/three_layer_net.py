@@ -1,4 +1,4 @@
-"""A three-layer ReLU net, a model that the note does not have: its reference step, and its record.
+"""A three-layer ReLU net, which the note does not have: its reference step and its record.
 
     export PYTHONPATH=docs/examples LOCKSTEP_EXTENSIONS=three_layer_net
     lockstep compare --model three_layer --port docs/examples/three_layer_numpy.py

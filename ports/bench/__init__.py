@@ -1,4 +1,4 @@
-"""What certification costs: measured interleaved, in ratios, each against its goal.
+"""What certification costs, measured in ratios, each against its goal.
 
-Two contestants of a ratio take turns in one process (A B A B ...), so that a busy machine slows both.
+The two contestants of a ratio take turns in one process (A B A B ...), so a busy machine slows both.
 """

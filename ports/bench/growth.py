@@ -1,8 +1,8 @@
 """Growth: time and memory of certified steps as the problem gets larger.
 
 One certified step is what the engine does with one port, NumPy's: the reference step, the port's
-step, both certificates. Memory is what tracemalloc sees, to which NumPy reports every array:
-the peak during the run above what was held before it, so the reference's and the port's own
+step, both certificates. Memory is what tracemalloc sees (NumPy reports every array
+to it): the peak during the run, less what was held before. So the reference's and the port's own
 tensors count too.
 """
 
@@ -23,7 +23,7 @@ FLAT_GOAL = 1.05
 MEMORY_GOALS = {"examples": 5.0, "classes": 6.0}
 MEBIBYTE = 2**20
 
-#: By what grows: the sizes measured, and the size from which on the exponent is fitted.
+#: For each thing that grows: the sizes measured, and the size from which the exponent is fitted.
 SIZES = {
     "examples": ((300, 3_000, 10_000, 30_000, 100_000, 300_000), 3_000),
     "hidden": ((100, 512, 1_024, 2_048, 4_096), 512),
@@ -52,7 +52,7 @@ def numpy_contestant(problem: Problem, iterations: int) -> Contestant:
 
 
 def certified(problem: Problem, iterations: int) -> Callable[[], None]:
-    """The call that runs and certifies so many steps. It raises ValueError if they do not agree."""
+    """A call that runs and certifies `iterations` steps. It raises ValueError if they do not agree."""
 
     def run() -> None:
         (result,) = run_lockstep(problem, [numpy_contestant(problem, iterations)], iterations)
@@ -63,7 +63,7 @@ def certified(problem: Problem, iterations: int) -> Callable[[], None]:
 
 
 def alone(problem: Problem) -> Callable[[], None]:
-    """The call that runs one step of the port, and nothing else."""
+    """A call that runs one step of the port, and nothing else."""
     contestant = numpy_contestant(problem, 1)
 
     def run() -> None:
@@ -73,7 +73,7 @@ def alone(problem: Problem) -> Callable[[], None]:
 
 
 def peak_memory(run: Callable[[], object]) -> int:
-    """The most bytes allocated during a call, beyond those before it."""
+    """The most bytes held during a call, less those held before it."""
     tracemalloc.start()
     try:
         run()
@@ -100,7 +100,7 @@ def growth(effort: Effort) -> Iterator[Row]:
 
 
 def time_rows(effort: Effort, name: str, problems: dict[int, Problem], beyond: int) -> Iterator[Row]:
-    """Time per certified step against a size. The port's own step, beside it, leaves the cache too."""
+    """Time per certified step against a size, beside the port's own, which outgrows the cache too."""
     kinds = {
         "certified step": {size: certified(problem, 1) for size, problem in problems.items()},
         "step of the port alone": {size: alone(problem) for size, problem in problems.items()},
@@ -133,7 +133,7 @@ def memory_row(name: str, problems: dict[int, Problem]) -> Row:
 
 
 def time_over_steps(effort: Effort, steps: tuple[int, ...]) -> Row:
-    """Time of the document's run, by its number of steps."""
+    """Time of a certified run against its number of steps."""
     problem = sized_problem()
     contestants = {str(n): certified(problem, n) for n in steps}
     seconds = interleaved(contestants, effort.rounds_of(0.2))

@@ -1,7 +1,7 @@
-"""The document's two loop bodies as they stand: no functions, no trace, updates in place.
+"""The note's two loop bodies as they stand: no functions, no trace, updates in place.
 
-This is what the reference step is timed against. It must not be improved: a test holds it
-against the reference bit for bit.
+The reference step is timed against these. They must not be improved: a test compares them with
+the reference bit for bit.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from reference.models import SOFTMAX, TWO_LAYER
 
 
 def softmax(params: dict[str, Plain], X: Plain, y: Plain, reg: float, step_size: float) -> None:
-    """One iteration of the document's softmax classifier; `params` are updated in place."""
+    """One iteration of the note's softmax classifier; `params` are updated in place."""
     W, b = params["W"], params["b"]
     num_examples = X.shape[0]
 
@@ -38,7 +38,7 @@ def softmax(params: dict[str, Plain], X: Plain, y: Plain, reg: float, step_size:
 
 
 def two_layer(params: dict[str, Plain], X: Plain, y: Plain, reg: float, step_size: float) -> None:
-    """One iteration of the document's two-layer net; `params` are updated in place."""
+    """One iteration of the note's two-layer net; `params` are updated in place."""
     W, b, W2, b2 = params["W"], params["b"], params["W2"], params["b2"]
     num_examples = X.shape[0]
 
@@ -73,5 +73,5 @@ def two_layer(params: dict[str, Plain], X: Plain, y: Plain, reg: float, step_siz
     b2 += -step_size * db2
 
 
-#: By model. The bench times these: of a model that is registered beside them there is no listing.
+#: The listings that the bench times, by model. A model that is registered from outside has none.
 LISTINGS = {SOFTMAX: softmax, TWO_LAYER: two_layer}

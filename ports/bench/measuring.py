@@ -1,4 +1,4 @@
-"""Interleaved measurement, and the row that a measurement comes to."""
+"""Interleaved measurement, and the row that reports it."""
 
 import statistics
 import time
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 Contestants: TypeAlias = Mapping[str, Callable[[], object]]
-#: Seconds a call, by contestant; entry i of all of them was measured in the same round.
+#: Seconds per call, by contestant; entry i of each was measured in the same round.
 Seconds: TypeAlias = dict[str, list[float]]
 
 MET, MISSED, NO_GOAL, SKIPPED = "met", "MISSED", "no goal", "skipped"
@@ -18,12 +18,12 @@ class Effort:
     """How much to measure. `full` adds the real command, which takes minutes."""
 
     rounds: int = 15
-    sample: float = 0.05  #: seconds that one sample lasts at least: short calls are repeated
+    sample: float = 0.05  #: the least seconds that one sample lasts: short calls are repeated
     quick: bool = False
     full: bool = False
 
     def rounds_of(self, share: float) -> int:
-        """Rounds for what takes longer than most."""
+        """The number of rounds for a benchmark that takes longer than most."""
         return max(3, round(self.rounds * share))
 
 
@@ -34,8 +34,8 @@ QUICK = Effort(rounds=5, sample=0.02, quick=True)
 class Row:
     """One line of the report: the median, the quartiles, and the goal it is held against.
 
-    `unit` is "x" for a ratio, "s" for seconds, "exponent" for a slope; `detail` holds what the
-    figure was made from. A row that could not be measured says why in `skipped`.
+    `unit` is "x" for a ratio, "s" for seconds, "exponent" for a slope; `detail` holds the
+    numbers behind the figure. A row that could not be measured says why in `skipped`.
     """
 
     bench: str
@@ -51,7 +51,7 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """Whether the median reaches the goal; what is not a number does not."""
+        """Whether the median reaches the goal; NaN does not."""
         if self.skipped or self.figure is None:
             return SKIPPED
         if self.goal is None:
@@ -67,7 +67,7 @@ def row(
     figures: Sequence[float],
     detail: Mapping[str, Any] | None = None,
 ) -> Row:
-    """The row of one figure a round: its median and quartiles."""
+    """The row of one figure per round: its median and quartiles."""
     low, middle, high = quartiles(figures)
     return Row(bench, what, unit, goal, middle, low, high, len(figures), detail or {})
 
@@ -92,9 +92,9 @@ def quartiles(figures: Sequence[float]) -> tuple[float, float, float]:
 
 
 def interleaved(contestants: Contestants, rounds: int, sample: float = 0.0) -> Seconds:
-    """Seconds a call of each contestant, in rounds in which they take turns: A B A B ...
+    """Seconds per call of each contestant, in rounds in which they take turns: A B A B ...
 
-    Each is called once before that, which warms it up and tells how many calls make a sample.
+    Each is called first to warm it up, and to find how many calls make a sample.
     """
     repeats = {name: repeats_for(call, sample) for name, call in contestants.items()}
     seconds: Seconds = {name: [] for name in contestants}
@@ -112,7 +112,7 @@ def repeats_for(call: Callable[[], object], sample: float) -> int:
 
 
 def seconds_of(call: Callable[[], object], repeats: int = 1) -> float:
-    """Seconds a call takes, on average over so many."""
+    """Seconds per call, on average over `repeats` calls."""
     start = time.perf_counter()
     for _ in range(repeats):
         call()

@@ -2,11 +2,11 @@
 
 Bare is what `lockstep run` does without printing: the port's own step, fed its own parameters,
 float64, each framework's natural mode, one port after the other. Certified is the same number of
-steps through the engine: the reference step, moving the parameters to the framework, the port's step,
-bringing back and copying its quantities, both certificates, and counting the outcomes in. Naive does the
-same, but for the certificates: it calls `np.testing.assert_allclose` on each tensor.
-Imports, compilation and first calls are outside both. The spread cells of the default run (20 steps
-of float32 and of the other mode) are in neither; `--full` times the whole command with everything.
+steps through the engine: each takes the reference step, moves the parameters to the framework, takes
+the port's step, copies its quantities back, makes both certificates and records the outcomes. Naive
+does the same, but in place of the certificates it calls `np.testing.assert_allclose` on each tensor.
+Imports, compilation and first calls are not measured, nor are the spread cells of the default run (20
+steps of float32 and of the other mode). `--full` times the whole command with everything.
 """
 
 import math
@@ -46,7 +46,7 @@ NAIVE_ONE = "assert_allclose at every step, one thread"
 
 
 def shortened_run(here: Sequence[Port], scale: float, jobs: int) -> list[Part]:
-    """The default run's parts, the longest first, with a share of the document's iterations."""
+    """The default run's parts, the longest first, with a share of the note's iterations."""
     planned = [Planned(cell_of(model, port), port, None) for model in LISTINGS for port in here]
     return [
         Part(cells, range(math.ceil(steps.start * scale), math.ceil(steps.stop * scale)))
@@ -69,13 +69,13 @@ class Loops:
             train_bare(contestant, self.problem, 3)
 
     def certified(self) -> None:
-        """All steps in lockstep. Raises ValueError if they are not all certified: that is no figure."""
+        """All steps in lockstep. Raises ValueError if one is not certified: that gives no figure."""
         for result in run_lockstep(self.problem, self.contestants, self.steps.stop):
             if not result.agrees:
                 raise ValueError(f"{result.cell} is not certified; run lockstep compare: {result.error}")
 
     def naive(self) -> None:
-        """All steps in lockstep, each tensor held against the reference's, as people do."""
+        """All steps in lockstep, each tensor compared with the reference's, as people do."""
         for i, start, trace in trajectory(self.problem, self.steps.stop):
             if i in self.steps:
                 for contestant in self.contestants:
@@ -130,7 +130,7 @@ class Crew:
                 free.append(hand)
 
     def close(self) -> None:
-        """Send the workers home."""
+        """Let the workers end, and wait for them."""
         for hand, worker in zip(self.hands, self.workers, strict=True):
             hand.send(None)
             worker.join()
@@ -173,7 +173,7 @@ def crew(parts: Sequence[Part], jobs: int, one_thread: bool) -> Iterator[Crew]:
 
 
 def run(effort: Effort) -> Iterator[Row]:
-    """The certified run with one process and with one a core, against the bare loops."""
+    """The certified run with one process and with one per core, against the bare loops."""
     here, jobs = ports_here(), os.cpu_count() or 1
     scale = 0.005 if effort.quick else 0.03
     uncut = shortened_run(here, scale, jobs=1)

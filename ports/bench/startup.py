@@ -1,4 +1,4 @@
-"""Start-up: how long until the command says something."""
+"""Start-up: how long it takes until the command says something."""
 
 import os
 import shutil
@@ -54,7 +54,7 @@ def to_first_verdict(root: Path, clone: Path) -> None:
 
 
 def call(command: Sequence[str], folder: Path) -> None:
-    """Run a command in a folder. Raises OSError, with what it said, where it fails."""
+    """Run a command in a folder. Raises OSError, with what the command said, if it fails."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     if done.returncode:

@@ -27,12 +27,12 @@ Ran = tuple[Problem, Trace, list[dict[str, Plain]]]
 
 
 def document_problem(model: Model, points: int = 100) -> Problem:
-    """The document's run."""
+    """The note's problem, with `points` points per class."""
     return draw(np.random.RandomState(0), points).problem(model)
 
 
 def reference(effort: Effort) -> Iterator[Row]:
-    """The reference's training run, traced, against the listing's, which computes no more than that."""
+    """The reference's training run, with its trace, against the bare listing's."""
     for model in LISTINGS:
         problem = document_problem(model)
         seconds = interleaved(reference_contestants(problem, steps=50), 4 * effort.rounds, effort.sample)
@@ -76,7 +76,7 @@ def certificate(effort: Effort) -> Iterator[Row]:
 
 
 def stacks(here: Sequence[Port]) -> Iterator[tuple[str, list[Port], int]]:
-    """How many steps of which ports are certified in one pass: alone, and as the engine does it."""
+    """Which ports and how many steps are certified in one pass: one alone, and as the engine does it."""
     steps = math.ceil(STACK / len(here))
     yield "1 port, 1 step", [here[0]], 1
     yield f"{len(here)} ports, 1 step", list(here), 1
@@ -84,7 +84,7 @@ def stacks(here: Sequence[Port]) -> Iterator[tuple[str, list[Port], int]]:
 
 
 def run_steps(problem: Problem, ports: Sequence[Port], steps: int) -> list[Ran]:
-    """Consecutive steps of the reference's run, and what ports make of the same numbers."""
+    """Consecutive steps of the reference's run, and what ports compute from the same numbers."""
     contestants = [prepare(cell_of(problem.model, port), port, problem, ()) for port in ports]
     return [
         (start, trace, [run_step(c, start) for c in contestants])
@@ -93,14 +93,14 @@ def run_steps(problem: Problem, ports: Sequence[Port], steps: int) -> list[Ran]:
 
 
 def cell_of(model: Model, port: Port) -> Cell:
-    """A port's natural cell in float64 on the CPU: the one that runs all the document's steps."""
+    """A port's natural cell in float64 on the CPU: the one that runs all the note's steps."""
     return Cell(model.name, port.name, port.host.natural_mode, "cpu", "float64")
 
 
 def certificate_contestants(
     ports: Sequence[Port], ran: Sequence[Ran]
 ) -> dict[str, Callable[[], object]]:
-    """Certify some steps of some ports; or hold each tensor against the reference's, as people do."""
+    """Certify some steps of some ports, or compare each tensor with the reference's, as people do."""
     starts, traces = [start for start, _, _ in ran], [of_ports for _, _, of_ports in ran]
     arithmetic = ports[0].host.arithmetic("cpu", "float64")
     hidden = [port.hidden_quantities for port in ports]

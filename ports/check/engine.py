@@ -1,7 +1,7 @@
 """The engine of `lockstep check`: a user's file, in a process of its own, certified at every step.
 
 The file's steps run in a child process; the reference, the bounds and the judgement are here.
-A crash of one model's step keeps the other model's results.
+If one model's step crashes, the other model's results are kept.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -32,9 +32,10 @@ from reference.trace import ScoreOverflow
 def check_file(
     path: Path, options: Options, begin: Callable[[int], Callable[[], None]] = lambda total: lambda: None
 ) -> Check:
-    """Run a user's file and judge it. `begin(total)` gives what is called after each of that many steps.
+    """Run a user's file and judge it.
 
-    Raises UserCodeError in one sentence where the file cannot be loaded.
+    `begin` is given the number of steps; what it returns is called after each of them.
+    Raises UserCodeError in one sentence if the file cannot be loaded.
     """
     with Session(path, options.timeout) as session:
         facts = session.facts
@@ -52,17 +53,17 @@ def check_file(
 
 
 def known_model(path: Path, name: str) -> Model:
-    """The model of that name. Raises UserCodeError where it is known in the file's process alone."""
+    """The model of that name. Raises UserCodeError if only the file's process knows it."""
     if name not in MODELS:
         raise UserCodeError(
-            f"{path.name} registers the model {name}, against which it is to be judged: "
+            f"{path.name} registers the model {name} by itself: to have it judged, "
             f"name the module that registers it in {VARIABLE}"
         )
     return MODELS[name]
 
 
 class Session:
-    """The file's process; a fresh one after a crash."""
+    """The file's process, which is replaced by a fresh one after a crash."""
 
     def __init__(self, path: Path, timeout: float) -> None:
         self.path, self.timeout = path, timeout
@@ -88,7 +89,7 @@ class Session:
         self.printed += [text for text in [self.process.printed.text()] if text]
 
     def live(self) -> UserProcess:
-        """The process, started anew where it has ended."""
+        """The process, started anew if it has ended."""
         if not self.process.alive:
             self._close()
             self._open()
@@ -98,7 +99,7 @@ class Session:
 def check_model(
     session: Session, model: Model, dtype: str, options: Options, progress: Callable[[], None]
 ) -> ModelResult:
-    """Every run of one step, until one cannot go on."""
+    """Judge every run of one model's step, until a run cannot go on."""
     hidden = {n: why for n, why in session.facts["hidden"].items() if n in model.quantities}
     found = ModelResult(model.name, dtype, hidden)
     for run in runs_of(model, options):
@@ -112,7 +113,7 @@ def check_model(
 def check_run(
     session: Session, run: Run, dtype: str, hidden: Mapping[str, str], progress: Callable[[], None]
 ) -> RunResult:
-    """Judge one run's steps, keeping the first case that disagrees."""
+    """Judge the steps of one run, and keep the first case that disagrees."""
     problem, model = run.problem, run.problem.model
     cell = Cell(model.name, session.path.name, "eager", "cpu", dtype)
     found = RunResult(run, CellResult(cell, hidden))
@@ -137,7 +138,7 @@ def check_run(
 def judge_step(
     found: RunResult, contestant: Contestant, step: "RemoteStep", i: int, start: Problem
 ) -> None:
-    """Make and certify one step; keep the first case that disagrees."""
+    """Make and certify one step, and keep the first case that disagrees."""
     heat = Heat(found.run.problem, [contestant])
     heat.start_from(i, start.params)
     heat.run()
@@ -181,7 +182,7 @@ class RemoteStep:
     def __call__(
         self, params: Mapping[str, Plain], X: Plain, y: Plain, reg: float, step_size: float
     ) -> dict[str, Plain]:
-        """One step; the data went over at the start."""
+        """Make one step; X and y were sent at the start. Raises UserCodeError."""
         before, self.trace, self.facts = self.trace, {}, {}
         request = {"do": "step", "reg": reg, "step_size": step_size}
         try:
@@ -194,7 +195,7 @@ class RemoteStep:
 
 
 def check_spiral(session: Session, dtype: str, options: Options) -> ModelResult:
-    """Certify the file's own spiral, from the document's draws."""
+    """Certify the file's own spiral, from the note's draws."""
     draws = draw(np.random.RandomState(options.seed), options.points)
     cell = Cell(SPIRAL, session.path.name, "eager", "cpu", dtype)
     run = Run("the document's draws", "", draws.problem(next(iter(MODELS.values()))), 1, range(1))

@@ -9,9 +9,9 @@ from reference.formula import formula
 
 
 def explanation_of(result: ModelResult) -> Diagnosis | None:
-    """Why the first disagreement is one, if the record of its step says it.
+    """Why the first disagreement came about, if the record of its step tells.
 
-    A fault in the explaining costs no verdict.
+    An exception raised while explaining does not cost the verdict.
     """
     failures = result.failures()
     if not failures:
@@ -26,7 +26,7 @@ def explanation_of(result: ModelResult) -> Diagnosis | None:
 
 
 def explain(case: Case, quantity: str) -> Diagnosis | None:
-    """The first cause that the step's record speaks for, or None."""
+    """The first cause that the step's record supports, or None."""
     if quantity not in case.start.shapes or quantity not in case.trace:
         return None
     return (
@@ -44,12 +44,12 @@ def _shape(case: Case, quantity: str) -> Diagnosis | None:
         return None
     sizes = [n for n in got if n != 1]
     if len(got) < len(expected) and sizes == [n for n in expected if n != 1]:
-        return Diagnosis("shape", "Probably the sum wants keepdims=True.")
+        return Diagnosis("shape", "Probably the sum needs keepdims=True.")
     if got == expected[::-1]:
         return Diagnosis("transposed", "It is transposed.")
     if quantity in ("data_loss", "loss") and got == case.start.y.shape:
-        return Diagnosis("not averaged", "One number an example: average them.")
-    return Diagnosis("shape", "Probably an axis or an operand is another one than meant.", certain=False)
+        return Diagnosis("not averaged", "It has one number per example: average them.")
+    return Diagnosis("shape", "Probably an axis or an operand is not the one you meant.", certain=False)
 
 
 def _dtype(case: Case, quantity: str) -> Diagnosis | None:
@@ -64,7 +64,7 @@ def _dtype(case: Case, quantity: str) -> Diagnosis | None:
 
 
 def _changed_input(case: Case, quantity: str) -> Diagnosis | None:
-    """X or y was overwritten by the step, where the quantity is made of it."""
+    """The step overwrote X or y, and the quantity is computed from it."""
     operands = " ".join(formula(case.start.model.name, quantity))
     changed = [n for n in case.facts.get("changed", []) if re.search(rf"\b{n}\b", operands)]
     if not changed:
@@ -77,9 +77,9 @@ def _changed_input(case: Case, quantity: str) -> Diagnosis | None:
 
 
 def _shared_memory(case: Case, quantity: str) -> Diagnosis | None:
-    """An array that was overwritten when a later name for it was.
+    """The array has two names, and a change under the later name overwrote it.
 
-    A later quantity that is an earlier one's array and no more, as in loss = data_loss, lacks something:
+    A later quantity that is just the array of an earlier one, as in loss = data_loss, lacks something:
     nothing was overwritten.
     """
     order = list(case.start.shapes)

@@ -1,6 +1,6 @@
 """The parent's side of `ports.check.worker`: a user's file in a process of its own.
 
-An endless loop, a crash or a flood of prints ends with a sentence, and costs no other result.
+An endless loop, a crash or a flood of prints ends in one sentence, and costs no other result.
 """
 
 import contextlib
@@ -22,16 +22,16 @@ from ports.check.worker import Message, receive, send
 from ports.user_code import UserCodeError, at_line
 from reference.arrays import Plain
 
-#: How much of what the user's code prints is shown: bytes, lines.
+#: How much is shown of what the user's code prints, in bytes and in lines.
 KEPT, KEPT_LINES = 1000, 10
-#: How long the child's own watchdog, which knows the user's line, may be late.
+#: How many seconds late the child's own watchdog may be; only that one knows the user's line.
 GRACE = 5.0
 _ROOT = str(Path(ports.__file__).parents[1])
 _START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from ports.check.worker import main; main()"
 
 
 def command(path: Path, timeout: float) -> list[str]:
-    """What starts a worker on a file; without the current folder in its import path (-P)."""
+    """The command that starts a worker on a file, without the current folder in its import path (-P)."""
     return [sys.executable, "-u", "-P", "-c", _START, _ROOT, str(path), str(timeout)]
 
 
@@ -73,9 +73,9 @@ class UserProcess:
     ) -> tuple[Message, dict[str, Plain]]:
         """Send a request and wait for the answer; `what` names it in messages.
 
-        Raises UserCodeError for what the user's code raises, and where it hangs or ends the process.
+        Raises UserCodeError if the user's code raises an error, hangs, or ends the process.
         """
-        with contextlib.suppress(OSError):  # it has ended: the reply tells how
+        with contextlib.suppress(OSError):  # it has ended: the reply says how
             send(cast(BinaryIO, self.child.stdin), request, arrays)
         return self._reply(what)
 
@@ -93,7 +93,7 @@ class UserProcess:
         self.printed.finish()
 
     def _read(self) -> None:
-        """Hand replies on; None when there will be no more."""
+        """Pass replies on, then None when there will be no more."""
         with (
             cast(BinaryIO, self.child.stdout) as stream,
             contextlib.suppress(EOFError, ValueError, MemoryError),
@@ -120,7 +120,7 @@ class UserProcess:
         return reply
 
     def _ended(self, what: str) -> str:
-        """How the process ended by itself."""
+        """Say how the process ended by itself."""
         try:
             code = self.child.wait(timeout=GRACE)
         except subprocess.TimeoutExpired:
@@ -142,7 +142,7 @@ class UserProcess:
 
 
 class Printed:
-    """Reads a stream to its end, so that it never blocks; keeps the first and last of it."""
+    """Reads a stream to its end, so that the writer never blocks; keeps its beginning and its end."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self.stream = stream
@@ -162,12 +162,12 @@ class Printed:
         self.thread.join(timeout=1)
 
     def tail(self) -> str:
-        """The end of it."""
+        """The end of what was printed."""
         self.finish()
         return self.last.decode(errors="replace")
 
     def text(self) -> str:
-        """The beginning of it, and how much more there was."""
+        """The beginning of what was printed, with the full size if there was more."""
         head, crash, _ = self.head.decode(errors="replace").partition("Fatal Python error: ")
         lines = head.splitlines()
         shown = "\n".join(lines[:KEPT_LINES]).rstrip()

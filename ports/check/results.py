@@ -16,7 +16,7 @@ from reference.arrays import Plain
 from reference.models import Model, Problem
 from reference.runs import draw
 
-#: Judged by default: the first steps, where state goes wrong, and some of the whole run.
+#: Steps judged by default: the first ones, where state goes wrong, and some spread over the run.
 FIRST_STEPS, SPREAD_STEPS = 20, 10
 #: Sizes that no other letter has, for the hidden layers of the run with odd sizes.
 OTHER_SIZES = (5, 6, 8, 9, 10, 11)
@@ -24,7 +24,7 @@ OTHER_SIZES = (5, 6, 8, 9, 10, 11)
 
 @dataclass(frozen=True)
 class Run:
-    """Steps that a model's port is judged at, and what the run is for."""
+    """The steps at which a model's port is judged, and what the run shows."""
 
     name: str
     shows: str
@@ -46,7 +46,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Case:
-    """All there is to say about one judged step: what explains a wrong quantity."""
+    """All that is known about one judged step, from which a wrong quantity is explained."""
 
     step: int
     start: Problem
@@ -69,9 +69,9 @@ class RunResult:
 
 @dataclass
 class ModelResult:
-    """What a file's step (or spiral) came to in one dtype, over its runs.
+    """The results of a file's step (or spiral) in one dtype, over all its runs.
 
-    `explanation` says why the first of `failures` is one, where that is known.
+    `explanation` says why the first of `failures` came about, if that is known.
     """
 
     model: str
@@ -82,7 +82,7 @@ class ModelResult:
 
     @property
     def error(self) -> str:
-        """Why it could not go on, or nothing."""
+        """Why it could not go on, or an empty string."""
         return next((r.result.error for r in self.runs if r.result.error), "")
 
     @property
@@ -92,7 +92,7 @@ class ModelResult:
 
     @property
     def unreadable(self) -> dict[str, str]:
-        """Names that came back as something else, and why that is no tensor."""
+        """Names that came back as something other than a tensor, and what is wrong with each."""
         return {name: why for r in reversed(self.runs) for name, why in r.unreadable.items()}
 
     @property
@@ -104,7 +104,7 @@ class ModelResult:
         return [n for n in quantities_of(self.model) if n in absent and n not in self.hidden]
 
     def failures(self) -> list[tuple[RunResult, int, Finding]]:
-        """Every disagreement: run by run, then as `CellResult.first_failures` has it."""
+        """Every disagreement, run by run, in the order of `CellResult.first_failures`."""
         absent = {*self.missing, *self.unreadable}
         return [
             (r, step, finding)
@@ -114,11 +114,11 @@ class ModelResult:
         ]
 
     def wrong(self) -> list[str]:
-        """Quantities whose own operation is wrong, in the document's order; unknown names last."""
+        """Quantities whose own operation is wrong, in the note's order; unknown names last."""
         return self._ordered({f.quantity for _, _, f in self.failures() if self._blames(f)})
 
     def follows(self) -> list[str]:
-        """Quantities that are computed rightly from wrong ones."""
+        """Quantities that are computed correctly from wrong ones."""
         return self._ordered({f.quantity for _, _, f in self.failures()} - set(self.wrong()))
 
     def right(self) -> list[str]:
@@ -150,9 +150,9 @@ class Check:
     """Everything that `lockstep check` found out about one file.
 
     Attributes:
-        framework: whose tensors it was given.
-        undeclared: the framework that it imports without saying so, if there is one.
-        models: those whose step it has.
+        framework: the framework whose tensors the file was given.
+        undeclared: the framework that it imports without declaring it, if there is one.
+        models: the models whose step it has.
         printed: what it printed, one text per process.
     """
 
@@ -165,26 +165,26 @@ class Check:
 
     @property
     def disagrees(self) -> bool:
-        """Something that was compared disagreed."""
+        """Whether something that was compared disagreed."""
         return any(r.failures() for r in self.results)
 
     @property
     def broken(self) -> bool:
-        """Something could not be compared: it raised, hung, crashed or returned no tensor."""
+        """Whether something could not be compared: it raised, hung, crashed or returned no tensor."""
         return any(r.error or r.unreadable for r in self.results)
 
     @property
     def missing(self) -> bool:
-        """A step leaves out quantities that it does not declare hidden."""
+        """Whether a step leaves out quantities that it does not declare hidden."""
         return any(r.missing for r in self.results)
 
     @property
     def empty(self) -> bool:
-        """Nothing was compared, of some step or at all."""
+        """Whether nothing was compared, of some step or of the whole file."""
         return not self.results or not all(r.comparisons for r in self.results)
 
     def status(self, partial: bool) -> int:
-        """0 all right; 1 something disagrees or is missing; 2 the file could not be judged."""
+        """0: all is right. 1: something disagrees or is missing. 2: the file could not be judged."""
         if self.disagrees:
             return 1
         if self.broken:
@@ -193,7 +193,7 @@ class Check:
 
 
 def runs_of(model: Model, options: Options) -> list[Run]:
-    """The document's run, ties of the ReLU, and sizes that no line may count on."""
+    """The note's run, one with ReLU ties, and one with other sizes, which shows hard-coded ones."""
     problem = draw(np.random.RandomState(options.seed), options.points).problem(model)
     steps = steps_of(model.iterations, options.steps)
     runs = [Run("the document's run", "", problem, model.iterations, steps)]
@@ -205,7 +205,7 @@ def runs_of(model: Model, options: Options) -> list[Run]:
 
 
 def steps_of(iterations: int, steps: int | str | None) -> Collection[int]:
-    """The steps to judge: the first so many, all, or by default the first and some of the rest."""
+    """The steps to judge: the first `steps`, all, or by default the first few and some of the rest."""
     if steps == "all":
         return range(iterations)
     if steps is not None:
@@ -214,7 +214,7 @@ def steps_of(iterations: int, steps: int | str | None) -> Collection[int]:
 
 
 def ties(model: Model, seed: int) -> Problem:
-    """The document's points with the last bias set.
+    """The note's points with the last bias set.
 
     The three points at radius 0 have exact ties, whose gradients then reach the sum over the examples.
     """
@@ -224,10 +224,10 @@ def ties(model: Model, seed: int) -> Problem:
 
 
 def odd_sizes(model: Model) -> Problem:
-    """No two sizes alike, none of them the document's, biases not 0, step size not 1.
+    """A problem whose sizes all differ, also from the note's, with biases not 0 and step size not 1.
 
-    The first example lies far out on the wrong side: a probability below 1e-10 of its right class shows
-    whether it is clipped or added to.
+    The first example lies far out on the wrong side. The probability of its right class is below 1e-10,
+    which shows whether probabilities are clipped or something is added to them.
     """
     normal = np.random.RandomState(1).standard_normal
     sizes = {"1": 1, "N": 7, "D": 3, "K": 4} | dict(zip(model.sizes, OTHER_SIZES, strict=False))

@@ -1,4 +1,4 @@
-"""The file that `lockstep check --new` writes: the contract, and a first quantity."""
+"""The file that `lockstep check --new` writes: the contract and a first quantity."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +29,7 @@ framework = "{framework}"
 # hidden_quantities = {{"dW": "the optimizer adds the regularization inside"}}
 '''
 
-#: What a name alone does not say.
+#: What a quantity's name alone does not say.
 _HINTS = {
     "correct_logprobs": "-log of the right class's probability",
     "data_loss": "their mean",
@@ -41,7 +41,10 @@ _HINTS = {
 
 
 def write_template(path: Path, framework: Framework) -> None:
-    """Write the template. Raises ValueError or OSError rather than overwrite or write elsewhere."""
+    """Write the template to a new file.
+
+    Raises ValueError if the path exists or is not a .py file, OSError if it cannot be written.
+    """
     if path.suffix != ".py":
         raise ValueError(f"{path} is not a .py file: give the path of the file to write")
     try:
@@ -67,7 +70,7 @@ def template(file: str, framework: Framework) -> str:
 
 
 def _step(model: Model, framework: Framework) -> Iterator[str]:
-    """A step that computes the first quantity, and names the others."""
+    """The lines of a step that computes the first quantity and names the others."""
     first, *others = model.quantities
     shapes = ", ".join(f"{name} {_shape(p.shape)}" for name, p in model.parameters.items())
     yield f"def {model.step_name}(params, X, y, reg, step_size):"

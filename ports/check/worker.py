@@ -30,7 +30,7 @@ from reference.models import MODELS
 
 Message = dict[str, Any]
 
-#: A tensor of more bytes is not sent to be compared.
+#: A tensor of more bytes than this is not sent, so not compared.
 LARGEST = 1 << 30
 
 
@@ -44,7 +44,7 @@ def send(stream: BinaryIO, message: Message, arrays: Mapping[str, Plain]) -> Non
 
 
 def receive(stream: BinaryIO) -> tuple[Message, dict[str, Plain]]:
-    """Read one message. Raises EOFError where the other side is gone."""
+    """Read one message. Raises EOFError if the other side has gone."""
     line = stream.readline()
     if not line.endswith(b"\n"):
         raise EOFError
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def private_streams() -> tuple[BinaryIO, BinaryIO]:
-    """Take stdin and stdout for the protocol; the user's code gets an empty one and stderr."""
+    """Take stdin and stdout for the protocol. The user's code reads nothing and prints to stderr."""
     requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     empty = os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, 0)
@@ -88,7 +88,7 @@ def private_streams() -> tuple[BinaryIO, BinaryIO]:
 
 @dataclass
 class Reply:
-    """Sends exactly one reply a request: the answer, what went wrong, or where it hangs."""
+    """Sends exactly one reply per request: the answer, what went wrong, or where it hangs."""
 
     stream: BinaryIO
     path: Path
@@ -97,7 +97,7 @@ class Reply:
     answered: int = 0
 
     def to(self, answer: Callable[[], tuple[Message, Mapping[str, Plain]]]) -> None:
-        """Answer under the eyes of a watchdog that knows the user's line."""
+        """Send what `answer` returns. A watchdog replies with the user's line if it hangs."""
         watchdog = threading.Timer(self.timeout, self.hung, (self.answered,))
         watchdog.daemon = True
         watchdog.start()
@@ -111,7 +111,7 @@ class Reply:
             self.answered += 1
 
     def hung(self, answered: int) -> None:
-        """Tell where the main thread is, unless it has just answered. The parent then ends us."""
+        """Say where the main thread is, unless it has just answered. The parent then ends us."""
         with self.lock:
             if self.answered > answered:
                 return
@@ -119,10 +119,10 @@ class Reply:
                 send(self.stream, {"hung": self.line()}, {})
             except OSError:  # the parent has gone
                 os._exit(1)
-            threading.Event().wait()  # keep the lock: nothing is said after this
+            threading.Event().wait()  # keep the lock: nothing is sent after this
 
     def line(self) -> str:
-        """The innermost line of the user's file that the main thread is at."""
+        """The innermost line of the user's file that the main thread is executing."""
         main_thread = threading.main_thread().ident
         frames = traceback.extract_stack(sys._current_frames().get(main_thread or 0))
         users = [frame for frame in frames if is_in(frame.filename, self.path)]
@@ -133,7 +133,7 @@ class Worker:
     """The user's port, and the step that is under way."""
 
     def load(self, path: Path) -> tuple[Message, dict[str, Plain]]:
-        """Import the file and tell what is in it."""
+        """Import the file and say what is in it."""
         load_extensions()
         self.port = load_port(path)
         self.host = self.port.host
@@ -156,7 +156,7 @@ class Worker:
         return self.make_step(arrays, request["reg"], request["step_size"])
 
     def start(self, model: str, dtype: str, X: Plain, y: Plain) -> tuple[Message, dict[str, Plain]]:
-        """A fresh step, and the data in the framework's tensors, once a run."""
+        """Make a fresh step, and put the data into the framework's tensors, once per run."""
         self.model, self.dtype, self.given = MODELS[model], dtype, {"X": X, "y": y}
         self.step = self.port.make_step(self.model, "eager")
         self.X, self.y = self.host.put(X, "cpu", dtype), self.host.put_labels(y, "cpu")
@@ -165,7 +165,7 @@ class Worker:
     def make_step(
         self, params: Mapping[str, Plain], reg: float, step_size: float
     ) -> tuple[Message, Mapping[str, Plain]]:
-        """One step of the user's; its quantities, and what can be said of them from here."""
+        """Make one step of the user's; return its quantities, and what only this process can see."""
         on_device = {name: self.host.put(value, "cpu", self.dtype) for name, value in params.items()}
         trace = self.step(on_device, self.X, self.y, reg, step_size)
         got, unreadable = self.read(named_tensors(trace, self.model.step_name))
@@ -184,13 +184,13 @@ class Worker:
         return {"unreadable": unreadable}, got
 
     def read(self, returned: Mapping[str, Any]) -> tuple[dict[str, Plain], dict[str, str]]:
-        """The tensors as NumPy arrays; and why, for values that are none."""
+        """The tensors as NumPy arrays, and the reason for each value that is not one."""
         got: dict[str, Plain] = {}
         refused: dict[str, str] = {}
         for name, tensor in returned.items():
             try:
                 array = np.asarray(self.host.get(tensor))
-            except Exception as why:  # the framework's own: a half-made tensor, a dtype NumPy lacks
+            except Exception as why:  # the framework's own: a half-made tensor, a dtype that NumPy lacks
                 refused[name] = unreadable(tensor, why)
                 continue
             if array.nbytes > LARGEST:

@@ -1,10 +1,10 @@
 """The `lockstep` command's parts, one module each.
 
-A module has DETAILS (its help below the line in the table), add_arguments(parser), and
-run(args) -> exit status. Only the module of the command that was chosen is imported.
+A module has DETAILS (the help below the line from the table), add_arguments(parser), and
+run(args) -> exit status. Only the module of the chosen command is imported.
 """
 
-#: By name: the help in one line, and the module.
+#: For each command, its help in one line and its module.
 COMMANDS: dict[str, tuple[str, str]] = {
     "compare": (
         "certify ports against the reference at every step and print the matrix",

@@ -1,4 +1,4 @@
-"""The command line's words as values: the types of arguments, and the options that commands share.
+"""The command line's words as values: the types of arguments and the options that commands share.
 
 A converter takes the text of an argument. It returns a value, or raises ValueError in one sentence.
 """
@@ -20,7 +20,7 @@ from reference.models import MODELS, Model
 
 Value = TypeVar("Value")
 
-#: No size and no count has more digits.
+#: The most digits of any size or count.
 MOST_DIGITS = 12
 
 
@@ -41,7 +41,7 @@ def typed(convert: Callable[[str], Value]) -> Callable[[str], Value]:
 
 
 def word(kind: str, words: Collection[str]) -> Callable[[str], str]:
-    """One of the words that there are."""
+    """A converter that accepts one of `words`."""
 
     def convert(text: str) -> str:
         if text not in words:
@@ -52,7 +52,7 @@ def word(kind: str, words: Collection[str]) -> Callable[[str], str]:
 
 
 def whole(what: str, least: int = 1, otherwise: str = "") -> Callable[[str], int]:
-    """A whole number of at least `least`. `otherwise` says what else would do."""
+    """A converter to a whole number of at least `least`. `otherwise` says what else is accepted."""
 
     def convert(text: str) -> int:
         if _is_whole(text) and int(text) >= least:
@@ -68,7 +68,7 @@ def whole(what: str, least: int = 1, otherwise: str = "") -> Callable[[str], int
 
 
 def _is_whole(text: str) -> bool:
-    """Whether it is a number in ASCII digits, no longer than any real one."""
+    """Whether the text is a number in ASCII digits, and not too many of them."""
     return text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS
 
 
@@ -80,7 +80,7 @@ def seed(text: str) -> int:
 
 
 def seconds(what: str) -> Callable[[str], float]:
-    """A time that a machine can wait for."""
+    """A converter to a time, in seconds, that a machine can wait for."""
 
     def convert(text: str) -> float:
         try:
@@ -110,21 +110,21 @@ def model(text: str) -> Model:
 
 
 def step_of(model: Model, i: int) -> int:
-    """A step that the note's run of the model has. Raises ValueError for any other."""
+    """A step of the note's run of the model. Raises ValueError if the run has no such step."""
     if i >= model.iterations:
         raise ValueError(f"step is {i}: the {model.name} run has steps 0 to {model.iterations - 1}")
     return i
 
 
 def report_path(text: str) -> Path:
-    """Where a report can be written: found out before the work, not after it. Raises OSError."""
+    """The path of a report. Raises OSError, before any work is done, if it cannot be written."""
     path, why = Path(text), ""
     if not text or path.is_dir():
-        why = "it is a folder" if text else "it is no name"
+        why = "it is a folder" if text else "the name is empty"
     elif path.resolve().suffix == ".py":
         why = "a .py file is a port, not a report"
     elif not os.access(path if path.exists() else path.parent, os.W_OK):
-        why = "no such folder, or no right to"
+        why = "there is no such folder, or you may not write there"
     if why:
         raise OSError(f"cannot write {text!r}: {why}; give --json a path you can write")
     return path
@@ -132,12 +132,12 @@ def report_path(text: str) -> Path:
 
 # Options that commands share
 
-#: Of an option that may be repeated.
+#: The keywords of an option that may be repeated.
 SEVERAL: dict[str, Any] = {"action": "append", "default": []}
 
 
 def add_run(parser: argparse.ArgumentParser, points: int = 100) -> None:
-    """Declare the options that set up the document's run."""
+    """Declare the options that set up the note's run."""
     document = ", as in the document" if points == 5 else "; the document: 5"
     parser.add_argument(
         "--points",
@@ -153,7 +153,7 @@ def add_port(
     help: str = "a port's name, or a path to a .py file",
     **keywords: Any,
 ) -> None:
-    """Declare --port, with argparse's further keywords. A file that is named twice is loaded once."""
+    """Declare --port; argparse gets the further keywords. A file that is named twice is loaded once."""
     parser.add_argument("--port", type=typed(functools.cache(find_port)), help=help, **keywords)
 
 
@@ -205,7 +205,7 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--mode", type=typed(word("mode", MODES)), help=either(MODES), **SEVERAL)
     group.add_argument("--device", help="cpu, cuda, ...", **SEVERAL)
     group.add_argument("--dtype", type=typed(word("dtype", DTYPES)), help=either(DTYPES), **SEVERAL)
-    group.add_argument("--require", help="a port or device that must run: absent is exit 2", **SEVERAL)
+    group.add_argument("--require", help="a port or device that must run: if absent, exit 2", **SEVERAL)
     group.add_argument(
         "--steps",
         type=typed(steps_or_all),
@@ -223,7 +223,7 @@ def select(
     steps: str | None = None,
     require: Iterable[str] = (),
 ) -> Selection:
-    """The selection of these words, for pytest, whose options are words. Raises ValueError."""
+    """The selection that these words make, for pytest, whose options are text. Raises ValueError."""
     return choose(
         map(part, models),
         map(find_port, dict.fromkeys(ports)),

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=typed(step),
         action="append",
         default=[],
-        help=f"a step of the run; may be repeated ({' and '.join(map(str, STEPS))})",
+        help=f"a step of the run; may be repeated (default {' and '.join(map(str, STEPS))})",
     )
 
 

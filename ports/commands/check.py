@@ -1,4 +1,4 @@
-"""`lockstep check`: a student's or a porter's own file, judged."""
+"""`lockstep check`: judge a student's or a porter's own file."""
 
 import argparse
 from pathlib import Path
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--framework",
         type=typed(word("framework", FRAMEWORKS)),
-        help=f"with --new: {either(FRAMEWORKS)} (default numpy, also for a framework that is not here)",
+        help=f"with --new: {either(FRAMEWORKS)} (default numpy, also for any other framework)",
     )
     parser.add_argument(
         "--partial", action="store_true", help="accept missing quantities: what is there must be right"
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     with Progress("check") as progress:
         check = check_file(args.file, options, progress.begin)
     status = check.status(args.partial)
-    if args.json:  # first: nobody may be reading what is printed
+    if args.json:  # first: printing fails if nobody reads it
         as_json.write(args.json, as_json.of_check(check, options, status))
     print(teacher.answer(check, options, args.partial))
     return status

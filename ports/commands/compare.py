@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--jobs",
         type=typed(whole("jobs")),
         default=os.cpu_count() or 1,
-        help="processes to spread the work over (default: one a core)",
+        help="processes to spread the work over (default: one per core)",
     )
     add_json(parser, "results")
 
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     with Progress("lockstep", step_total(planned)) as progress:
         results, provenance = run_matrix(planned, args.points, args.seed, progress.advance, args.jobs)
 
-    if args.json:  # first: nobody may be reading what is printed
+    if args.json:  # first: printing fails if nobody reads it
         steps = "default" if args.steps is None else str(args.steps)
         of_run = {"points": args.points, "seed": args.seed, "steps": steps}
         as_json.write(args.json, as_json.of_compare(of_run, results, skipped, provenance))
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def status(results: Sequence[CellResult]) -> int:
-    """1 if something disagreed (or nothing was compared), else 2 if a cell could not go on, else 0."""
+    """1 if something disagreed or nothing was compared, else 2 if a cell could not go on, else 0."""
     disagrees = any(v.failures for r in results for v in r.verdicts.values())
     if not results or disagrees or any(not r.agrees and not r.error for r in results):
         return 1

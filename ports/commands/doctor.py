@@ -6,7 +6,7 @@ from ports.engine.inventory import inventory
 from ports.report.doctor import lines
 
 DETAILS = """\
-For each absence: what to do about it."""
+For everything that is absent, it says what to do."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,8 +9,8 @@ from ports.report.drift import table
 
 DETAILS = """\
 The floor is the reference run again in the ports' dtype, with the examples in another order and
-with the first weights one ulp away. A port may stray as many times as far as one certified step
-may stray from one observed step. Names the first ReLU that flips."""
+with the first weights one ulp away. A port may stray farther by a derived factor: the certified
+bound of one step over the floor's observed error in one step. The first ReLU that flips is named."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

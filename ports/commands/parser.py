@@ -1,4 +1,4 @@
-"""A command line's parser, whose errors are one sentence."""
+"""The parser of the command line. Its errors are one sentence each."""
 
 import argparse
 from typing import NoReturn
@@ -7,7 +7,7 @@ from typing import NoReturn
 class BadArgument(Exception):
     """An argument cannot be used; the message says why.
 
-    It is no ValueError, whose sentence argparse would replace by its own.
+    It is not a ValueError: argparse would replace its sentence by its own.
     """
 
 

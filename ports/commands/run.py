@@ -1,4 +1,4 @@
-"""`lockstep run`: the document's own printout, from any framework."""
+"""`lockstep run`: print what the note prints, from any framework."""
 
 import argparse
 from collections.abc import Mapping
@@ -15,8 +15,8 @@ from reference.models import Problem
 from reference.runs import draw
 
 DETAILS = """\
-In its order: data, labels, first weights, first scores and probabilities, losses every 10 and
-every 1000 iterations, weights after the first update. Here a port trains by itself."""
+In the document's order: data, labels, first weights, first scores and probabilities, losses every
+10 and every 1000 iterations, weights after the first update. Here a port trains by itself."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def print_run(port: Port, cell: Cell, problem: Problem) -> None:
-    """Print what the document prints of one model. Raises ValueError where the port cannot go on."""
+    """Print what the note prints of one model. Raises ValueError if the port cannot go on."""
     host, model = port.host, problem.model
     first = model.prints_tensors
     needed = ["scores", "probs", "loss"] if first else ["loss"]
@@ -65,7 +65,7 @@ def print_tensors(host: Host, tensors: Mapping[str, Tensor]) -> None:
 
 
 def print_loss(step: int, loss: float, dtype: str) -> None:
-    """Print a loss. Raises ValueError where it is no number."""
+    """Print a loss. Raises ValueError if it is not finite."""
     print(f"iteration {step}: loss {loss:f}")
     if not np.isfinite(loss):
         raise ValueError(f"iteration {step}: the loss is {loss}: the run has left {dtype}'s range")

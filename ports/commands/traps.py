@@ -1,4 +1,4 @@
-"""`lockstep traps`: the gallery of wrong ports, run."""
+"""`lockstep traps`: run the gallery of wrong ports."""
 
 import argparse
 
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--steps",
         type=typed(whole("steps", least=2)),
         default=10,
-        help="steps each trap runs for (default 10)",
+        help="how many steps each trap runs (default 10)",
     )
     add_json(parser, "results")
 
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
             outcomes.append(judge.outcome(trap))
             progress.advance()
 
-    if args.json:  # first: nobody may be reading what is printed
+    if args.json:  # first: printing fails if nobody reads it
         as_json.write(args.json, as_json.of_traps(args.steps, outcomes))
     print("\n\n".join(map(traps.in_full, outcomes)) if args.name else "\n".join(traps.table(outcomes)))
     print()

@@ -1,9 +1,9 @@
 """Why a quantity is wrong: hypotheses tested on the numbers that the port recorded.
 
 A hypothesis says what the port would have computed, from its own recorded inputs, had it made
-one particular mistake. It is believed where it explains every element down to rounding, by the
-same bounds that found the quantity wrong. What is said is hedged all the same: "consistent
-with", for another mistake may give the same numbers.
+one particular mistake. It is believed if it explains every element down to rounding, by the
+same bounds that found the quantity wrong. The sentence stays cautious ("consistent with"),
+because another mistake may give the same numbers.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -32,8 +32,8 @@ class Diagnosis:
 
     Attributes:
         cause: a short key, or "unexplained".
-        sentence: the same for a reader.
-        certain: one hypothesis alone explains the difference down to rounding.
+        sentence: the same in words.
+        certain: whether one hypothesis alone explains the difference down to rounding.
     """
 
     cause: str
@@ -50,7 +50,7 @@ def diagnose(
 ) -> Diagnosis:
     """Explain one wrong quantity of one step from the port's recorded tensors.
 
-    `previous_trace` is the last step's, with that step's parameters where they are known.
+    `previous_trace` is the trace of the step before, with that step's parameters if they are known.
     """
     case = Case(start, trace, arithmetic, quantity, previous_trace or {})
     structural = case.structural_problem()
@@ -72,7 +72,7 @@ def explain(
 ) -> Diagnosis:
     """Run a port again up to a step in which `quantity` was wrong, and diagnose it.
 
-    `steps` are the steps that the port was run at (all, for None): its state depends on them.
+    `steps` are the steps at which the port was run (None: all of them). Its state depends on them.
     """
     chosen = range(step + 1) if steps is None else steps
     before: dict[str, Plain] = {}
@@ -118,7 +118,7 @@ def _value(case: Case) -> Diagnosis:
 
 
 def _fitting(case: Case, hypothesis: Hypothesis) -> Iterator[Suspicion]:
-    """What a hypothesis has to say, as far as it can be computed, and holds."""
+    """The suspicions of a hypothesis that can be computed and that explain the error."""
     with suppress(Unbounded):
         for suspicion in hypothesis(case):
             if case.bears_out(suspicion.predicted):
@@ -136,7 +136,7 @@ def _verdict(case: Case, fitting: list[Suspicion], decisive: bool) -> Diagnosis:
 
 
 def _where(case: Case) -> str:
-    """Which rows or columns are wrong, where most are not."""
+    """Which rows or columns are wrong, if at most half of them are."""
     wrong = ~(np.abs(case.got - case.expected.value) <= case.expected.errors())
     said = []
     for axis, noun in ((0, "row"), (1, "column")):
@@ -153,7 +153,7 @@ def _listed(indices: Plain) -> str:
 
 
 def _structure(case: Case, problem: str) -> Diagnosis:
-    """A quantity whose form is wrong says so itself; its numbers may say more."""
+    """Explain a wrong name, dtype or shape; the numbers may add to the explanation."""
     name = case.quantity
     if name not in case.model.quantities:
         return _renamed(case, problem)
@@ -180,7 +180,7 @@ def _of_another_shape(case: Case) -> list[tuple[str, str, Plain]]:
 
 
 def _renamed(case: Case, problem: str) -> Diagnosis:
-    """An extra name: does it hold a quantity that is missing?"""
+    """Explain an unknown name, which may hold a quantity that is missing."""
     for name in case.model.quantities:
         if name not in case.trace:
             missing = case.about(name)

@@ -1,4 +1,4 @@
-"""The case: one wrong quantity, and everything that the port recorded in that step and the last."""
+"""The case: one wrong quantity, and all that the port recorded in that step and the one before."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Suspicion:
-    """A mistake, and the quantity as it would be: `Rounded`, or None where it cannot be computed."""
+    """A mistake, and the quantity that it would give: `Rounded`, or None if it cannot be computed."""
 
     cause: str
     phrase: str
@@ -32,9 +32,10 @@ Hypothesis = Callable[["Case"], Iterator[Suspicion]]
 
 @dataclass(frozen=True)
 class Case:
-    """One wrong quantity, with all that the port recorded in that step and the last.
+    """One wrong quantity, with all that the port recorded in that step and the one before.
 
-    `start` is what the step was given, `before` the last step's trace and parameters, as far as known.
+    `start` is what the step was given. `before` holds the trace and the parameters of the step
+    before, as far as they are known.
     """
 
     start: Problem
@@ -69,7 +70,7 @@ class Case:
         return self.start.step_size
 
     def about(self, quantity: str) -> "Case":
-        """The same step, another quantity."""
+        """The case of another quantity in the same step."""
         return replace(self, quantity=quantity)
 
     @cached_property
@@ -84,12 +85,12 @@ class Case:
         return {finding.quantity: finding.problem for finding in found}
 
     def structural_problem(self) -> str:
-        """What is wrong with the quantity's form, or nothing."""
+        """What is wrong with the quantity's form, or an empty string."""
         return self.problems.get(self.quantity, "")
 
     @cached_property
     def inputs(self) -> dict[str, Any]:
-        """Everything the quantity may depend on, as the port had it."""
+        """Everything that the quantity may depend on, with the numbers that the port had."""
         names = list(self.model.quantities)
         earlier = names[: names.index(self.quantity)]
         recorded = {n: self.trace[n] for n in earlier if n in self.trace and n not in self.problems}
@@ -97,7 +98,7 @@ class Case:
         return {"X": self.start.X, "y": self.y} | scalars | dict(self.params) | recorded
 
     def value_of(self, name: str) -> Plain:
-        """An earlier quantity as recorded; as it should be, where the port does not show it."""
+        """An earlier quantity as recorded, or as it should be if the port does not show it."""
         value = self.inputs.get(name)
         return self.about(name).expected.value if value is None else np.asarray(value)
 
@@ -107,9 +108,9 @@ class Case:
         forget: Collection[str] = (),
         arithmetic: Arithmetic | None = None,
     ) -> Rounded | None:
-        """The quantity as the reference computes it from the port's inputs, with some exchanged.
+        """The quantity as the reference computes it from the port's inputs, with `changes` to them.
 
-        Those to forget are computed anew. None where there is no finite bound.
+        Quantities in `forget` are computed anew. Returns None if there is no finite bound.
         """
         try:
             return self.recomputed(changes, forget, arithmetic)
@@ -122,7 +123,7 @@ class Case:
         forget: Collection[str] = (),
         arithmetic: Arithmetic | None = None,
     ) -> Rounded:
-        """Likewise; raises Unbounded."""
+        """Likewise, but raises Unbounded if there is no finite bound."""
         q = self.inputs | dict(changes)
         params = {name: q[name] for name in self.params}
         start = Problem(self.model, q["X"], q["y"], params, q["reg"], q["step_size"])
@@ -143,20 +144,20 @@ class Case:
             return bool(compare(self.quantity, LOCAL, got, predicted).agrees)
 
     def bears_out(self, predicted: Rounded | None) -> bool:
-        """Whether a prediction explains the error: it holds, and the right value is outside it."""
+        """Whether a prediction explains the error: it holds, and the right value breaks its bound."""
         return self.explained_by(predicted) and not self.explained_by(predicted, self.expected.value)
 
     def exact(self, value: Any) -> Rounded:
-        """A number or array as the port holds it."""
+        """The port's own number or array, which has no error."""
         return Rounded.exact(np.asarray(value, dtype=np.float64), self.arithmetic)
 
     def plus(self, c: float, term: Any) -> Rounded:
-        """The expected quantity and c times another tensor."""
+        """The expected quantity plus c times another tensor."""
         return self.expected + (term if isinstance(term, Rounded) else self.exact(term)) * c
 
     @cached_property
     def parameter(self) -> str:
-        """The parameter whose gradient or next value the quantity is, or nothing."""
+        """The parameter whose gradient or next value the quantity is, or an empty string."""
         name = self.quantity.removesuffix("_next")
         return next((p for p in self.params if name in (p, f"d{p}")), "")
 
@@ -167,7 +168,7 @@ class Case:
 
     @property
     def per_gradient(self) -> float:
-        """How an addition to the parameter's gradient enters the quantity."""
+        """The factor with which an addition to the parameter's gradient enters the quantity."""
         return -self.step_size if self.is_update else 1.0
 
     @cached_property
@@ -182,7 +183,7 @@ class Case:
         return disturbed is None or not np.array_equal(disturbed.value, self.expected.value)
 
     def gradient_before(self) -> Rounded | None:
-        """The last step's gradient of the parameter; recomputed where the port's library hides it."""
+        """The parameter's gradient in the step before, recomputed if the port's library hides it."""
         name = f"d{self.parameter}"
         if name in self.before:
             return self.exact(self.before[name])
@@ -194,5 +195,5 @@ class Case:
 
 
 def like(value: Any, changed: Plain) -> Any:
-    """A changed input as the original is held: a number, or an array."""
+    """A changed input, held as the original is: as a number or as an array."""
     return float(changed) if type(value) is float else changed

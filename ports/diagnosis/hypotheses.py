@@ -1,7 +1,7 @@
-"""The mistakes that a diagnosis considers, each as what the port would have computed.
+"""The mistakes that a diagnosis considers. Each predicts what the port would have computed.
 
-Most are the reference's own step with one operand exchanged, run on the port's own recorded
-tensors, so that a prediction comes with the bound of its own operation.
+Most run the reference's own step on the port's recorded tensors with one operand exchanged.
+So a prediction comes with the bound of its own operation.
 """
 
 from ports.diagnosis.case import Case, Hypothesis, Suspicion
@@ -37,7 +37,7 @@ from ports.diagnosis.terms import (
 
 __all__ = ["LOOSE", "SUSPECTS", "Case", "Hypothesis", "Suspicion", "not_finite"]
 
-#: Without a free number: one of them alone, fitting, is a certain answer.
+#: Hypotheses without a fitted number: if exactly one of them fits, the answer is certain.
 SUSPECTS: tuple[Hypothesis, ...] = (
     regularization,
     constant_factor,
@@ -61,7 +61,7 @@ SUSPECTS: tuple[Hypothesis, ...] = (
     rounded_products,
 )
 
-#: With one: what fits is said, and left open.
+#: Hypotheses with a fitted number: if one of them fits, the answer stays uncertain.
 LOOSE: tuple[Hypothesis, ...] = (
     fitted_factor,
     leaky,

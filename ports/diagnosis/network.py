@@ -1,4 +1,4 @@
-"""A mistake of this network: softmax, labels, loss, ReLU, dropout."""
+"""Mistakes in this network: softmax, labels, loss, ReLU, dropout."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from reference.models import Relu
 
 
 def labels(case: Case) -> Iterator[Suspicion]:
-    """Another label: off by one, wrapped, clamped or dropped past the ends."""
+    """The labels are off by one, and wrap, clamp or drop out past the ends."""
     if case.quantity not in ("correct_logprobs", "dscores"):
         return
     y, K = case.y.astype(np.int64), case.value_of("probs").shape[1]
@@ -62,7 +62,7 @@ def detached(case: Case) -> Iterator[Suspicion]:
 
 
 def epsilon(case: Case) -> Iterator[Suspicion]:
-    """log(p + epsilon)."""
+    """An epsilon is added inside the log: log(p + epsilon)."""
     if case.quantity == "correct_logprobs" and "probs" in case.inputs:
         p = case.value_of("probs")[range(case.y.size), case.y].astype(np.float64)
         fitted = float(np.median(np.exp(-case.got) - p))
@@ -73,7 +73,7 @@ def epsilon(case: Case) -> Iterator[Suspicion]:
 
 
 def clipped(case: Case) -> Iterator[Suspicion]:
-    """Probabilities clipped, to keep their logarithm finite; or no gradient from the clipped ones."""
+    """Probabilities are clipped to keep their log finite, or the clipped ones pass no gradient."""
     if case.quantity == "dscores":
         yield from _cut_off(case)
     elif case.quantity in ("probs", "correct_logprobs"):
@@ -96,7 +96,7 @@ def _cut_off(case: Case) -> Iterator[Suspicion]:
 
 
 def masks(case: Case) -> Iterator[Suspicion]:
-    """The ReLU's mask: missing, from another tensor, or another gradient at exactly 0."""
+    """The ReLU's mask is missing or another tensor's, or its gradient at exactly 0 is not 0."""
     for name, relu in case.model.relus.items():
         if case.quantity in (relu.gradient, f"d{relu.bias}"):
             yield from _masked(case, name, relu)
@@ -128,7 +128,7 @@ def activations(case: Case) -> Iterator[Suspicion]:
 
 
 def leaky(case: Case) -> Iterator[Suspicion]:
-    """A leaky ReLU, of some slope."""
+    """A leaky ReLU of some slope."""
     if case.quantity in case.model.relus:
         pre = pre_activation(case, case.quantity)
         off = pre.value < 0
@@ -139,7 +139,7 @@ def leaky(case: Case) -> Iterator[Suspicion]:
 
 
 def pre_activation(case: Case, hidden: str) -> Rounded:
-    """What the ReLU of that name is given."""
+    """The input of the ReLU whose output is `hidden`."""
     relu = case.model.relus[hidden]
     W, b = case.exact(case.params[relu.weights]), case.exact(case.params[relu.bias])
     pre: Rounded = np.dot(case.exact(case.value_of(relu.inputs)), W) + b
@@ -147,9 +147,9 @@ def pre_activation(case: Case, hidden: str) -> Rounded:
 
 
 def mask_weights(case: Case, name: str, unmasked: Rounded) -> Iterator[tuple[str, str, Plain]]:
-    """What each mask multiplies the gradient behind a ReLU by."""
+    """For each mask its cause, its phrase, and its factors on the gradient behind a ReLU."""
     hidden = case.value_of(name)
-    missing = f"the ReLU's mask missing (or comparing with < 0: {name} never is)"
+    missing = f"the ReLU's mask missing (or a mask of < 0, which {name} never is)"
     yield "mask missing", missing, np.ones(hidden.shape)
     ties = exact_ties(case, name)
     for at_tie, word in ((0.5, "half"), (1.0, "one")):
@@ -166,13 +166,13 @@ def mask_weights(case: Case, name: str, unmasked: Rounded) -> Iterator[tuple[str
 
 
 def exact_ties(case: Case, hidden: str) -> Plain:
-    """Where the pre-activation is 0 in every rounding."""
+    """Where the pre-activation is 0, however it is rounded."""
     pre = pre_activation(case, hidden)
     return np.asarray((pre.value == 0) & (pre.errors() == 0))
 
 
 def dropout(case: Case) -> Iterator[Suspicion]:
-    """Some elements 0, the others scaled up by 1/(1-p)."""
+    """Some elements are 0, and the others are scaled up by 1/(1-p)."""
     on = (case.got != 0) & (case.expected.value > 0)
     if case.quantity not in case.model.relus or not on.any():
         return

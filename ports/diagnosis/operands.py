@@ -1,4 +1,4 @@
-"""An operand is another tensor, or in another order; or the result is."""
+"""Mistakes in an operand or the result: another tensor, or numbers in another order."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from reference.arrays import Plain
 
 
 def transposed(case: Case) -> Iterator[Suspicion]:
-    """An operand, the result or its data part transposed; or reshaped where it should be."""
+    """An operand, the result or its data part is transposed; or an operand is reshaped instead."""
     rows, columns = case.got.shape if case.got.ndim == 2 else (0, 1)
     if rows == columns:
         yield Suspicion("transpose", "a transposed result", case.expected.T)
@@ -27,7 +27,7 @@ def transposed(case: Case) -> Iterator[Suspicion]:
         elif value.ndim == 2:
             mixed = value.reshape(value.shape[::-1]).T
             changed = case.try_recomputed({name: mixed})
-            yield Suspicion("permutation", f"{name} reshaped where it is to be transposed", changed)
+            yield Suspicion("permutation", f"{name} reshaped instead of transposed", changed)
 
 
 def permuted(case: Case) -> Iterator[Suspicion]:
@@ -45,7 +45,7 @@ def permuted(case: Case) -> Iterator[Suspicion]:
 
 
 def matching_order(got: Plain, expected: Rounded) -> Plain | None:
-    """order, with got == expected[order] within the bounds, or None."""
+    """The order for which got == expected[order] within the bounds, or None."""
     allowed = expected.errors() * 1.001 + np.finfo(float).tiny
     free = np.ones(len(got), dtype=bool)
     order = []
@@ -59,10 +59,10 @@ def matching_order(got: Plain, expected: Rounded) -> Plain | None:
 
 
 def exchanged(case: Case) -> Iterator[Suspicion]:
-    """One operand is another tensor of its shape: of this step, of the last, or already updated."""
+    """One operand is another tensor of its shape: of this step, of the one before, or updated."""
     pool = {"X": case.start.X} | dict(case.params) | {n: v for n, v in case.trace.items() if np.ndim(v)}
     pool |= {f"the last step's {n}": v for n, v in case.before.items() if np.ndim(v)}
-    pool = {n: v for n, v in pool.items() if np.any(v)}  # zeros are an operand left out
+    pool = {n: v for n, v in pool.items() if np.any(v)}  # zeros mean that an operand is left out
     for name in case.operands:
         shape = np.shape(case.inputs[name])
         for other, value in pool.items():
@@ -93,7 +93,7 @@ def overwritten(case: Case) -> Iterator[Suspicion]:
 
 
 def other_weights(case: Case) -> Iterator[Suspicion]:
-    """Some other W and b than the ones given."""
+    """The step used other W and b than the given ones."""
     first = next(iter(case.model.quantities))
     if case.quantity != first or len(case.model.layers[0]) != 2:
         return

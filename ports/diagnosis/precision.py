@@ -1,4 +1,4 @@
-"""The numbers are held or multiplied in a narrower format, flushed, or not finite."""
+"""Mistakes of precision: numbers in a narrower format, flushed to 0, or not finite."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -13,14 +13,14 @@ from reference.arrays import Plain
 
 #: Significant bits that a product's inputs keep.
 PRODUCT_BITS = {"bfloat16": 8, "tf32": 11}
-#: An error is of a format's size if it uses this much of that format's bound.
+#: An error has a format's size if it uses at least this share of that format's bound.
 LEAST_SHARE = 1e-3
-#: An error of up to so many times the bound may be of rounding still.
+#: An error of up to this many times the bound may still come from rounding.
 ROUNDINGS_MORE = 8
 
 
 def float32_residue(case: Case) -> Iterator[Suspicion]:
-    """float32 numbers in a float64 computation: the result itself, or operands."""
+    """float32 numbers in a float64 computation: the result itself, or its operands."""
     if case.arithmetic.name != "float64":
         return
     held = case.got.astype(np.float32).astype(np.float64)
@@ -64,7 +64,7 @@ def rounded_to(value: Plain, bits: int, mode: Callable[[Plain], Plain]) -> Plain
 
 
 def flushed(case: Case) -> Iterator[Suspicion]:
-    """Numbers below some size are 0, and only those."""
+    """All numbers below some size are 0, and no others."""
     size = np.abs(case.expected.value)
     gone = (case.got == 0) & (size > 0)
     left = size[~gone & (size > 0)]
@@ -75,7 +75,7 @@ def flushed(case: Case) -> Iterator[Suspicion]:
 
 
 def lower_precision(case: Case) -> Iterator[Suspicion]:
-    """Errors of the size that a narrower format leaves: within its bound, and not far within."""
+    """Errors of the size that a narrower format leaves: within its bound, but not far within it."""
     for cause, phrase, narrower in narrower_formats(case.arithmetic):
         predicted = case.try_recomputed(arithmetic=narrower)
         if predicted is not None and case.explained_by(predicted):
@@ -86,19 +86,19 @@ def lower_precision(case: Case) -> Iterator[Suspicion]:
 
 
 def a_few_roundings(case: Case) -> Iterator[Suspicion]:
-    """An error over the bound by so little that nothing but rounding is likely."""
+    """An error so little over the bound that rounding is the likely cause."""
     expected = case.expected
     several = Rounded(expected.value, expected.errors() * ROUNDINGS_MORE, case.arithmetic)
     if case.explained_by(several):
         phrase = (
-            "an error of the size of a few roundings more than the bound allows: another order of "
-            "operations than those of docs/bounds.md, or a function less accurate than promised"
+            "an error a few roundings larger than the bound allows: the order of operations is not one "
+            "that docs/bounds.md covers, or a function is less accurate than promised"
         )
         yield Suspicion("a few roundings", phrase, case.exact(case.got))
 
 
 def narrower_formats(arithmetic: Arithmetic) -> Iterator[tuple[str, str, Arithmetic]]:
-    """What a port may have computed in instead, the tightest first."""
+    """The formats in which a port may have computed instead, the tightest first."""
     if arithmetic.name == "float64":
         yield "float32", "float32 somewhere in its computation", ARITHMETICS["float32"]
     for name in ("tf32", "bfloat16"):
@@ -107,7 +107,7 @@ def narrower_formats(arithmetic: Arithmetic) -> Iterator[tuple[str, str, Arithme
 
 
 def not_finite(case: Case) -> tuple[str, str]:
-    """What NaN or infinity in it may come from."""
+    """The probable cause of NaN or infinity in the quantity, and a phrase for it."""
     bad = ~np.isfinite(case.got)
     first = tuple(int(i) for i in np.argwhere(bad)[0])
     found = f"is not finite at {bad.sum()} of {bad.size} elements, the first at {first}"

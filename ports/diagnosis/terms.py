@@ -1,4 +1,4 @@
-"""A term or a factor is wrong: constants, the regularization, a bias, the last step's gradient."""
+"""Mistakes in a term or a factor: a constant, the regularization, a bias, a stale gradient."""
 
 import itertools
 from collections.abc import Iterator
@@ -9,18 +9,18 @@ from ports.diagnosis.case import Case, Suspicion
 from reference.agreement.rounded import Rounded
 from reference.arrays import Plain
 
-#: c times the regularization term, and what that is called.
+#: Factors on the regularization term, and what each is called.
 REGULARIZATIONS = {0.0: "missing", 2.0: "doubled", 0.5: "halved", -1.0: "sign"}
 MOMENTA = (0.9, 0.99, 0.95, 0.5)
 
 
 def factors(case: Case) -> dict[str, float]:
-    """Numbers that get lost or doubled, by name."""
+    """Factors that are easily lost or applied twice, by name."""
     N, K = case.y.size, case.start.sizes["K"]
     named = {"N": N, "1/N": 1 / N, "2": 2, "1/2": 0.5, "-1": -1, "K": K, "1/K": 1 / K}
     named |= {"1/ln 2": 1 / np.log(2), "1/ln 10": 1 / np.log(10)}
     named |= {"-step_size": -case.step_size, "step_size": case.step_size}
-    names = {float(c): name for name, c in reversed(named.items())}  # of equal numbers, the first name
+    names = {float(c): name for name, c in reversed(named.items())}  # equal numbers keep the first name
     return {name: c for c, name in reversed(names.items()) if c != 1}
 
 
@@ -34,7 +34,7 @@ def constant_factor(case: Case) -> Iterator[Suspicion]:
 
 
 def zero(case: Case) -> Iterator[Suspicion]:
-    """Nothing of it arrives: a detached graph, an update left out; an array of zeros."""
+    """Zeros: from a detached graph, an update that is left out, or an array that is never written."""
     what = "no update" if case.is_update else "no gradient arriving: a detached graph"
     if (case.quantity.startswith("d") and case.got.ndim) or case.is_update:
         yield Suspicion("zero", what, scaled(case, 0.0))
@@ -44,7 +44,7 @@ def zero(case: Case) -> Iterator[Suspicion]:
 
 
 def scaled(case: Case, c: float) -> Rounded:
-    """c times the quantity; of a gradient with regularization, or of an update, the data part."""
+    """c times the quantity, its data part (of a regularized gradient) or its update (of a parameter)."""
     if case.is_update:
         gradient = case.about(f"d{case.parameter}")
         term = (
@@ -80,14 +80,14 @@ def fitted_factor(case: Case) -> Iterator[Suspicion]:
 
 
 def _of_other_count(c: float, N: int) -> str:
-    """Where c is N/m: as it is if a number of examples m is written into the code."""
+    """A remark if c is N/m, as when a number of examples m is written into the code."""
     m = N / c if c else 0.0
     whole = 1 < m <= 1e4 and round(m) != N and abs(m - round(m)) < 1e-4
     return f", as if there were {round(m)} examples, not {N}" if whole else ""
 
 
 def _shown(c: float) -> str:
-    """A factor in digits; one that they would take for 1, by its distance from it."""
+    """A factor in digits, or its distance from 1 if the digits would show 1."""
     return f"1 {'+' if c > 1 else '-'} {abs(c - 1):.3g}" if 0 < abs(c - 1) < 1e-4 else f"{c:.6g}"
 
 
@@ -98,7 +98,7 @@ def fit_error(error: Plain, direction: Plain) -> Plain:
 
 
 def regularization(case: Case) -> Iterator[Suspicion]:
-    """reg*W missing, doubled, halved, averaged or of the wrong sign; in the loss likewise."""
+    """reg*W, or its term in the loss, is missing, doubled, halved, averaged or of the wrong sign."""
     for c, what in {**REGULARIZATIONS, 1 / case.y.size: "divided by N"}.items():
         if case.quantity == "loss":
             predicted = case.recomputed({"reg_loss": c * case.value_of("reg_loss")})
@@ -118,14 +118,14 @@ def _said(what: str) -> str:
 
 
 def regularized_parameters(case: Case) -> Iterator[Suspicion]:
-    """One layer's regularization missing or with another factor, or the biases regularized."""
+    """One layer's regularization is missing or has another factor, or the biases are regularized."""
     if case.quantity == "reg_loss":
         weights = case.model.weights
         for name in weights:
             W = case.exact(case.params[name])
             term = np.sum(W * W) * (0.5 * case.reg)
             for c, what in REGULARIZATIONS.items():
-                if c == 0 or len(weights) > 1:  # of one layer alone, that is a factor on the whole
+                if c == 0 or len(weights) > 1:  # with one layer, that is a factor on the whole
                     phrase = f"the regularization of {name} {_said(what)}"
                     yield Suspicion(f"reg {what}", phrase, case.plus(c - 1, term))
         squares = {b: float(np.sum(case.params[b] ** 2)) for b in case.model.biases}
@@ -144,7 +144,7 @@ def regularized_parameters(case: Case) -> Iterator[Suspicion]:
 
 
 def missing_bias(case: Case) -> Iterator[Suspicion]:
-    """+ b forgotten."""
+    """A bias is not added."""
     for name in case.operands:
         if name in case.model.biases and not case.parameter:
             yield Suspicion(
@@ -155,7 +155,7 @@ def missing_bias(case: Case) -> Iterator[Suspicion]:
 
 
 def last_step(case: Case) -> Iterator[Suspicion]:
-    """The last step's gradient still in this one's: not zeroed, or momentum."""
+    """The gradient of the step before is still in this one: it was not zeroed, or there is momentum."""
     if case.quantity in case.before:
         same = case.exact(case.before[case.quantity])
         yield Suspicion("last step's", "the last step's value", same)

@@ -1,1 +1,1 @@
-"""The engines: which cells run, running them in lockstep or free, and what they come to."""
+"""The engines: they choose the cells, run them in lockstep or free, and collect the results."""

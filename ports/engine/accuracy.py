@@ -13,14 +13,14 @@ from reference.models import TWO_LAYER, Model, Problem
 from reference.runs import draw, trajectory
 from reference.trace import record
 
-#: np.testing.assert_allclose's default, whatever the dtype.
+#: np.testing.assert_allclose's default rtol, the same for every dtype.
 NUMPY_RTOL = 1e-7
 #: torch.testing.assert_close's defaults: (rtol, atol).
 TORCH_TOLERANCE = {"float64": (1e-7, 1e-7), "float32": (1.3e-6, 1e-5)}
 
 
 class Accuracy(NamedTuple):
-    """One quantity at one step: bounds and tolerances, each at its largest, beside its largest value."""
+    """One quantity at one step: its largest value, and bounds and tolerances relative to that."""
 
     step: int
     dtype: str
@@ -35,7 +35,7 @@ class Accuracy(NamedTuple):
 def accuracy_table(
     steps: Collection[int], points: int = 100, model: Model = TWO_LAYER
 ) -> list[Accuracy]:
-    """The accuracy of every quantity at these steps of the document's run, in each dtype.
+    """The accuracy of every quantity at these steps of the note's run, in each dtype.
 
     `points` is per class. Norm-wise: the largest bound divided by the largest value.
     """
@@ -50,7 +50,7 @@ def accuracy_table(
 
 
 def accuracy_of_step(start: Problem, i: int, dtype: str) -> Iterator[Accuracy]:
-    """One row a quantity. The local bound is taken at the values of NumPy in that dtype."""
+    """Yield one row per quantity. The local bound is taken at NumPy's values in that dtype."""
     params = {name: value.astype(dtype) for name, value in start.params.items()}
     trace = record(replace(start, X=start.X.astype(dtype), params=params))
     locally = local(start.held_as(dtype), trace, ARITHMETICS[dtype])
@@ -63,5 +63,5 @@ def accuracy_of_step(start: Problem, i: int, dtype: str) -> Iterator[Accuracy]:
 
 
 def relative(bound: Rounded, largest: float) -> float:
-    """A bound's largest error beside the quantity's largest value."""
+    """A bound's largest error divided by the quantity's largest value."""
     return float(np.max(bound.errors())) / largest

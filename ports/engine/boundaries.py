@@ -1,4 +1,4 @@
-"""What trained models answer over the plane: the numbers behind the picture of their boundaries."""
+"""The scores of trained models over the plane, from which their boundaries are drawn."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from reference.trace import Trace
 
 #: Grid lines along each side of a decision map.
 GRID = 200
-#: How far it goes beyond the farthest point.
+#: How far the map reaches beyond the farthest point.
 MARGIN = 0.15
 
 
@@ -22,7 +22,7 @@ class DecisionMap:
     Attributes:
         title: the model's name for readers.
         xx, yy: (GRID, GRID) coordinates. scores: (GRID, GRID, K).
-        accuracy: the share of the points that it was trained on that it gets right.
+        accuracy: the share of its training points that it classifies correctly.
     """
 
     title: str
@@ -55,7 +55,7 @@ def decision_map(problem: Problem) -> DecisionMap:
 
 
 def _scores(problem: Problem, X: Plain) -> Plain:
-    """A model's scores by its own step; the rest of the step is left unread."""
+    """A model's scores, computed by its own step; the rest of the step is ignored."""
     trace = Trace()
     with np.errstate(all="ignore"):
         Problem(problem.model, X, np.zeros(len(X), dtype=int), problem.params, 0.0, 0.0).step(trace.tap)

@@ -1,4 +1,4 @@
-"""The engine of free runs: every port trains by itself, held at every step against the noise floor.
+"""The engine of free runs: every port trains by itself, and is held against the noise floor.
 
 From identical weights, each port feeds its own parameters back; the reference (NumPy, float64) runs
 from the same rounded numbers. Training amplifies rounding: the two-layer run, whose step size sits
@@ -6,10 +6,10 @@ at the edge of stability, turns one ulp into a visible difference within some th
 fixed tolerance fits; `noise_floor` says what does, why, and what that does not prove.
 
 A port agrees if it is never farther from the reference than allowed, and the comparison could tell
-a bug from noise for one step at least: `horizon` counts those steps. NaN agrees with nothing.
+a bug from noise for at least one step: `horizon` counts those steps. NaN agrees with nothing.
 
-Steps are counted in updates made: distance n is between parameters after n updates, and a flip at
-step n is in the forward pass from those. Memory: one float a run and step.
+Steps count the updates made: distance n compares the parameters after n updates, and a flip at step n
+is in the forward pass from these. Memory: a few floats per run and step.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +32,8 @@ class Flip:
 
     Attributes:
         step: updates made before this forward pass.
-        example, unit: which entry of the hidden layer; `count` is how many flipped there at this step.
+        example, unit: the entry of the hidden layer.
+        count: how many entries of that layer flipped at this step.
         reference, port: its pre-activation in either run, in float64 from the run's own parameters.
     """
 
@@ -46,7 +47,7 @@ class Flip:
 
 @dataclass
 class Drift:
-    """A port's free run against the floor. Of each curve, [n - 1] is after n updates."""
+    """A port's free run against the floor. In each curve, entry [n - 1] is after n updates."""
 
     cell: Cell
     floor: NoiseFloor
@@ -68,7 +69,7 @@ class Drift:
 
     @property
     def first_excess(self) -> int | None:
-        """The first step after which the port is not within what is allowed, or None."""
+        """The first step after which the port is farther off than allowed, or None."""
         outside = np.flatnonzero(~(self.distances <= self.allowed))  # NaN is outside
         return int(outside[0]) + 1 if outside.size else None
 
@@ -102,7 +103,7 @@ class Runner:
         self.drift = Drift(cell, floor, headroom, unknown, unknown.copy())
 
     def advance(self, now: Now) -> None:
-        """Make one update and note what it came to, unless the port has failed before."""
+        """Make one update and record it, unless the port has failed before."""
         if self.drift.error:
             return
         p = self.problem
@@ -114,7 +115,7 @@ class Runner:
             self.drift.error = f"step {now.step}: {what_went_wrong(error)}"
 
     def note(self, now: Now, trace: Mapping[str, Tensor]) -> None:
-        """Take flip, loss, parameters and distance from a trace. Raises where something is amiss."""
+        """Record flip, loss, parameters and distance. Raises PortError for a missing or bad tensor."""
         if self.drift.first_flip is None:
             hidden = {name: self.fetch(name, trace) for name in self.problem.model.relus}
             self.drift.first_flip = self.flip(now, hidden)
@@ -124,7 +125,7 @@ class Runner:
         self.drift.distances[now.step] = distance(self.problem.model, self.held, now.after)
 
     def fetch(self, quantity: str, trace: Mapping[str, Tensor]) -> Plain:
-        """A quantity as the port has it. Raises PortError where its form is wrong, or it is missing."""
+        """A quantity of the port, as NumPy. Raises PortError if it is missing or has the wrong form."""
         if quantity not in trace:
             raise PortError(f"{quantity} is missing from the port's trace")
         array = read(self.host, quantity, trace[quantity])
@@ -152,7 +153,7 @@ class Runner:
         example: int,
         unit: int,
     ) -> float:
-        """What a ReLU is given, in float64 from a run's own parameters."""
+        """The input of a ReLU, in float64 from a run's own parameters."""
         inputs = hidden.get(relu.inputs, self.problem.X)
         weights, bias = params[relu.weights], params[relu.bias]
         return float(inputs[example].astype(np.float64) @ weights[:, unit] + bias[0, unit])
@@ -168,7 +169,7 @@ def run_free(
 ) -> list[Drift]:
     """Let ports of one model and dtype train by themselves, beside the reference and the noise floor.
 
-    `members` and `seed` are the floor's. The hosts' exact settings are the caller's to enter. Raises
+    `members` and `seed` are the floor's. The caller enters the hosts' exact settings. Raises
     ScoreOverflow or Unbounded where the reference, a member or a step's bound leaves the number range.
     """
     dtype = _shared_dtype(problem.model.name, [cell for cell, _ in cells])

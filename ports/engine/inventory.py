@@ -1,4 +1,4 @@
-"""What is here: frameworks with their devices and settings, packages and ports, and what is lacking."""
+"""The inventory: frameworks with devices and settings, packages and ports, and what is missing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ class FrameworkFacts:
 
 @dataclass(frozen=True)
 class Inventory:
-    """All frameworks; and of packages and ports, by name, why they cannot be used, or None."""
+    """All frameworks; and for each package and port, why it cannot be used, or None."""
 
     frameworks: list[FrameworkFacts]
     packages: dict[str, str | None]
@@ -36,7 +36,7 @@ class Inventory:
 
 
 def inventory() -> Inventory:
-    """Look at everything that is registered, and at what pictures are drawn with."""
+    """Look for everything that is registered, and for what draws the pictures."""
     packages = {
         package: missing_packages(f"the {port.name} port", (package,))
         for port in PORTS.values()

@@ -1,8 +1,8 @@
-"""The lockstep engine: every step, every port starts from the reference's parameters.
+"""The lockstep engine: at every step, every port starts from the reference's parameters.
 
-Errors cannot accumulate, so every step is certified. The reference leads; its parameters of a
-step are rounded to a port's dtype, and the reference step is then analysed from those same
-rounded numbers. Results stream into one `CellResult` a cell: memory does not grow with steps.
+Errors cannot accumulate, so every step is certified. The reference leads. Its parameters at a step are
+rounded to a port's dtype, and the reference step is then analysed from those same rounded numbers.
+Results stream into one `CellResult` per cell, so memory does not grow with the steps.
 """
 
 import math
@@ -33,15 +33,15 @@ from reference.spiral import spiral
 from reference.trace import ScoreOverflow
 
 #: How many port steps are judged in one pass: enough to share the work on small arrays, few enough
-#: for the large ones to stay in the processor's cache.
+#: to keep large ones in the processor's cache.
 STACK = 24
-#: And how many bytes of their tensors at most: past that, stacking saves nothing and costs memory.
+#: How many bytes their tensors may take: beyond that, stacking saves nothing and costs memory.
 STACK_BYTES = 16 << 20
 
 
 @dataclass(eq=False)
 class Contestant:
-    """A port's step in one cell, ready to run; and the steps it is to be judged at."""
+    """A port's step in one cell, ready to run, and the steps at which it is judged."""
 
     port: Port
     result: CellResult
@@ -64,7 +64,7 @@ def chosen_steps(iterations: int, count: int | None) -> Collection[int]:
 
 
 def prepare(cell: Cell, port: Port, problem: Problem, steps: Collection[int]) -> Contestant:
-    """Make a fresh step and put the data on the device, once a run."""
+    """Make a fresh step and put the data on the device, once per run."""
     return Contestant(
         port,
         CellResult(cell, port.hidden_quantities),
@@ -76,10 +76,10 @@ def prepare(cell: Cell, port: Port, problem: Problem, steps: Collection[int]) ->
 
 
 def run_step(contestant: Contestant, start: Problem) -> dict[str, Any]:
-    """One step of a port from the given parameters; its quantities as NumPy arrays.
+    """Run one step of a port from the given parameters; returns its quantities as NumPy arrays.
 
-    They are copies where a port may use its memory again at the next step. Raises PortError where the
-    port returns something else. The points are those that the contestant was prepared with.
+    The arrays are copies where the port may reuse their memory at the next step. The points are those
+    that the contestant was prepared with. Raises PortError where the port returns something else.
     """
     host, cell = contestant.port.host, contestant.result.cell
     kept = np.asarray if host.immutable else np.array
@@ -97,8 +97,8 @@ def run_lockstep(
 ) -> list[CellResult]:
     """Run contestants of one model in lockstep with the reference, certifying each chosen step.
 
-    A contestant that raises, or whose dtype or the reference leaves the number range, keeps what it
-    has and tells in `error`. `progress` is called after each port step.
+    A contestant ends early if it raises, or if its dtype or the reference leaves the number range. Its
+    result keeps the steps so far and says why in `error`. `progress` is called after each port step.
     """
     heats, overflow, reached = _heats(contestants, problem), "", -1
     last = max((max(c.steps) for c in contestants), default=-1)
@@ -119,7 +119,7 @@ def run_lockstep(
 
 
 def _heats(contestants: Sequence[Contestant], problem: Problem) -> list["Heat"]:
-    """Contestants of the same arithmetic and steps start from the same numbers: they run together."""
+    """Group contestants of the same arithmetic and steps: they start from the same numbers."""
     together: dict[Any, list[Contestant]] = {}
     for contestant in contestants:
         together.setdefault((contestant.arithmetic, frozenset(contestant.steps)), []).append(contestant)
@@ -136,8 +136,8 @@ class Start(NamedTuple):
 class Heat:
     """Contestants that start from the same numbers at the same steps, judged a few steps at a time.
 
-    Each makes these few one after the other, as in a training loop, before the next one's turn: that
-    keeps its code and data in the processor's cache.
+    Each makes these few steps in a row, as in a training loop, before the next one's turn. That keeps
+    its code and data in the processor's cache.
     """
 
     def __init__(self, problem: Problem, contestants: Sequence[Contestant]) -> None:
@@ -152,7 +152,7 @@ class Heat:
     def start_from(
         self, i: int, params: Mapping[str, Plain], progress: Callable[[], None] = lambda: None
     ) -> None:
-        """Put a step on the list, if anybody is left to make it; run and judge when there are enough."""
+        """List a step, unless no contestant is left. Run and judge the list when it is long enough."""
         if not self.contestants:
             return
         held = {name: held_as(self.dtype, value) for name, value in params.items()}
@@ -163,7 +163,7 @@ class Heat:
             self.run(progress)
 
     def run(self, progress: Callable[[], None] = lambda: None) -> None:
-        """Run and judge the listed steps; a contestant that raises drops out, the others go on."""
+        """Run and judge the listed steps. A contestant that raises drops out; the others go on."""
         starts, self.starts = self.starts, []
         traces = {c: _traces(c, starts, progress) for c in self.contestants}
         raised = {c for c, made in traces.items() if len(made) < len(starts)}
@@ -176,7 +176,7 @@ class Heat:
         self.contestants = [c for c in self.contestants if c not in raised]
 
     def _judge(self, starts: Sequence[Start], traces: Mapping[Contestant, Sequence[PortTrace]]) -> None:
-        """Certify some steps, in one pass; where one has no bound, one by one, and then port by port."""
+        """Certify some steps in one pass; if one has no bound, step by step, and then port by port."""
         traces = {c: made for c, made in traces.items() if c in self.contestants}
         if not starts or not traces:
             return
@@ -220,7 +220,7 @@ class Heat:
 def _traces(
     contestant: Contestant, starts: Sequence[Start], progress: Callable[[], None]
 ) -> list[dict[str, Plain]]:
-    """A port's traces of these steps. Where it raises they end, and the reason is in its result."""
+    """A port's traces of these steps. If it raises, they end, and its result says why."""
     traces = []
     for start in starts:
         try:
@@ -241,10 +241,10 @@ def reference_at(problem: Problem, i: int) -> Problem:
 def run_step_at(
     port: Port, cell: Cell, start: Problem, i: int
 ) -> tuple[dict[str, Plain], dict[str, Rounded], dict[str, str]]:
-    """Step i of a port, from `start`: the trace, what is locally expected, and problems.
+    """Run step i of a port from `start`; returns the trace, its local bounds, and problems by quantity.
 
-    A problem is a quantity's whose form is wrong: it is not built on. Raises ValueError in one sentence
-    where the port raises.
+    A quantity has a problem if its form is wrong; nothing is computed from it. Raises ValueError in
+    one sentence where the port raises.
     """
     start = start.held_as(cell.dtype)
     try:
@@ -259,9 +259,9 @@ def run_step_at(
 
 
 def certify_spiral(cell: Cell, port: Port, noise: Plain) -> CellResult:
-    """Certify a port's own spiral, from the same draws. One operation from noise to points.
+    """Certify a port's own spiral, from the same draws: it is one operation from noise to points.
 
-    What it raises is told in the result's `error`.
+    If the port raises, the result's `error` says so.
     """
     host, result = port.host, CellResult(cell)
     arithmetic = host.arithmetic(cell.device, cell.dtype)
@@ -283,7 +283,7 @@ def certify_spiral(cell: Cell, port: Port, noise: Plain) -> CellResult:
 
 
 def misshapen_spiral(got: Mapping[str, Plain], shape: tuple[int, ...], dtype: str) -> list[Finding]:
-    """Findings on shapes (of the points: that one) and dtypes, which come before values."""
+    """Findings on the form of a spiral whose points should have that shape and dtype."""
     shapes = {"X": shape, "y": shape[:1]}
     problems = {}
     for name, array in got.items():

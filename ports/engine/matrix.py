@@ -1,9 +1,9 @@
-"""Run the matrix: draws once, then every planned cell, sharing the reference's work.
+"""Run the matrix: draw once, then run every planned cell, sharing the reference's work.
 
 Cells of one model run together, whatever their framework: they share the reference's steps and
-bounds. With several jobs, a run of all steps is cut into ranges of steps, one a process; cells of a
-few steps, most of whose time goes into compiling, are spread by framework. A process computes with
-one thread.
+bounds. With several jobs, a run of all steps is cut into ranges of steps, one per process. Cells of a
+few steps spend most of their time compiling, so they are spread by framework. Each process computes
+with one thread.
 """
 
 import multiprocessing
@@ -30,8 +30,8 @@ from reference.models import MODELS, OWN_MODELS
 from reference.runs import Draws, draw
 
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-#: The processes are the parallelism, so what they import computes with one thread; and they share a
-#: GPU, most of whose memory JAX would otherwise take for the first of them.
+#: The processes already run in parallel, so each computes with one thread. They also share a GPU, and
+#: JAX in the first of them would otherwise take most of its memory.
 WORKER_SETTINGS = {
     **dict.fromkeys(THREAD_SETTINGS, "1"),
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
@@ -45,7 +45,7 @@ Results = tuple[list[CellResult], dict[str, str]]
 
 
 class Part(NamedTuple):
-    """Cells of one model that run together, and between which steps."""
+    """Cells of one model that run together, and the range of steps that they run."""
 
     cells: tuple[Planned, ...]
     steps: range
@@ -58,11 +58,11 @@ def run_matrix(
     progress: Callable[[int], None] = lambda steps: None,
     jobs: int = 1,
 ) -> Results:
-    """Certify every planned cell on the document's run with that many points per class.
+    """Certify every planned cell on the note's run with that many points per class.
 
     A plan with a cell from outside the project runs in this process alone, whatever `jobs` says.
-    `progress` is told how many port steps are done more. Returns the results in the order of the
-    plan, models first, and the provenance recorded while the hosts' exact settings were in force.
+    `progress` is called with the number of port steps done since its last call. Returns the results,
+    by model and then in the order of the plan, and the provenance recorded under the exact settings.
     """
     alone = jobs == 1 or any(is_from_outside(p) for p in planned)
     pieces = parts_of(planned, 1 if alone else jobs)
@@ -110,9 +110,9 @@ def run_cells(
     steps: range | None = None,
     progress: Callable[[], None] = lambda: None,
 ) -> list[CellResult]:
-    """Certify cells of one model, sharing the reference's work. The hosts' settings are the caller's.
+    """Certify cells of one model, sharing the reference's work. The caller enters the exact settings.
 
-    Of each cell's planned steps those in `steps` run; by default all of them.
+    Each cell runs those of its planned steps that are in `steps`; by default all of them.
     """
     part = cells[0].cell.model
     if part == SPIRAL:
@@ -124,7 +124,7 @@ def run_cells(
 
 
 def steps_of(planned: Planned, within: range) -> Collection[int]:
-    """Which of some steps a cell is judged at."""
+    """The steps within a range at which a cell is judged."""
     chosen = chosen_steps(MODELS[planned.cell.model].iterations, planned.steps)
     return frozenset(i for i in chosen if i in within)
 
@@ -139,7 +139,7 @@ def exact_settings_of(ports: Iterable[Port]) -> Iterator[None]:
 
 
 def step_total(planned: Iterable[Planned]) -> int:
-    """How many port steps a plan comes to, for the progress line."""
+    """How many port steps a plan has, for the progress line."""
     return sum(
         len(chosen_steps(MODELS[p.cell.model].iterations, p.steps))
         for p in planned
@@ -148,7 +148,7 @@ def step_total(planned: Iterable[Planned]) -> int:
 
 
 def parts_of(planned: Sequence[Planned], jobs: int) -> list[Part]:
-    """What can be run separately, the longest first, the parts of one run in its order."""
+    """Split a plan into parts that run separately: longest run first, the parts of a run in order."""
     groups: dict[tuple[str, str], list[Planned]] = {}
     for p in planned:
         framework = p.port.framework.name if jobs > 1 and p.steps is not None else ""
@@ -168,7 +168,7 @@ def iterations_of(part: str) -> int:
 
 
 def ranges(iterations: int, jobs: int) -> list[range]:
-    """A run cut into ranges of steps, at most one a job. Each runs the reference up to its end."""
+    """Cut a run into ranges of steps, at most one per job. Each runs the reference up to its end."""
     parts = max(1, min(jobs, iterations // STEPS_A_PART))
     edges = [iterations * i // parts for i in range(parts + 1)]
     return [range(start, stop) for start, stop in pairwise(edges)]
@@ -245,7 +245,7 @@ def _counted_part(part: Part, points: int, seed: int) -> Results:
 
 @contextmanager
 def worker_settings() -> Iterator[None]:
-    """The environment that processes started meanwhile inherit; what the user has set stays."""
+    """Set the environment that processes started meanwhile inherit; what the user has set stays."""
     before = {name: os.environ.get(name) for name in WORKER_SETTINGS}
     os.environ.update({name: before[name] or value for name, value in WORKER_SETTINGS.items()})
     try:

@@ -1,12 +1,12 @@
 """The noise floor of a free run: how far the reference strays from itself, and how far a port may.
 
-The floor is the reference's own code run again in the port's dtype, for reasons nobody would call a
-bug: the examples in another order, the first weights one ulp away. A port may stray `headroom` times
-as far.
+The floor is the reference's own code, run again in the port's dtype with changes that nobody would
+call a bug: the examples in another order, or the first weights one ulp away. A port may stray
+`headroom` times as far.
 
 **Distance** is the largest difference of a parameter over the largest parameter of its layer, the
-bias counting as one more row of the weights. (On its own, b2 begins with nothing but the
-cancellation of db2: its relative difference of 1e-12 would be the loudest number of the run.)
+bias counting as one more row of the weights. (At first b2 holds only what cancellation leaves of db2:
+on its own, its relative difference of 1e-12 would outweigh all others.)
 
 **Headroom** is derived. Let step s of a port inject an error of at most B(s), the certified
 end-to-end bound of one step, and let a permuted member inject f(s), its observed distance from the
@@ -19,15 +19,16 @@ than a member's of the same size, then after every step t
 and that factor is the headroom. B and f are taken at steps 0, 1, 2, 4, 8, ..., and `floor` is the
 largest distance that any member has had so far: what is allowed only grows.
 
-What this does not prove. The "if" is an assumption: some direction is amplified more than a
-member's noise, and many small injections could line up. What pays for both is that B is a worst
-case, all roundings of a sum of 300 terms at their largest and aligned: some hundred times what
-rounding does. Nor is growth linear after a ReLU flip: a port that flips before every member jumps
-away from the floor at once, and a failure after a port's own first flip is a question, not a proof.
-Once headroom * floor reaches 1, nothing can be told from noise.
+What this does not prove. The "if" is an assumption: some direction may be amplified more than a
+member's noise, and many small injections could line up. B makes up for both, because it is a worst case:
+all roundings of a sum of 300 terms are at their largest and aligned, about a hundred times what rounding
+does. Nor is growth linear after a ReLU flip: a port that flips before any member does jumps away from
+the floor at once. A failure after a port's own first flip is a question, not a proof. Once
+headroom * floor reaches 1, a bug cannot be told from noise.
 
-Seen on the document's runs (seeds 0 to 2, seven ports): in float64 at most 3.6 times the floor, where
-93 to 5,200 times is allowed; in float32 63 times (of 2,238), where a port flipped 15 steps early.
+On the note's runs (seeds 0 to 2, seven ports), ports strayed at most 3.6 times the floor in float64,
+where 93 to 5,200 times is allowed. In float32 it was 63 times, where 2,238 is allowed and a port flipped
+15 steps early.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -42,7 +43,7 @@ from reference.arrays import Plain
 from reference.models import Model, Problem
 from reference.trace import record
 
-#: Members of each kind: examples permuted; weights one ulp away.
+#: The number of members of each kind: with examples permuted, and with weights one ulp away.
 MEMBERS = 2
 
 
@@ -50,7 +51,7 @@ class Now(NamedTuple):
     """The reference at one step.
 
     Attributes:
-        step: which, counted from 0.
+        step: its number, counted from 0.
         params, after: its parameters before and after the update.
         hidden: its hidden layers that are a ReLU's output, by name.
         loss: its loss.
@@ -137,9 +138,9 @@ class NoiseFloor:
             self.raise_headroom(now)
 
     def raise_headroom(self, now: Now) -> None:
-        """Hold B, what one step may inject, against f, what it does.
+        """Compare B, the most that one step may inject, with f, what a member injects.
 
-        Members that agree with the reference to the bit inject less than half an ulp, which stands in.
+        Members that agree with the reference to the bit inject less than half an ulp, which is then f.
         """
         i, at = now.step, f"step {now.step}"
         start = self.problem.starting_from(now.params).held_as(self.dtype)
@@ -162,7 +163,7 @@ class NoiseFloor:
 
 
 def one_ulp_away(params: Mapping[str, Plain], rng: np.random.Generator) -> dict[str, Plain]:
-    """Each number moved to the next one, up or down at random; zeros stay."""
+    """Move each number to the next one, up or down at random; zeros stay."""
     moved = {}
     for name, value in params.items():
         direction = rng.choice([-np.inf, np.inf], value.shape).astype(value.dtype)
@@ -171,7 +172,7 @@ def one_ulp_away(params: Mapping[str, Plain], rng: np.random.Generator) -> dict[
 
 
 def distance(model: Model, params: Mapping[str, Plain], reference: Mapping[str, Plain]) -> float:
-    """The largest difference of a parameter over the largest of its layer; NaN if any is NaN."""
+    """The largest difference of a parameter over the largest one of its layer; NaN if any is NaN."""
     apart = [
         max_abs([params[name] - reference[name] for name in layer])
         / max_abs([reference[name] for name in layer])

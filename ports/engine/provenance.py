@@ -11,7 +11,7 @@ from ports.registry import FRAMEWORKS
 def provenance(ports: Iterable[Port]) -> dict[str, str]:
     """Versions, BLAS, CPU features and precision settings of everything that ran.
 
-    To be called inside the hosts' exact settings, so that it records those in force.
+    Call it inside the hosts' exact settings, so that it records those in force.
     """
     facts = {
         "python": platform.python_version(),

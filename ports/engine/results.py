@@ -1,7 +1,7 @@
-"""What a run comes to: cells of the matrix, and the verdicts on their quantities.
+"""The results of a run: cells of the matrix, and the verdicts on their quantities.
 
-A result streams: it counts each step's comparisons in and keeps only the worst and the first
-failure, so memory does not grow with the number of steps.
+A result streams: it counts each step's comparisons and keeps only the worst and the first failure, so
+memory does not grow with the number of steps.
 """
 
 import math
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from reference.agreement.judge import CERTIFICATES, END_TO_END, LOCAL, Compared, Finding
 from reference.models import MODELS
 
-#: The part of the note that is no model and that every port has; its quantities are the data.
+#: The part of the note that is not a model; its quantities are the data.
 SPIRAL = "spiral"
 SPIRAL_QUANTITIES = ("X", "y")
 
@@ -27,7 +27,7 @@ def quantities_of(part: str) -> tuple[str, ...]:
 
 
 def certificates_of(part: str) -> tuple[str, ...]:
-    """What a part's quantities are judged by; the spiral is one operation, so one says it all."""
+    """The certificates of a part's quantities. The spiral is one operation, so one is enough for it."""
     return (END_TO_END,) if part == SPIRAL else CERTIFICATES
 
 
@@ -47,7 +47,7 @@ class Cell:
 
 @dataclass
 class Verdict:
-    """What one quantity of one cell came to under one certificate, over all steps."""
+    """The verdict on one quantity of one cell under one certificate, over all steps."""
 
     steps: int = 0
     elements: int = 0
@@ -58,7 +58,7 @@ class Verdict:
     first_step: int = -1
 
     def add(self, found: Finding, step: int) -> None:
-        """Count one comparison in; of equals the first stays the worst."""
+        """Count one comparison. Of equal shares, the first stays the worst."""
         self._count(1, found.elements)
         if self._is_worse(found.share):
             self.worst, self.worst_step = found, step
@@ -68,7 +68,7 @@ class Verdict:
                 self.first, self.first_step = found, step
 
     def add_row(self, compared: Compared, i: int, steps: Sequence[int], largest: float) -> None:
-        """Count some steps of one port in; only failures and a new worst are looked up in full."""
+        """Count some steps of one port. Only failures and a new worst are looked up in full."""
         if self._is_unremarkable(largest):
             self._count(len(steps), compared.held.elements)
             return
@@ -86,7 +86,7 @@ class Verdict:
         return share <= 1 and not self._is_worse(share)
 
     def follow(self, later: "Verdict") -> None:
-        """Count in what the steps after these came to."""
+        """Add the verdict on later steps."""
         self.steps += later.steps
         self.elements += later.elements
         if later.worst is not None and self._is_worse(later.worst.share):
@@ -108,7 +108,7 @@ class Verdict:
 
 @dataclass
 class CellResult:
-    """All verdicts of one cell. `error` tells why the run could not go on, where it could not."""
+    """All verdicts of one cell. `error` says why the run ended early, if it did."""
 
     cell: Cell
     hidden: Mapping[str, str] = field(default_factory=dict)
@@ -117,13 +117,13 @@ class CellResult:
     error: str = ""
 
     def add(self, found: Iterable[Finding], step: int) -> None:
-        """Count one step in, and findings on it."""
+        """Count one step and the findings on it."""
         self.steps += 1
         for finding in found:
             self._verdict(finding.quantity, finding.certificate).add(finding, step)
 
     def add_row(self, compared: Compared, i: int, steps: Sequence[int], largest: float) -> None:
-        """Count in what one quantity of this cell came to: row i of those compared, at these steps.
+        """Count one quantity of this cell, row i of those compared, at these steps.
 
         `largest` is the row's largest share, NaN if any is.
         """
@@ -136,7 +136,7 @@ class CellResult:
         return self.verdicts[key]
 
     def follow(self, later: "CellResult") -> None:
-        """Count in a later part of the same run, unless the run ended before it."""
+        """Add a later part of the same run, unless the run ended before it."""
         if self.error:
             return
         self.steps += later.steps
@@ -151,7 +151,7 @@ class CellResult:
 
     @property
     def elements(self) -> int:
-        """How many numbers that were."""
+        """How many numbers were held against a bound."""
         return sum(v.elements for v in self.verdicts.values())
 
     @property
@@ -164,8 +164,8 @@ class CellResult:
         return [self.verdicts[name, c] for c in CERTIFICATES if (name, c) in self.verdicts]
 
     def first_failures(self) -> list[tuple[int, Finding]]:
-        """(step, finding) of each failed verdict: by step, then local before end to end, in the
-        document's order. The first one is the operation to look at."""
+        """(step, finding) of each failed verdict: by step, then local before end to end, then in the
+        note's order. The first one is the operation to look at."""
         order = {name: i for i, name in enumerate(quantities_of(self.cell.model))}
         failed = [(v.first_step, v.first) for v in self.verdicts.values() if v.first is not None]
         return sorted(

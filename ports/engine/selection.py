@@ -1,6 +1,6 @@
-"""Which cells of the matrix run: a selection in, cells and skips (each with its reason) out.
+"""Choose which cells of the matrix run: a selection becomes cells and skips, each with its reason.
 
-The command line and pytest both choose through here.
+The command line and the tests both choose here.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,10 +19,10 @@ SPREAD_STEPS = 20
 
 @dataclass(frozen=True)
 class Selection:
-    """What was asked for; an empty tuple means everything here.
+    """What was asked for. An empty tuple means everything that is here.
 
     `steps` is a number, "all", or None: all steps for float64 in the natural mode, SPREAD_STEPS
-    elsewhere. `require` names ports or devices that must be here: absent is an error, not a skip.
+    elsewhere. `require` names ports or devices that must be here: an absent one is an error, not a skip.
     """
 
     models: tuple[str, ...] = ()
@@ -69,7 +69,7 @@ def choose(
     steps: int | str | None = None,
     require: Iterable[str] = (),
 ) -> Selection:
-    """A selection in which nothing is twice. Raises ValueError for two ports of one name."""
+    """Make a selection without duplicates. Raises ValueError for two ports of one name."""
     return Selection(
         tuple(dict.fromkeys(models)),
         _told_apart(ports),
@@ -82,7 +82,7 @@ def choose(
 
 
 def _told_apart(ports: Iterable[Port]) -> tuple[Port, ...]:
-    """Ports by name, as the rows of the matrix go. Raises ValueError for two of one name."""
+    """Drop repeated ports. Raises ValueError for two of one name: their rows would look alike."""
     found: dict[str, Port] = {}
     for port in ports:
         if found.setdefault(port.name, port) is not port:
@@ -94,7 +94,7 @@ def _told_apart(ports: Iterable[Port]) -> tuple[Port, ...]:
 
 
 def plan(selection: Selection) -> tuple[list[Planned], list[Skipped]]:
-    """Lay out the matrix of what is here. Raises Absent for what is required and is not."""
+    """Lay out the matrix of what is here. Raises Absent for what is required but is not here."""
     planned: list[Planned] = []
     skipped: list[Skipped] = []
     found: dict[str, None] = {}
@@ -165,7 +165,7 @@ def ports_here() -> list[Port]:
 
 
 def ports_of(model: Model) -> list[Port]:
-    """Those of them that have a step for the model. Raises Absent where none has."""
+    """The ports here that have a step for the model. Raises Absent if there is none."""
     found = [port for port in ports_here() if port.has(model)]
     if not found:
         raise Absent(f"no registered port has a {model.step_name}: name a file that has one with --port")
@@ -175,7 +175,7 @@ def ports_of(model: Model) -> list[Port]:
 def models_of(ports: Sequence[Port]) -> list[Model]:
     """The models that all of these ports have; of no ports, those that some registered port has.
 
-    Raises ValueError where there is none.
+    Raises ValueError if there is none.
     """
     if not ports:
         return [m for m in MODELS.values() if any(port.has(m) for port in ports_here())]
@@ -197,10 +197,10 @@ def _refuse_unknown_devices(asked: tuple[str, ...], found: Iterable[str]) -> Non
 
 
 def _refuse_absent(require: tuple[str, ...], planned: list[Planned], skipped: list[Skipped]) -> None:
-    """Required names must run: as a port or as a device."""
+    """Raise Absent unless each required name runs, as a port or as a device."""
     running = {p.cell.port for p in planned} | {p.cell.device for p in planned}
     for name in require:
         if name not in running:
             reasons = [s.reason for s in skipped if name in s.what]
-            why = reasons[0] if reasons else f"running are {', '.join(sorted(running)) or 'none'}"
+            why = reasons[0] if reasons else f"these run: {', '.join(sorted(running)) or 'none'}"
             raise Absent(f"required {name} does not run here: {why}")

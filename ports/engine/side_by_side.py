@@ -16,7 +16,7 @@ from reference.models import Problem
 
 
 class Shown(NamedTuple):
-    """What a port has, what it is held against, and what that comes to."""
+    """A port's tensor, the bound it is held against, and the finding."""
 
     got: Plain
     bound: Rounded
@@ -32,7 +32,7 @@ class Shown(NamedTuple):
 
 @dataclass
 class SideBySide:
-    """A quantity of one step: by port what it shows, why it hides it, or what is wrong with its form."""
+    """A quantity of one step: for each port its tensor, why it hides that, or what is wrong with it."""
 
     quantity: str
     step: int
@@ -63,7 +63,7 @@ def side_by_side(
 ) -> SideBySide:
     """Let every port make one step from the reference's own parameters at that step of its run.
 
-    The cells are of one dtype. Raises ValueError in one sentence where a port raises.
+    All cells have one dtype. Raises ValueError in one sentence where a port raises.
     """
     names = [cell.port for _, cell in cells]
     found = SideBySide(quantity, step, problem, cells[0][1].dtype, names)

@@ -1,8 +1,8 @@
-"""The document's forward pass in JAX, gradients by jax.grad.
+"""The note's forward pass in JAX, with gradients by jax.grad.
 
 Softmax is shifted by the row maximum, the usual way where scores may be large. To read the
 gradient at a place inside the graph, a *probe* of zeros is added there: its gradient is the
-gradient at that place. The ReLU is jax.nn.relu, whose gradient at 0 is 0 like the document's;
+gradient at that place. The ReLU is jax.nn.relu, whose gradient at 0 is 0 like the note's;
 that of jnp.maximum would be 1/2.
 """
 

@@ -13,7 +13,7 @@ from ports.contract import Host
 from reference.agreement.arithmetic import ARITHMETICS, DTYPES, Arithmetic
 from reference.arrays import Plain
 
-#: JAX's platform names, where the rest of the project says cuda.
+#: JAX's name for the platform that the rest of the project calls cuda.
 _PLATFORM = {"cuda": "gpu"}
 
 
@@ -22,7 +22,7 @@ class JaxHost(Host):
 
     natural_mode = "compiled"
     modes = ("eager", "compiled")
-    immutable = True  # a buffer that NumPy sees is not even donated to a later step
+    immutable = True  # not even a later step is donated a buffer that NumPy sees
 
     def devices(self) -> list[str]:
         """The CPU, and the default backend (cuda, tpu, ...) where it is another one."""
@@ -30,12 +30,12 @@ class JaxHost(Host):
         return ["cpu"] if backend == "cpu" else ["cpu", {"gpu": "cuda"}.get(backend, backend)]
 
     def dtypes(self, device: str) -> tuple[str, ...]:
-        """Those that JAX has; TPUs emulate float64, so it is left out there."""
+        """The dtypes that JAX has; TPUs emulate float64, so it is left out there."""
         here = (dtype for dtype in DTYPES if hasattr(jnp, dtype))
         return tuple(dtype for dtype in here if (device, dtype) != ("tpu", "float64"))
 
     def arithmetic(self, device: str, dtype: str) -> Arithmetic:
-        """The number format's own under `exact_settings`; accelerators divide less exactly."""
+        """The number format's own, under `exact_settings`; accelerators divide less exactly."""
         exact = ARITHMETICS[dtype]
         return exact if device == "cpu" else exact.on_accelerator()
 
@@ -66,7 +66,7 @@ class JaxHost(Host):
         return np.asarray(tensor)
 
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """jax.jit."""
+        """Compile with jax.jit."""
         return jax.jit(function)  # type: ignore[no-any-return]
 
     def compiler_absence(self) -> str | None:

@@ -1,4 +1,4 @@
-"""The document as JAX users write it: jax.nn, optax's cross-entropy and optimizer.
+"""The note's networks as JAX users write them: jax.nn, optax's cross-entropy and optimizer.
 
 The optimizer's state lives across steps, as in a training script. A probe of zeros marks
 where a gradient is read (see `jax_grad`).
@@ -23,7 +23,7 @@ hidden_quantities = {
 
 
 def sgd(reg: float, step_size: float) -> optax.GradientTransformation:
-    """Plain SGD; weight decay on the weights only, and before the step: after it would be anti-decay."""
+    """Plain SGD, with decay of the weights only. It precedes the step: after it, they would grow."""
     decay = optax.add_decayed_weights(reg, mask=lambda params: {n: n.startswith("W") for n in params})
     return optax.chain(decay, optax.sgd(step_size))
 
@@ -31,7 +31,7 @@ def sgd(reg: float, step_size: float) -> optax.GradientTransformation:
 def softmax_forward(
     params: Mapping[str, Array], probes: Mapping[str, Array], X: Array, y: Array
 ) -> tuple[Array, dict[str, Array]]:
-    """Return the classifier's data loss, and what leads to it."""
+    """Return the classifier's data loss, and the quantities that lead to it."""
     scores = X @ params["W"] + params["b"] + probes["scores"]
     return cross_entropy(scores, y)
 
@@ -39,7 +39,7 @@ def softmax_forward(
 def two_layer_forward(
     params: Mapping[str, Array], probes: Mapping[str, Array], X: Array, y: Array
 ) -> tuple[Array, dict[str, Array]]:
-    """Return the net's data loss, and what leads to it."""
+    """Return the net's data loss, and the quantities that lead to it."""
     hidden_layer = jax.nn.relu(X @ params["W"] + params["b"] + probes["hidden"])
     scores = hidden_layer @ params["W2"] + params["b2"] + probes["scores"]
     data_loss, trace = cross_entropy(scores, y)
@@ -66,7 +66,7 @@ def gradients(
     y: Array,
     reg: float,
 ) -> tuple[dict[str, Array], dict[str, Array], dict[str, Array]]:
-    """Gradients of the data loss at parameters and probes, and the trace with the document's losses.
+    """Gradients of the data loss at parameters and probes, and the trace with the note's losses.
 
     Weight decay regularises in the optimizer, so `loss` is for reading only.
     """

@@ -1,4 +1,4 @@
-"""The document in JAX, formula by formula, gradients by hand. No jax.grad.
+"""The note in JAX, formula by formula. Gradients are computed by hand, without jax.grad.
 
 Read it beside `reference/softmax.py` and `reference/two_layer.py`.
 """

@@ -1,4 +1,4 @@
-"""The note in NumPy: the reference as a port of itself, and the host of ports without one."""
+"""The note in NumPy: the reference as a port of itself, and the host of ports that have no other."""
 
 from ports.contract import Framework, PortModule, Template
 

@@ -1,7 +1,7 @@
 """NumPy arrays in, anything that NumPy can read out: one device, no compiler.
 
-A port in a framework without a host of its own is given NumPy arrays. It makes its tensors from them and
-returns them as they are: `__array__` brings them back.
+A port in a framework without a host of its own is given NumPy arrays. It makes its tensors from them
+and returns its own tensors as they are: NumPy reads them through `__array__`.
 """
 
 import os
@@ -24,7 +24,7 @@ class NumpyHost(Host):
         return ["cpu"]
 
     def dtypes(self, device: str) -> tuple[str, ...]:
-        """Those that NumPy has."""
+        """The dtypes that NumPy has."""
         return tuple(dtype for dtype in DTYPES if dtype in np.sctypeDict)
 
     def arithmetic(self, device: str, dtype: str) -> Arithmetic:

@@ -1,4 +1,4 @@
-"""The document's forward pass in PyTorch, gradients by autograd.
+"""The note's forward pass in PyTorch, with gradients by autograd.
 
 Softmax is shifted by the row maximum, the usual way where scores may be large. To read the
 gradient at a place inside the graph, eager or compiled, a *probe* of zeros is added there:

@@ -25,12 +25,12 @@ class TorchHost(Host):
         return ["cpu"] if accelerator is None else ["cpu", accelerator.type]
 
     def dtypes(self, device: str) -> tuple[str, ...]:
-        """Those that PyTorch has; Apple's mps has no float64."""
+        """The dtypes that PyTorch has; Apple's mps has no float64."""
         here = (dtype for dtype in DTYPES if hasattr(torch, dtype))
         return tuple(dtype for dtype in here if (device, dtype) != ("mps", "float64"))
 
     def arithmetic(self, device: str, dtype: str) -> Arithmetic:
-        """The number format's own under `exact_settings`; accelerators divide less exactly."""
+        """The number format's own, under `exact_settings`; accelerators divide less exactly."""
         exact = ARITHMETICS[dtype]
         return exact if device == "cpu" else exact.on_accelerator()
 
@@ -38,8 +38,8 @@ class TorchHost(Host):
     def exact_settings(self) -> Iterator[None]:
         """float32 products in float32, not TF32 or bfloat16.
 
-        From PyTorch 2.9 on each backend has a setting of its own. It goes first: where the user has
-        set it, reading the old one raises, until the two agree.
+        Since PyTorch 2.9 each backend has a setting of its own. It is set first: if the user has changed
+        it, reading the old setting raises until the two agree.
         """
         both: list[Any] = [
             getattr(b, "matmul", None) for b in (torch.backends.cuda, torch.backends.mkldnn)
@@ -62,7 +62,7 @@ class TorchHost(Host):
         return torch.tensor(array, dtype=getattr(torch, dtype), device=device)
 
     def put_labels(self, y: Plain, device: str) -> torch.Tensor:
-        """Labels as int64: PyTorch takes uint8 in an index for a mask."""
+        """Labels as int64: PyTorch takes a uint8 index for a mask."""
         return torch.tensor(y, dtype=torch.int64, device=device)
 
     def get(self, tensor: Any) -> Plain:
@@ -72,11 +72,11 @@ class TorchHost(Host):
         return tensor.numpy(force=True)  # type: ignore[no-any-return]
 
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """torch.compile, for fixed shapes."""
+        """Compile with torch.compile, for fixed shapes."""
         return torch.compile(function, dynamic=False)  # type: ignore[no-any-return]
 
     def compiler_absence(self) -> str | None:
-        """torch.compile on the CPU generates C++."""
+        """torch.compile generates C++ on the CPU, and needs its compiler."""
         default = "clang++" if sys.platform == "darwin" else "g++"
         compiler = os.environ.get("CXX", default)
         if shutil.which(compiler):

@@ -1,8 +1,8 @@
-"""The document as PyTorch users write it: nn.Module, CrossEntropyLoss, optim.SGD.
+"""The note's networks as PyTorch users write them: nn.Module, CrossEntropyLoss, optim.SGD.
 
 Module and optimizer live across steps, as in a training script, so that a stale gradient or
 a wrong optimizer state can show. nn.Linear keeps its weight transposed (out, in) and its bias
-flat; the trace has the document's shapes. A probe of zeros marks where a gradient is read
+flat; the trace has the note's shapes. A probe of zeros marks where a gradient is read
 (see `torch_autograd`).
 """
 
@@ -56,13 +56,13 @@ def linear_like(W: Tensor) -> nn.Linear:
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
 def load(linear: nn.Linear, W: Tensor, b: Tensor) -> None:
-    """Set a layer to the document's W (in, out) and b (1, out)."""
+    """Set a layer to the note's W (in, out) and b (1, out)."""
     linear.weight.copy_(W.T)
     linear.bias.copy_(b[0])
 
 
 def losses(scores: Tensor, y: Tensor, weights: list[Tensor], reg: float) -> dict[str, Tensor]:
-    """The loss that is differentiated, and what the document prints beside it.
+    """The loss that is differentiated, and what the note prints beside it.
 
     Weight decay regularises in the optimizer, so `loss` is for reading only.
     """
@@ -80,7 +80,7 @@ def losses(scores: Tensor, y: Tensor, weights: list[Tensor], reg: float) -> dict
 
 
 def sgd(model: nn.Module, reg: float, step_size: float) -> torch.optim.SGD:
-    """Plain SGD; weight decay on the weights only, never on the biases."""
+    """Plain SGD, with decay of the weights only, never of the biases."""
     weights = [p for name, p in model.named_parameters() if name.endswith("weight")]
     biases = [p for name, p in model.named_parameters() if name.endswith("bias")]
     return torch.optim.SGD(

@@ -1,4 +1,4 @@
-"""The document in PyTorch, formula by formula, gradients by hand. No autograd.
+"""The note in PyTorch, formula by formula. Gradients are computed by hand, without autograd.
 
 Read it beside `reference/softmax.py` and `reference/two_layer.py`.
 """

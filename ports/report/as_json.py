@@ -1,6 +1,6 @@
 """Results as JSON: one report per command that writes one, documented in docs/json.md.
 
-Raise a schema's number when a field of it changes its meaning, or goes.
+Raise a schema's number when one of its fields changes its meaning or is removed.
 """
 
 import json
@@ -126,7 +126,7 @@ def model_result(result: ModelResult) -> dict[str, Any]:
 
 
 def first_wrong(result: ModelResult) -> dict[str, Any] | None:
-    """The first disagreement, and why it is one."""
+    """The first disagreement and its explanation."""
     failures = result.failures()
     if not failures:
         return None
@@ -167,7 +167,7 @@ def of_bench(run: Mapping[str, Any], rows: Sequence[Row], facts: Mapping[str, st
 
 
 def write(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a report. Raises OSError, in a sentence, where the path cannot be written."""
+    """Write a report. Raises OSError, in one sentence, if the path cannot be written."""
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     try:
         path.write_text(text)

@@ -1,4 +1,4 @@
-"""Benchmark rows as a table. A row is printed when it is measured, so the widths are set beforehand."""
+"""Benchmark rows as a table. Rows are printed as they are measured, so the widths are fixed."""
 
 from collections.abc import Iterator, Mapping
 

@@ -32,7 +32,7 @@ def _updates_shown(steps: int) -> list[int]:
 
 
 def _rows(drifts: Sequence[Drift], after: Sequence[int]) -> Iterator[list[str]]:
-    """The floor, what is allowed (once for ports that are allowed the same), and each port."""
+    """The floor, what is allowed (only once for ports with the same headroom), and each port."""
     yield ["noise floor", *_numbers(drifts[0].floor.distances, after)]
     for drift in {tuple(drift.headroom): drift for drift in drifts}.values():
         yield ["headroom", *_numbers(drift.headroom, after, ".0f")]
@@ -78,7 +78,7 @@ def flips(drifts: Sequence[Drift], floor: NoiseFloor) -> Iterator[str]:
 
 
 def told_apart(drifts: Sequence[Drift]) -> str:
-    """Up to where the comparison means something."""
+    """For how many steps the comparison means something."""
     horizon, steps = min(drift.horizon for drift in drifts), len(drifts[0].distances)
     if horizon == steps:
         return f"A bug could be told from noise at every one of the {steps} steps."

@@ -10,7 +10,7 @@ from reference.agreement.judge import LOCAL, Finding
 
 
 def matrix(results: Sequence[CellResult]) -> str:
-    """One table per model: rows port x mode x device x dtype, columns quantities.
+    """One table per model: a row per port, mode, device and dtype, and a column per quantity.
 
     An entry is the largest share of the bound that was used: at most 1 agrees.
     """

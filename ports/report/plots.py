@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 #: Okabe and Ito's palette, which colour-blind readers can tell apart, without its yellow (too light).
 COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7")
-#: One a class, one a port: colour is never the only difference.
+#: One per class or per port, so that colour is never the only difference.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY, LIGHT_GREY = "#767676", "#D4D4D4"
 #: Logarithmic bins of a drift curve.
@@ -48,14 +48,14 @@ LOOK = {
 
 
 def require_matplotlib() -> None:
-    """Raise Absent, with what to do, where matplotlib is not installed."""
+    """Raise Absent, which says what to do, if matplotlib is not installed."""
     absence = missing_packages("lockstep plot", ["matplotlib"])
     if absence:
         raise Absent(absence)
 
 
 def refuse_unwritable(folder: str | Path) -> None:
-    """Make the folder. Raises OSError, in one sentence, where pictures cannot be written to it."""
+    """Make the folder. Raises OSError, in one sentence, if pictures cannot be written to it."""
     with _one_sentence(folder):
         Path(folder).mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK | os.X_OK):
@@ -65,7 +65,7 @@ def refuse_unwritable(folder: str | Path) -> None:
 def save(figures: "Mapping[str, Figure]", folder: str | Path, formats: Sequence[str]) -> list[Path]:
     """Write every figure in every format as folder/name.format, and return the paths.
 
-    The same figure gives the same bytes. Raises OSError, in one sentence, where it cannot be written.
+    The same figure gives the same bytes. Raises OSError, in one sentence, if it cannot be written.
     """
     refuse_unwritable(folder)
     paths = []
@@ -121,7 +121,7 @@ def _panels(count: int, width: float, height: float) -> "tuple[Figure, list[Axes
 
 @_drawn
 def data(X: Plain, y: Plain) -> "Figure":
-    """The spiral, in the document's colours."""
+    """The spiral, in the note's colours."""
     figure, (axes,) = _panels(1, 6.2, 5.2)
     _scatter(axes, X, y)
     axes.set_title(f"Spiral data: {len(y)} points, {y.max() + 1} classes")
@@ -130,7 +130,7 @@ def data(X: Plain, y: Plain) -> "Figure":
 
 
 def _scatter(axes: "Axes", X: Plain, y: Plain) -> None:
-    """The document's scatter (Spectral, s=40), each class with a marker of its own."""
+    """The note's scatter (Spectral, s=40), each class with a marker of its own."""
     for k in range(y.max() + 1):
         axes.scatter(
             X[y == k, 0],
@@ -152,7 +152,7 @@ def _scatter(axes: "Axes", X: Plain, y: Plain) -> None:
 
 @_drawn
 def boundaries(X: Plain, y: Plain, maps: Sequence[DecisionMap]) -> "Figure":
-    """The class that each trained model answers, over the plane."""
+    """The class that each trained model predicts, over the plane."""
     figure, panels = _panels(len(maps), 5.2, 5.2)
     for axes, found in zip(panels, maps, strict=True):
         _answers(axes, found)
@@ -187,7 +187,7 @@ def losses(drifts: Mapping[str, Sequence[Drift]]) -> "Figure":
             axes.plot(
                 steps, run.losses, color=colour, linestyle=dashes, linewidth=2.5, label=run.cell.port
             )
-        axes.set_xscale("symlog", linthresh=1, linscale=0.3)  # step 0 has a place
+        axes.set_xscale("symlog", linthresh=1, linscale=0.3)  # gives step 0 a place
         axes.set_yscale("log")
         for formatter in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
             formatter("{x:.2g}")
@@ -205,7 +205,7 @@ def _interleaved(i: int, count: int, dash: float = 3.0) -> Any:
 
 
 def _legend_of_losses(axes: "Axes") -> None:
-    """Solid lines: a legend is too short for the dashes."""
+    """A legend with solid lines, because its samples are too short for the dashes."""
     from matplotlib.lines import Line2D
 
     entries = [Line2D([], [], color=LIGHT_GREY, linewidth=7, label="reference")]
@@ -240,7 +240,7 @@ def drift(runs: Sequence[Drift]) -> "Figure":
 
 
 def _draw_floor(axes: "Axes", runs: Sequence[Drift], steps: Plain) -> None:
-    """What noise does, shaded; what is allowed, dashed as far as that tells a bug from noise."""
+    """The noise floor, shaded, and what is allowed, dashed as far as it tells a bug from noise."""
     floor = runs[0].floor.distances
     widest = max(runs, key=lambda run: float(run.headroom[-1]))
     allowed, bottom = widest.allowed, floor.min() / 30
@@ -279,14 +279,14 @@ def _draw_port(axes: "Axes", run: Drift, steps: Plain, colour: str, marker: str,
 
 
 def _verdict(run: Drift) -> str:
-    """A port's name for the legend, with what is out of the ordinary."""
+    """A port's name for the legend, with anything unusual about its run."""
     if not run.agrees:
         return f"{run.cell.port}: DISAGREES"
     return run.cell.port if run.distances.any() else f"{run.cell.port} (no drift: 0)"
 
 
 def _draw_first_flip(axes: "Axes", flip: Flip, port: str) -> None:
-    """A line at the first flip of all, and its name in the free corner above the curves."""
+    """A line at the first flip of any port, and a note on it in the free corner above the curves."""
     left, right = np.log10(axes.get_xlim())
     on_the_left = np.log10(max(flip.step, 1)) > (left + right) / 2
     axes.axvline(max(flip.step, 1), color=GREY, linewidth=1, linestyle=(0, (1, 3)))

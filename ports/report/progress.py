@@ -14,7 +14,7 @@ class Progress:
     def __init__(self, label: str, total: int = 0, stream: TextIO | None = None) -> None:
         self.label, self.total = label, total
         self.stream = sys.stderr if stream is None else stream
-        self.shown = self.stream is not None and self.stream.isatty()  # None where it was closed
+        self.shown = self.stream is not None and self.stream.isatty()  # None if it was closed
         self.started = time.monotonic()
         self.drawn_at = self.started
         self.done = 0
@@ -26,7 +26,7 @@ class Progress:
         self.close()
 
     def begin(self, total: int) -> Callable[[], None]:
-        """Set how much there is to do, where that is known late; returns `advance`."""
+        """Set how much there is to do, if that is only known now; return `advance`."""
         self.total = total
         return self.advance
 

@@ -9,10 +9,10 @@ class Column:
     """How a column looks.
 
     Attributes:
-        head: its title; "two_\\nlines" are two lines, and of a shorter one the lines above are empty.
+        head: its title. "two_\\nlines" takes two lines; a shorter title stands on the last of them.
         align: "<" left or ">" right.
-        least: characters that it takes at least.
-        before: what stands between it and the column before.
+        least: its least width, in characters.
+        before: the text between it and the column before.
     """
 
     head: str = ""
@@ -24,7 +24,7 @@ class Column:
 class Table:
     """Columns as wide as their heads, their `least`, and the rows that are known beforehand.
 
-    A row may end early. Nothing is padded behind a last entry on the left.
+    A row may end early. A last entry that is aligned left is not padded.
     """
 
     def __init__(self, columns: Sequence[Column], rows: Sequence[Sequence[str]] = ()) -> None:
@@ -64,6 +64,6 @@ class Table:
 
 
 def in_digits(share: float) -> str:
-    """A share in three digits; in all, where three would not tell which side of 1 it is on."""
+    """A share in three digits, or in all if three would not show on which side of 1 it is."""
     short = f"{share:.3g}"
     return repr(share) if short == "1" else short

@@ -75,7 +75,7 @@ def _judged(result: ModelResult) -> str:
 
 
 def _listed(label: str, names: Iterable[str], note: str = "") -> Iterator[str]:
-    """A label and names, wrapped; nothing where there are no names."""
+    """A label and names, wrapped; nothing if there are no names."""
     words = " ".join(names)
     if words:
         text = f"{label:<9}{words} {note}".rstrip()
@@ -85,7 +85,7 @@ def _listed(label: str, names: Iterable[str], note: str = "") -> Iterator[str]:
 def _first_wrong(
     found: RunResult, step: int, finding: Finding, explanation: Diagnosis | None
 ) -> Iterator[str]:
-    """The first wrong operation: where, by how much, what the document does, and why probably."""
+    """The first wrong operation: where, by how much, what the note does, and the probable cause."""
     name, model = finding.quantity, found.result.cell.model
     where = f"step {step} of {found.run.name}" if found.run.iterations > 1 else found.run.name
     if finding.problem:

@@ -29,7 +29,7 @@ def row(outcome: Outcome) -> tuple[str, ...]:
 
 
 def in_full(outcome: Outcome) -> str:
-    """One trap with its line, its reason, and what is said about it."""
+    """One trap with its wrong line, what was meant, and what each check says."""
     trap = outcome.trap
     lines = [
         f"{trap.name}: {trap.port}, {trap.model}, {trap.dtype}, on {trap.fixture}",
@@ -51,7 +51,7 @@ def marked(sign: str, snippet: str) -> list[str]:
 
 
 def manifest(outcomes: Sequence[Outcome], absences: Sequence[str]) -> Iterator[str]:
-    """The totals; and of the traps that could not run how many, and why."""
+    """The totals, then how many traps could not run, and why."""
     count = len(outcomes)
     for what, number in totals(outcomes).items():
         if what == "traps":

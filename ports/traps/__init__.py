@@ -1,4 +1,4 @@
-"""The gallery of wrong ports: realistic, one line wrong each, and what must be found."""
+"""The gallery of wrong ports: each has one realistic wrong line, and declares what must be found."""
 
 from ports.traps.gallery import STEPS, Stale, Trap, run, wrong_port, wrong_source
 from ports.traps.jax_traps import JAX_TRAPS
@@ -10,7 +10,7 @@ GALLERY: dict[str, Trap] = {}
 
 
 def register(trap: Trap) -> None:
-    """Add a trap to the gallery. Raises ValueError where its name is taken."""
+    """Add a trap to the gallery. Raises ValueError if its name is taken."""
     if trap.name in GALLERY:
         raise ValueError(f"there is a trap called {trap.name} already: give this one another name")
     GALLERY[trap.name] = trap

@@ -1,4 +1,4 @@
-"""The problems that traps are run on: few, named, each with the reason it exists."""
+"""The few problems on which traps are run, each with a name and a reason to exist."""
 
 from collections.abc import Callable
 
@@ -8,23 +8,23 @@ from reference.models import Model, Problem
 from reference.runs import draw
 
 SEED = 0
-POINTS = 5  #: the document's points a class
+POINTS = 5  #: the note's points per class
 
 
 def document(model: Model) -> Problem:
-    """The document's own 15 points and first weights: three points at radius 0, so 300 exact ties."""
+    """The note's own 15 points and first weights: three points at radius 0, so 300 exact ties."""
     return draw(np.random.RandomState(SEED), POINTS).problem(model)
 
 
 def kink(model: Model) -> Problem:
-    """The same with the last bias set, so that the ties' gradients do not cancel in db."""
+    """The same problem with the last bias set, so that the ties' gradients do not cancel in db."""
     problem = document(model)
     last = {model.biases[-1]: np.array([[0.3, -0.2, 0.1]])}
     return problem.starting_from({**problem.params, **last})
 
 
 def square(model: Model) -> Problem:
-    """Every size 6: transposed and swapped operands fit, and nothing raises."""
+    """Every size is 6, so transposed and swapped operands fit and nothing raises."""
     rng, n = np.random.RandomState(SEED), 6
     params = {
         name: rng.standard_normal((n, n))[: 1 if parameter.shape.startswith("1") else n]
@@ -36,7 +36,7 @@ def square(model: Model) -> Problem:
 def confident(model: Model) -> Problem:
     """Scores from 1 to 400, all on the right class: the other probabilities are tiny, or 0.
 
-    For models of one layer: the points are the scores' own, up to a sign.
+    For models of one layer only: the points equal the scores, up to a sign.
     """
     ((weights, bias),) = model.layers
     size = np.array([1.0, 5, 30, 60, 100, 400])

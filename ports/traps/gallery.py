@@ -1,7 +1,7 @@
-"""A trap: a port with one line wrong, as people write it, and what must be found.
+"""A trap: a port with one wrong line, as people write it, and what must be found.
 
-A trap's module is the port's own source with one snippet replaced, so the correct twin is the
-port itself, and a trap whose snippet is no longer there is an error, not a silent pass.
+A trap's module is the port's own source with one snippet replaced. So the correct twin is the port
+itself, and a trap whose snippet is no longer there is an error, not a silent pass.
 """
 
 import ast
@@ -21,7 +21,7 @@ from reference.arrays import Plain
 from reference.models import MODELS, Problem
 from reference.runs import draw
 
-#: Steps each trap runs for; some mistakes show in the second step only.
+#: The steps for which each trap runs: some mistakes show only in the second step.
 STEPS = 10
 
 
@@ -36,13 +36,13 @@ class Trap:
     Attributes:
         name: what went wrong.
         port: the port whose source is changed.
-        model: where it is run: softmax, two_layer or spiral.
-        right, wrong: the snippet and its replacement, wherever a definition has it.
+        model: what it is run in: softmax, two_layer or spiral.
+        right, wrong: the snippet and its replacement, in every definition that has it.
         blames: the first quantity that must be found wrong.
         cause: what the diagnosis must say (`ports.diagnosis`), or "unexplained".
         meant: what people meant to write, or believed.
-        source: a public thread on it, where there is one.
-        fixture, dtype: the problem and number format in which it must show.
+        source: a public thread about it, if there is one.
+        fixture, dtype: the problem and the number format in which it must show.
         step: the step in which it must show first.
     """
 
@@ -71,7 +71,7 @@ class Trap:
 
     @property
     def problem(self) -> Problem:
-        """What it is run on. A trap in the spiral has the softmax classifier trained on its points."""
+        """What it is run on. For a trap in the spiral, the softmax classifier trains on its points."""
         name = next(iter(MODELS)) if self.model == SPIRAL else self.model
         return FIXTURES[self.fixture](MODELS[name])
 
@@ -84,7 +84,7 @@ def noise() -> Plain:
 def wrong_source(trap: Trap) -> str:
     """The port's source with the snippet replaced, in every definition that has it.
 
-    A snippet that occurs nowhere, or twice in one definition, is refused.
+    Raises Stale if the snippet occurs nowhere, or twice in one definition.
     """
     source = inspect.getsource(trap.twin.module)
     lines = source.splitlines(keepends=True)
@@ -109,7 +109,7 @@ def wrong_port(trap: Trap) -> LoadedPort:
 
 
 def run(port: Port, trap: Trap, steps: int = STEPS) -> CellResult:
-    """A port, the wrong one or its twin, through the ordinary machinery."""
+    """Run a port, the wrong one or its twin, through the ordinary machinery."""
     with port.host.exact_settings():
         if trap.model == SPIRAL:
             return certify_spiral(trap.cell, port, noise())

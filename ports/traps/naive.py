@@ -25,25 +25,25 @@ Pair = tuple[Plain, Plain]
 
 
 def assert_allclose(got: Plain, expected: Plain) -> None:
-    """NumPy's, at its default rtol of 1e-7."""
+    """NumPy's check, at its default rtol of 1e-7."""
     np.testing.assert_allclose(got, expected)
 
 
 def assert_close(got: Plain, expected: Plain) -> None:
-    """PyTorch's, at its defaults for the dtype."""
+    """PyTorch's check, at its defaults for the dtype."""
     import torch
 
     torch.testing.assert_close(*(torch.from_numpy(np.array(a)) for a in (got, expected)))
 
 
 def losses_close(got: Plain, expected: Plain) -> None:
-    """A loss within 1e-3 of the reference's; NaN is not."""
+    """A loss must be within 1e-3 of the reference's, which NaN never is."""
     if not np.all(np.abs(got - expected) <= LOSS_TOLERANCE * np.abs(expected)):
         raise AssertionError(f"{got} is not {expected}")
 
 
 def rejections(port: Port, trap: Trap, steps: int) -> dict[str, bool | None]:
-    """Which checks reject a port on a trap's problem; None for a check that is not here."""
+    """Which checks reject a port on a trap's problem; None for a check whose framework is not here."""
     with port.host.exact_settings(), np.errstate(all="ignore"):
         tensors = list(
             _recorded(spiral_pairs if trap.model == SPIRAL else tensor_pairs, port, trap, steps)
@@ -59,7 +59,7 @@ def rejections(port: Port, trap: Trap, steps: int) -> dict[str, bool | None]:
 def _recorded(
     pairs: Callable[[Port, Trap, int], Iterator[Pair]], port: Port, trap: Trap, steps: int
 ) -> Iterator[Pair | None]:
-    """Pairs to compare, and None where the port has nothing to compare: its run stops there."""
+    """Pairs to compare. If the port lacks a quantity, None ends them."""
     try:
         yield from pairs(port, trap, steps)
     except KeyError:
@@ -90,7 +90,7 @@ def tensor_pairs(port: Port, trap: Trap, steps: int) -> Iterator[Pair]:
 
 
 def spiral_pairs(port: Port, trap: Trap, steps: int) -> Iterator[Pair]:
-    """The points, from the same draws."""
+    """The port's points and the reference's, from the same draws."""
     points, _ = port.module.spiral(port.host.put(noise(), "cpu", trap.dtype))
     yield port.host.get(points), spiral(noise())[0].astype(trap.dtype)
 
@@ -98,7 +98,7 @@ def spiral_pairs(port: Port, trap: Trap, steps: int) -> Iterator[Pair]:
 def loss_pairs(port: Port, trap: Trap, steps: int) -> Iterator[Pair]:
     """The loss of each step, each side training by itself from the same weights.
 
-    A port with a spiral of its own trains on that.
+    In a trap in the spiral, the port trains on its own points.
     """
     problem = trap.problem
     contestant = contestant_of(port, trap, steps)

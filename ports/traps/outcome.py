@@ -19,7 +19,7 @@ class Outcome:
     Attributes:
         caught: whether the lockstep run disagreed.
         twin_agrees: whether the correct port passed on the same steps.
-        step, blamed: where it was seen first.
+        step, blamed: the step and the quantity found wrong first.
         diagnosis: why, from the numbers.
         naive: for each naive check: yes, no, n/a, or cries wolf (it rejects the correct port too).
     """
@@ -34,27 +34,27 @@ class Outcome:
 
     @property
     def blamed_rightly(self) -> bool:
-        """The declared quantity first, at the declared step."""
+        """Whether the declared quantity was found first, at the declared step."""
         return (self.step, self.blamed) == (self.trap.step, self.trap.blames)
 
     @property
     def as_declared(self) -> bool:
-        """Caught where it is declared, with no wrong cause named for certain, and its twin agrees."""
+        """Whether it is caught as declared, no wrong cause is named as certain, and its twin agrees."""
         return self.caught and self.blamed_rightly and self.twin_agrees and not self.misled
 
     @property
     def named_rightly(self) -> bool:
-        """The cause that the trap declares; 'unexplained' names none."""
+        """Whether the diagnosis names the declared cause; 'unexplained' names none."""
         return self.diagnosis.cause == self.trap.cause != UNEXPLAINED
 
     @property
     def misled(self) -> bool:
-        """A wrong cause, named with certainty."""
+        """Whether a wrong cause is named with certainty."""
         return self.diagnosis.certain and self.diagnosis.cause != self.trap.cause
 
 
 class Judge:
-    """Runs traps; what is known of a correct twin is kept."""
+    """Runs traps, and remembers the results of each correct twin."""
 
     def __init__(self, steps: int = STEPS) -> None:
         self.steps = steps
@@ -106,7 +106,7 @@ def diagnosis_of(port: Port, trap: Trap, result: CellResult) -> Diagnosis:
 
 
 def totals(outcomes: Sequence[Outcome]) -> dict[str, int]:
-    """How many of the traps: caught, blamed rightly, named rightly, misled, and by each naive check."""
+    """How many of the traps had each outcome, and how many each naive check caught or cried wolf at."""
     counts = {
         "traps": len(outcomes),
         "caught": sum(o.caught for o in outcomes),

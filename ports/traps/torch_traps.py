@@ -52,7 +52,7 @@ TORCH_TRAPS = (
         wrong="reg_loss = 0.5 * reg * torch.sum(W * W)",
         blames="reg_loss",
         cause="reg missing",
-        meant="Both layers' weights are regularized; a copy of the softmax classifier's line.",
+        meant="Both layers' weights are regularized; this line is the softmax classifier's.",
     ),
     Trap(
         "log_of_p_plus_epsilon",
@@ -156,7 +156,7 @@ TORCH_TRAPS = (
         wrong="dscores = probs",
         blames="probs",
         cause="overwritten",
-        meant="A copy, as the document's own `dscores = probs` is not.",
+        meant="A copy: the document's own `dscores = probs` makes none.",
     ),
     Trap(
         "gradient_not_averaged",
@@ -387,10 +387,11 @@ TORCH_TRAPS = (
         "torch_library",
         "softmax",
         right='load(model.linear, params["W"], params["b"])',
-        wrong="pass",
+        wrong="nn.init.normal_(model.linear.weight, generator=torch.Generator().manual_seed(0)); "
+        "nn.init.zeros_(model.linear.bias)",
         blames="scores",
         cause="other weights",
-        meant="The given weights; nn.Linear has drawn its own from the framework's generator.",
+        meant="The given weights; these are drawn from the framework's own generator.",
     ),
     Trap(
         "linear_weight_not_transposed",
@@ -474,7 +475,7 @@ TORCH_TRAPS = (
         "torch_manual",
         "spiral",
         right="noise[j] * 0.2",
-        wrong="torch.randn(N, **like) * 0.2",
+        wrong="torch.randn(N, generator=torch.Generator(noise.device).manual_seed(j), **like) * 0.2",
         blames="X",
         cause="other noise",
         meant="The given draws: no two frameworks' generators give the same stream.",

@@ -12,23 +12,23 @@ from functools import cached_property
 #: The arithmetic that the reference itself is evaluated in.
 FLOAT64_ROUNDOFF = 2.0**-53
 
-#: exp, log, sin, cos, in units in the last place: the worst that a library in use documents.
+#: The error of exp, log, sin and cos in units in the last place: the worst that any library documents.
 #: Intel SVML inside NumPy at most 4 (numpy#19478); NumPy float32 log 3.83 (numpy#13134);
 #: JAX log 1.5, sin 2.5 (its accuracy page); CUDA 2; SLEEF in PyTorch 1.
 FUNCTION_ULPS = 4.0
-#: exp in float32, likewise: NumPy 2.52 (numpy#13134), JAX 2.0, CUDA 2, SLEEF 1.
+#: The same for exp in float32: NumPy 2.52 (numpy#13134), JAX 2.0, CUDA 2, SLEEF 1.
 FLOAT32_EXP_ULPS = 2.52
-#: A quotient as XLA computes it on a CPU: x * fl(1 / y), two roundings.
+#: XLA computes a quotient on a CPU as x * fl(1 / y), with two roundings.
 DIVISION_ROUNDINGS = 2
-#: CUDA's div.full.f32, which Triton and XLA use: 2 ulps, each at most 2u relative.
+#: Triton and XLA use CUDA's div.full.f32, which promises 2 ulps, each at most 2u relative.
 ACCELERATOR_DIVISION_ROUNDINGS = 4
 #: Triton computes a float32 exp as 2**(x * log2(e)) with the hardware's approximation, as CUDA's __expf
-#: does, which promises 2 + floor(|1.173 x|) ulps (CUDA C++ Programming Guide, intrinsic functions).
+#: does. That promises 2 + floor(|1.173 x|) ulps (CUDA C++ Programming Guide, intrinsic functions).
 ACCELERATOR_EXP_ULPS_PER_UNIT = 1.173
 
 
 class Unbounded(ValueError):
-    """No finite bound exists: an operation may divide by zero, overflow, or take log of 0."""
+    """No finite bound exists: an operation may divide by zero, overflow, or take the log of 0."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Arithmetic:
         largest: the largest finite number.
         product_input_roundoff: relative rounding of the inputs of matrix products
             (TF32 2**-11, bfloat16 2**-8; 0 for none).
-        exp_ulps, exp_ulps_per_unit: worst error of exp(x), a + b|x|.
+        exp_ulps, exp_ulps_per_unit: a and b in the worst error of exp(x), a + b|x| ulps.
         division_roundings: how many roundings a quotient may cost.
     """
 
@@ -67,12 +67,12 @@ class Arithmetic:
 
     @cached_property
     def exp_per_unit(self) -> float:
-        """What each unit of |x| adds to it."""
+        """What each unit of |x| adds to the relative error of exp(x)."""
         return 2 * self.exp_ulps_per_unit * self.roundoff
 
     @cached_property
     def function(self) -> float:
-        """Relative error of log, sin or cos, likewise."""
+        """Relative error of log, sin or cos: here too, an ulp is at most 2u relative."""
         return 2 * FUNCTION_ULPS * self.unit
 
     @cached_property
@@ -90,12 +90,12 @@ class Arithmetic:
         return n * self.unit / (1 - n * self.unit)
 
     def dot(self, n: int) -> float:
-        """Relative error of a dot product of length n, against |a|.|b|, rounded inputs included."""
+        """Error of a dot product of length n relative to |a|.|b|, with that of its rounded inputs."""
         rounded_inputs = (1 + self.product_input_roundoff) ** 2 - 1
         return self.gamma(n) * (1 + rounded_inputs) + rounded_inputs
 
     def constant(self, c: float) -> float:
-        """How far the machine's copy of the constant c may be off: nothing if it holds c exactly."""
+        """How far the machine's copy of the constant c may be off: 0 if it holds c exactly."""
         if abs(c) > self.largest:
             raise Unbounded(f"the constant {c:.6g} overflows {self.name}: use a wider dtype.")
         if abs(c) < self.smallest_normal:
@@ -111,7 +111,7 @@ class Arithmetic:
         )
 
     def with_product_inputs(self, roundoff: float) -> "Arithmetic":
-        """The same machine, with the inputs of matrix products rounded first."""
+        """The same machine, which first rounds the inputs of matrix products."""
         return replace(self, product_input_roundoff=roundoff)
 
 
@@ -122,7 +122,7 @@ FLOAT32 = Arithmetic(
 BFLOAT16 = Arithmetic("bfloat16", 2.0**-8, 2.0**-126, 2.0**127 * (2 - 2.0**-7))
 FLOAT16 = Arithmetic("float16", 2.0**-11, 2.0**-14, 65504.0)
 
-#: By name; the soundness tests run on each.
+#: The arithmetics by name. The soundness tests run on each.
 ARITHMETICS = {a.name: a for a in (FLOAT64, FLOAT32, BFLOAT16, FLOAT16)}
 #: The dtypes that the matrix runs in, wherever a framework has them.
 DTYPES = [FLOAT64.name, FLOAT32.name]
@@ -133,7 +133,7 @@ OWN_DTYPES = frozenset(DTYPES)
 def register_dtype(arithmetic: Arithmetic) -> None:
     """Add a dtype to the matrix. NumPy must know a dtype of that name.
 
-    Raises ValueError, in one sentence, where it is there already, or is finer than float64: the
+    Raises ValueError, in one sentence, if the matrix has it already, or if it is finer than float64: the
     reference computes in float64, and holds in float64 what a port has recorded.
     """
     if arithmetic.name in DTYPES:

@@ -5,8 +5,8 @@ and steps, that the code running on it does not see. What all ports share is sta
 The rules are written for the last axes, so only shapes, axes and indices must be moved behind the
 leading ones.
 
-A large matrix is computed in *tiles*, some rows at a time, which stay in the processor's cache: what
-lies between the operations of a rule is then as large as a tile, not as the matrix.
+A large matrix is computed in *tiles* of some rows each, which stay in the processor's cache. The
+intermediate results of a rule are then only as large as a tile.
 """
 
 import math
@@ -20,9 +20,9 @@ from reference.agreement.arithmetic import Arithmetic
 from reference.agreement.rules import Bounded, Comparison
 from reference.arrays import Plain
 
-#: Matrices of more elements than this are large: their memory counts, a microsecond more does not.
+#: A matrix of more elements than this is large: its memory matters more than a microsecond of overhead.
 LARGE = 1 << 17
-#: They are computed in tiles of about this many.
+#: A tile has about this many elements.
 TILE = 1 << 16
 #: All rows, as a tile.
 WHOLE = slice(None)
@@ -32,24 +32,24 @@ WHOLE = slice(None)
 
 
 def behind(index: Any, stacked: int) -> tuple[Any, ...]:
-    """An index behind the leading axes."""
+    """Apply an index behind the leading axes."""
     parts = index if isinstance(index, tuple) else (index,)
     return (slice(None),) * stacked + tuple(_as_array(part) for part in parts)
 
 
 def _as_array(part: Any) -> Any:
-    """A range as an array, which NumPy would make of it element by element."""
+    """Turn a range into an array; NumPy itself would do so element by element."""
     return np.arange(part.start, part.stop, part.step) if isinstance(part, range) else part
 
 
 def last_axes(axis: int | None, dimensions: int) -> tuple[int, ...]:
-    """An axis, or all of them for None, counted from the last one backwards."""
+    """Count an axis, or all of them for None, backwards from the last."""
     axes = range(dimensions) if axis is None else [axis % dimensions]
     return tuple(one - dimensions for one in axes)
 
 
 def aligned(operands: Sequence[Bounded], leading: Sequence[int]) -> list[Bounded]:
-    """Keep the leading axes in front where an array meets one of more dimensions behind them."""
+    """Keep the leading axes in front where the operands differ in their dimensions behind them."""
     dimensions = [x.value.ndim - n for x, n in zip(operands, leading, strict=True)]
     most = max(dimensions)
     if min(dimensions) == most:
@@ -61,14 +61,14 @@ def aligned(operands: Sequence[Bounded], leading: Sequence[int]) -> list[Bounded
 
 
 def _spread(x: Bounded, leading: int, dimensions: int) -> Bounded:
-    """With axes of length 1 between the leading ones and its own."""
+    """Insert axes of length 1 between its leading axes and its own."""
     shape = x.value.shape
     ones = (1,) * (leading + dimensions - len(shape))
     return each(x, lambda array: array.reshape(shape[:leading] + ones + shape[leading:]))
 
 
 def each(x: Bounded, change: Callable[[Any], Any]) -> Bounded:
-    """The same change of the value and of the error."""
+    """Make the same change to the value and to the error."""
     return x._replace(value=change(x.value), error=None if x.error is None else change(x.error))
 
 
@@ -76,18 +76,18 @@ def each(x: Bounded, change: Callable[[Any], Any]) -> Bounded:
 
 
 def is_large(shape: Sequence[int]) -> bool:
-    """Whether this is the shape of a large matrix, even stacked with others."""
+    """Whether this is the shape of a large matrix, or of a stack of large matrices."""
     return len(shape) >= 2 and shape[-2] * shape[-1] > LARGE
 
 
 def tiles_of(shape: Sequence[int], arrays: int = 1) -> list[slice]:
-    """The rows of a matrix, or of a stack: a tile's worth at a time, of so many arrays together."""
+    """Cut the rows of a matrix or stack into tiles; `arrays` arrays together make up one tile."""
     rows = max(1, TILE // arrays * shape[-2] // max(math.prod(shape), 1))
     return [slice(start, start + rows) for start in range(0, shape[-2], rows)]
 
 
 def some_rows(array: Plain, tile: slice) -> Plain:
-    """Some rows of a matrix, not copied; what is one row for all, or no matrix, as it is."""
+    """A view of some rows of a matrix. A single row, which broadcasts, or a vector is returned whole."""
     whole = tile == WHOLE or array.ndim < 2 or array.shape[-2] == 1
     return array if whole else array[..., tile, :]
 
@@ -98,12 +98,12 @@ def rows(x: Bounded, tile: slice) -> Bounded:
 
 
 def columns(x: Bounded, tile: slice) -> Bounded:
-    """Some columns of a matrix, not copied."""
+    """A view of some columns of a matrix, and of their error."""
     return each(x, lambda array: array[..., tile])
 
 
 def in_tiles(shape: tuple[int, ...], part_of: Callable[[slice], Bounded]) -> Bounded:
-    """Put together a large result, whose rows `part_of` computes some at a time."""
+    """Assemble a large result from the tiles that `part_of` computes."""
     value, error = np.empty(shape), None
     for tile in tiles_of(shape):
         part = part_of(tile)
@@ -120,7 +120,7 @@ def in_tiles(shape: tuple[int, ...], part_of: Callable[[slice], Bounded]) -> Bou
 def by_rows(
     rule: Callable[..., Bounded], operands: Sequence[Bounded], arithmetic: Arithmetic
 ) -> Bounded:
-    """An elementwise rule, on the rows of a large matrix some at a time."""
+    """Apply an elementwise rule; to a large matrix tile by tile."""
     if not any(is_large(x.value.shape) for x in operands):
         return rule(*operands, arithmetic)
     shape = np.broadcast_shapes(*(x.value.shape for x in operands))
@@ -128,7 +128,7 @@ def by_rows(
 
 
 def exact(value: Plain, arithmetic: Arithmetic) -> Bounded:
-    """`rules.exact`; of a large matrix the value itself is not copied."""
+    """`rules.exact`. A large matrix that has no error is not copied."""
     if not is_large(value.shape):
         return rules.exact(value, arithmetic)
     tiles = tiles_of(value.shape)
@@ -139,7 +139,7 @@ def exact(value: Plain, arithmetic: Arithmetic) -> Bounded:
 
 
 def less_equal(x: Bounded, y: Bounded, arithmetic: Arithmetic) -> Comparison:
-    """`rules.less_equal`, likewise."""
+    """`rules.less_equal`; of large matrices tile by tile."""
     shape = np.broadcast_shapes(x.value.shape, y.value.shape)
     if not is_large(shape):
         return rules.less_equal(x, y, arithmetic)
@@ -152,7 +152,7 @@ def less_equal(x: Bounded, y: Bounded, arithmetic: Arithmetic) -> Comparison:
 
 
 def assign_where(x: Bounded, comparison: Comparison, c: Bounded) -> Bounded:
-    """x after `rules.assign_where`, likewise."""
+    """x after `rules.assign_where`; large matrices tile by tile. It writes into the arrays of x."""
     shape = np.broadcast_shapes(x.value.shape, comparison.true.shape)
     if x.value.shape != shape:
         x = each(x, lambda array: np.array(np.broadcast_to(array, shape)))
@@ -169,7 +169,7 @@ def _rows_of(comparison: Comparison, tile: slice) -> Comparison:
 
 
 def sum_of(x: Bounded, axis: tuple[int, ...], keepdims: bool, arithmetic: Arithmetic) -> Bounded:
-    """`rules.sum_of`: the rows of a large matrix are parts of its columns' sums, and have their own."""
+    """`rules.sum_of` by tiles. Sums along their rows are joined; other sums are added up."""
     if not is_large(x.value.shape):
         return rules.sum_of([x], axis, keepdims, arithmetic)
     parts = [rows(x, tile) for tile in tiles_of(x.value.shape)]
@@ -180,7 +180,7 @@ def sum_of(x: Bounded, axis: tuple[int, ...], keepdims: bool, arithmetic: Arithm
 
 
 def dot(a: Bounded, b: Bounded, arithmetic: Arithmetic) -> Bounded:
-    """`rules.dot`: a large product row by row; of large factors with a small product, part by part."""
+    """`rules.dot`: a large product in tiles of rows, a small product of large factors in parts."""
     shape = (
         *np.broadcast_shapes(a.value.shape[:-2], b.value.shape[:-2]),
         a.value.shape[-2],
@@ -192,7 +192,7 @@ def dot(a: Bounded, b: Bounded, arithmetic: Arithmetic) -> Bounded:
 
 
 def parts_of_product(a: Bounded, b: Bounded) -> list[tuple[Bounded, Bounded]]:
-    """Columns of A with the rows of B that they meet: a tile's worth of the larger factor at a time."""
+    """Pair columns of A with the rows of B that they meet, one tile of the larger factor at a time."""
     if not (is_large(a.value.shape) or is_large(b.value.shape)):
         return [(a, b)]
     longer = np.swapaxes(a.value, -1, -2) if a.value.size > b.value.size else b.value

@@ -3,11 +3,11 @@
 *end to end*: the step is run on `Rounded` arrays, from the weights and points that the port starts
 from. Errors propagate through the whole step.
 
-*local*: each quantity is recomputed from the port's **own** recorded ones: the tap hands on what the
-port recorded, not what was computed. This bound does not accumulate, and it blames exactly the
+*local*: each quantity is recomputed from the port's **own** recorded quantities: the tap returns what
+the port recorded, not what was computed. This bound does not accumulate, and it blames exactly the
 operation that is wrong: everything downstream of a bug stays green.
 
-Both run the model's own step, once for all steps and ports of a pass: their numbers are stacked.
+Both run the model's own step, once for all steps and ports of a pass: the numbers of all are stacked.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,14 +25,14 @@ from reference.trace import overflow_message
 
 #: One port's quantities by name.
 PortTrace: TypeAlias = Mapping[str, Plain]
-#: What is to be done with a quantity's bound. None is kept after that: of a large problem it is memory.
+#: Called with each quantity's bound. Bounds are not kept after that: those of a large problem are large.
 See: TypeAlias = Callable[[str, Rounded], None]
 
 
 class Recorded(NamedTuple):
     """One quantity as some ports recorded it at some steps.
 
-    `values` (ports, steps, ...) is float64. `holes` is where a number is not finite, once that is known.
+    `values` (ports, steps, ...) is float64. `holes` marks the numbers that are not finite, once known.
     """
 
     ports: Sequence[int]
@@ -44,7 +44,7 @@ class Recorded(NamedTuple):
 def end_to_end(problem: Problem, arithmetic: Arithmetic, at: str = "this step") -> dict[str, Rounded]:
     """Every quantity of one step, with the bound propagated from the problem's numbers.
 
-    All arrays are float64 holding numbers of the port's dtype; they count as exact.
+    All arrays are float64 and hold numbers of the port's dtype, which count as exact.
     Raises Unbounded, naming the step, where no bound exists.
     """
     bounds: dict[str, Rounded] = {}
@@ -70,7 +70,7 @@ def local(
 
 
 def stacked(starts: Sequence[Problem], arithmetic: Arithmetic) -> Problem:
-    """What some steps start from as one problem on `Rounded` arrays.
+    """Stack the problems that some steps start from into one problem on `Rounded` arrays.
 
     The steps' parameters are stacked; everything else is the same in all of them.
     """
@@ -86,7 +86,7 @@ def stacked(starts: Sequence[Problem], arithmetic: Arithmetic) -> Problem:
 def recorded_by(
     ports: Sequence[int], steps: Sequence[int], traces: Sequence[Sequence[PortTrace]]
 ) -> dict[str, Recorded]:
-    """By quantity, what traces[step][port] recorded. A port shows the same names at all these steps."""
+    """Regroup traces[step][port] by quantity. A port shows the same names at all these steps."""
     recorded = {}
     for name in dict.fromkeys(name for trace in traces[0] for name in trace):
         shown = [i for i, trace in enumerate(traces[0]) if name in trace]
@@ -96,7 +96,7 @@ def recorded_by(
 
 
 def _stack(tensors: Sequence[Sequence[Plain]]) -> Plain:
-    """The tensors of some ports and steps as one array of float64; a tensor alone is not copied."""
+    """Stack tensors, by port and step, as one float64 array. A single tensor is not copied."""
     one = tensors[0][0]
     if len(tensors) == len(tensors[0]) == 1:
         return np.asarray(one, dtype=np.float64)[None, None]
@@ -108,7 +108,7 @@ def _stack(tensors: Sequence[Sequence[Plain]]) -> Plain:
 
 
 def end_to_end_of_all(start: Problem, at: str, see: See) -> None:
-    """`end_to_end` of all stacked steps: `see` is called with each bound, stacked by steps."""
+    """`end_to_end` for all stacked steps: `see` is called with each bound, stacked by steps."""
     q = _inputs(start)
 
     def tap(name: str, computed: Rounded) -> Rounded:
@@ -122,7 +122,7 @@ def end_to_end_of_all(start: Problem, at: str, see: See) -> None:
 def local_of_all(
     start: Problem, recorded: Mapping[str, Recorded], ports: Sequence[int], at: str, see: See
 ) -> None:
-    """`local` of all these ports: `see` is called with each bound, stacked by ports and steps.
+    """`local` for all these ports: `see` is called with each bound, stacked by ports and steps.
 
     The bounds of quantities that are computed from the inputs alone are the same for all ports. They are
     stacked by steps alone, and are the end-to-end bounds.
@@ -140,7 +140,7 @@ def local_of_all(
 
 
 def _inputs(start: Problem) -> Quantities:
-    """What the routes may use from the beginning."""
+    """The step's inputs, which the routes may use from the beginning."""
     return {"X": start.X, "y": start.y, "reg": start.reg, "num_examples": len(start.y), **start.params}
 
 
@@ -163,8 +163,8 @@ def as_recorded(
 
     That is the recorded number itself (a subnormal one may be read as 0), except for a product:
     a compiler may contract it into the addition that follows (a fused multiply-add), which then
-    sees the product unrounded. Where a port shows no tensor, what is expected stands in; its
-    value also for a number that is not finite, for what follows from that is not compared.
+    sees the product unrounded. Where a port shows no tensor, the expected one stands in. The expected
+    value also stands in for a number that is not finite; what follows from it is not compared.
     """
     values = recorded.values
     if recorded.holes is not None:
@@ -181,7 +181,7 @@ def as_recorded(
 
 
 def _seen(values: Plain, computed: Rounded) -> Rounded:
-    """Recorded numbers, which a product's may still stand for unrounded."""
+    """Recorded numbers, with an error if they are a product's, which may be used unrounded."""
     arithmetic = computed.arithmetic
     if computed.products != 1:
         return Rounded.exact(values, arithmetic, stacked=2)

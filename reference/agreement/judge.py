@@ -1,17 +1,17 @@
-"""The judge: a reference step, ports' traces of it -> findings.
+"""The judge: it compares ports' traces of a step with the reference's, and returns findings.
 
 Every recorded tensor is held against its bound under both certificates (`bounds.py`). A finding says
 what share of the bound the worst element uses. Nothing here asserts or prints.
 
 Several steps of several ports are judged in one pass. Where that cannot be done, one policy holds:
 
-1. A tensor whose form is wrong is a finding, and is not compared by value. Where the traces differ in
+1. A tensor whose form is wrong gives a finding, and is not compared by value. Where the traces differ in
    form, the steps are judged one by one.
 2. Where a recorded number is not finite, or leaves what follows it without a local bound (a probability
    of 0 does), each step of each port is judged by itself, locally. What is computed from a NaN or
    infinity is not compared.
-3. Where there is still no local bound, a port's recordings are built on only if they agree end to end.
-4. Where there is no bound then, or none end to end, `Unbounded` is raised: the numbers of the step
+3. Where there is still no local bound, only those recordings of a port that agree end to end are used.
+4. Where there is no bound even so, or none end to end, `Unbounded` is raised: the numbers of the step
    itself are out of range.
 """
 
@@ -50,9 +50,9 @@ SMALLEST = np.finfo(np.float64).smallest_normal
 class Finding(NamedTuple):
     """One quantity of one step under one certificate.
 
-    `share` is the largest |got - expected| / allowed over the elements: at most 1 agrees, NaN
-    never does. `index`, `got`, `expected`, `allowed` are of that element. `problem` says what
-    is wrong with a tensor that could not be compared by value at all.
+    `share` is the largest |got - expected| / allowed over the elements. A share of at most 1 agrees;
+    NaN never does. `index`, `got`, `expected` and `allowed` are of that element. `problem` says what is
+    wrong with a tensor that could not be compared by value at all.
     """
 
     quantity: str
@@ -84,8 +84,8 @@ class Worst(NamedTuple):
 class Held(NamedTuple):
     """One quantity as recorded by some ports at some steps, held against its bound.
 
-    `shares[i, j]` is the largest share of `ports[i]` at `steps[j]`: most are never looked at more
-    closely. `worst(i, j)` looks up the element; `elements` were compared in each.
+    `shares[i, j]` is the largest share of `ports[i]` at `steps[j]`; most need no closer look.
+    `worst(i, j)` looks up the element with that share. `elements` is the size of each tensor.
     """
 
     ports: Sequence[int]
@@ -108,7 +108,7 @@ class Compared(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """Some steps of some ports: problems[step][port] of form, and all comparisons by value."""
+    """Findings on some steps of some ports: problems[step][port] of form, and comparisons by value."""
 
     problems: list[list[list[Finding]]]
     compared: list[Compared]
@@ -145,8 +145,8 @@ def certify_steps(
 ) -> Judgement:
     """`certify` for several steps of several ports.
 
-    `starts` holds what each step starts from: problems that differ in their parameters alone;
-    traces[step][port] is what each port made of them.
+    `starts` holds the problem that each step starts from; they differ in their parameters alone.
+    traces[step][port] is what each port computed from them.
     """
     shown, dtype = hidden or [()] * len(traces[0]), np.dtype(arithmetic.name)
     problems = [
@@ -165,7 +165,7 @@ def certify_steps(
 
 
 def _without(trace: PortTrace, problems: Sequence[Finding]) -> PortTrace:
-    """What of a trace can be compared by value."""
+    """The tensors of a trace that can be compared by value."""
     broken = {problem.quantity for problem in problems}
     return {name: got for name, got in trace.items() if name not in broken} if broken else trace
 
@@ -173,7 +173,7 @@ def _without(trace: PortTrace, problems: Sequence[Finding]) -> PortTrace:
 def _passes(
     traces: Sequence[Sequence[PortTrace]], problems: Sequence[Sequence[Sequence[Finding]]]
 ) -> list[Sequence[int]]:
-    """The steps that are judged together: all, where each port's traces are right and alike in form."""
+    """Group the steps to be judged together: all, if each port's traces are right and alike in form."""
     names = [[trace.keys() for trace in step] for step in traces]
     if any(found for step in problems for found in step) or any(step != names[0] for step in names):
         return [[step] for step in range(len(traces))]
@@ -222,7 +222,7 @@ class Pass:
 def _require_finite(recorded: Mapping[str, Recorded], ends: Mapping[str, Held]) -> None:
     """Raise Unbounded where a recorded number is not finite: what follows it has no bound.
 
-    Where all shares are finite, so is what was recorded.
+    If all shares are finite, so are the recorded numbers.
     """
     for name, held in ends.items():
         if not (np.isfinite(held.shares).all() or np.isfinite(recorded[name].values).all()):
@@ -241,10 +241,10 @@ def _held_alone(
     arithmetic: Arithmetic,
     at: str,
 ) -> dict[str, Held]:
-    """One step of one port, where something recorded needs a look.
+    """Judge one step of one port, in which recorded numbers may leave no bound for what follows them.
 
-    What follows from a number that is not finite is not compared: it counts as expected. If there is no
-    bound even so, the port is judged from those recordings that agree end to end.
+    What follows from a number that is not finite is not compared: it counts as expected. If there is
+    still no bound, the port is judged only from those recordings that agree end to end.
     """
     follows = _following_not_finite(start, {name: one.values[0, 0] for name, one in recorded.items()})
     seen = {name: one._replace(holes=~np.isfinite(one.values)) for name, one in recorded.items()}
@@ -267,9 +267,10 @@ def _held_alone(
 
 
 def _following_not_finite(start: Problem, trace: PortTrace) -> dict[str, Plain]:
-    """By quantity, which elements are computed from a recorded NaN or infinity, directly or not.
+    """Mark the elements of each quantity that follow from a recorded NaN or infinity.
 
-    Each of those made a NaN, the reference's step on the port's plain numbers makes NaN of what follows.
+    Each recorded NaN or infinity is made a NaN. The reference's step, run on the port's plain numbers,
+    then turns what follows from it into NaN.
     """
     follows = {}
 
@@ -295,10 +296,10 @@ def _holding(
     held: dict[str, Held],
     ends: Mapping[str, Held] = MappingProxyType({}),
 ) -> See:
-    """What holds each bound that it sees against what was recorded.
+    """Return the function that holds each bound it is given against what was recorded.
 
-    A local bound that has no axis of ports is computed from the inputs alone. It is the end-to-end one,
-    and so is the comparison.
+    A local bound that has no axis of ports is computed from the inputs alone. It is then the end-to-end
+    bound, and the end-to-end comparison is used again.
     """
 
     def see(name: str, bound: Rounded) -> None:
@@ -359,10 +360,10 @@ def _worst(got: Plain, expected: Rounded) -> Worst:
 
 
 def _shares(got: Plain, expected: Rounded) -> Plain:
-    """(got - expected) / error, elementwise; the largest is still to be divided by SLACK.
+    """(got - expected) / error, elementwise. The caller divides the largest by SLACK.
 
-    0/0 (both exact, and equal) uses none of the bound; anything over an exact bound is
-    infinite or very large; NaN stays NaN.
+    No difference from an exact value gives 0; any other gives infinity or a very large number. NaN stays
+    NaN.
     """
     allowed = rules.off(expected.bounded) + SMALLEST
     with np.errstate(all="ignore"):

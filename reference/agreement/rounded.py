@@ -5,7 +5,7 @@ A `Rounded` is a NumPy duck array (NEP 13 and NEP 18): `value`, computed in floa
 
     |what a port computes in its arithmetic - value| <= error.
 
-The reference's own code runs on it. This file is dispatch alone: it turns operands into `Bounded`
+The reference's own code runs on it. This file only dispatches: it turns operands into `Bounded`
 ones, has `blocks.py` apply the rule (`rules.py`) and wraps the result. Only the functions that the
 reference uses have a rule; anything else is refused by name, never silently unbounded.
 """
@@ -24,14 +24,14 @@ from reference.arrays import Plain
 class Rounded:
     """A float64 array with an elementwise error bound.
 
-    Assignment may write into its arrays, as NumPy's does. Parts and the transposed matrix share them, so
-    assign to what was computed, or to a copy.
+    Assignment may write into its arrays, as in NumPy. Slices and the transposed matrix share them, so
+    assign only to a computed result or to a copy.
 
     Attributes:
-        bounded: value (float64), error (of the same shape; None for an exact array) and, as `products`,
-            how many products it is the sum of (see `rules.Bounded`).
+        bounded: value (float64), error (of the same shape; None for an exact array) and `products`, the
+            number of products that it is the sum of (see `rules.Bounded`).
         arithmetic: what the port promises.
-        stacked: how many leading axes there are: 0, 1 (steps) or 2 (ports, steps). See `blocks.py`.
+        stacked: the number of leading axes: 0, 1 (steps) or 2 (ports, steps). See `blocks.py`.
         summand: for a row sum, what was summed.
     """
 
@@ -52,7 +52,7 @@ class Rounded:
 
     @classmethod
     def of(cls, bounded: Bounded, arithmetic: Arithmetic, stacked: int = 0) -> "Rounded":
-        """What a rule returns, as an array."""
+        """Wrap what a rule returns."""
         made = cls.__new__(cls)
         made.bounded, made.arithmetic, made.stacked, made.summand = bounded, arithmetic, stacked, None
         return made
@@ -99,20 +99,20 @@ class Rounded:
         return np.broadcast_to(rules.off(self.bounded), self.value.shape)
 
     def copy(self) -> "Rounded":
-        """Another one, to be assigned to."""
+        """A copy that may be assigned to."""
         return self._each(np.copy)
 
     def with_error(self, error: Error) -> "Rounded":
-        """The same values, off by something else."""
+        """The same values with another error."""
         return self._like(self.bounded._replace(error=error))
 
     def at(self, place: tuple[int, ...]) -> "Rounded":
-        """The array of one port and step; what is not stacked by port, or at all, is shared."""
+        """The array of one (port, step); what has no axis of ports, or none at all, is shared."""
         own = place[len(place) - self.stacked :]
         return Rounded.of(blocks.each(self.bounded, lambda array: array[own]), self.arithmetic)
 
     def of_ports(self, ports: Sequence[int]) -> "Rounded":
-        """The stack of some of the ports."""
+        """The same stack with some of its ports."""
         return self._each(lambda array: array[list(ports)])
 
     def _each(self, change: Callable[[Any], Any]) -> "Rounded":
@@ -201,7 +201,7 @@ def _lifted(operands: Sequence[Any]) -> tuple[list[Bounded], Arithmetic, int]:
 
 
 def _bounded(x: Any, arithmetic: Arithmetic) -> Bounded:
-    """Any operand: a plain array is an exact input, a plain number what the port holds of it."""
+    """Convert any operand. A plain array is an exact input; a plain number may be rounded."""
     if isinstance(x, Rounded):
         return x.bounded
     if isinstance(x, (int, float, np.integer)):
@@ -213,7 +213,7 @@ def _bounded(x: Any, arithmetic: Arithmetic) -> Bounded:
 
 
 def _apply(rule: Callable[..., Bounded], *operands: Any) -> Rounded:
-    """An elementwise rule."""
+    """Apply an elementwise rule."""
     bounded, arithmetic, stacked = _lifted(operands)
     return Rounded.of(blocks.by_rows(rule, bounded, arithmetic), arithmetic, stacked)
 
@@ -223,7 +223,7 @@ def _elementwise(rule: Callable[..., Bounded]) -> Callable[..., Rounded]:
 
 
 def _divide(x: Any, y: Any) -> Rounded:
-    """A quotient; of non-negative numbers by their own row sum, their share of it."""
+    """Divide; `rules.share` applies where non-negative numbers are divided by their own row sum."""
     own_sum = isinstance(x, Rounded) and isinstance(y, Rounded) and y.summand is x.bounded
     is_share = own_sum and np.min(x.value - rules.off(x.bounded), initial=0) >= 0
     return _apply(rules.share if is_share else rules.divide, x, y)
@@ -278,5 +278,5 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
 
 
 def linspace(arithmetic: Arithmetic) -> Callable[[float, float, int], Rounded]:
-    """`rules.linspace` in the manner of `np.linspace(start, stop, num)`."""
+    """`rules.linspace` with the signature of `np.linspace(start, stop, num)`."""
     return lambda start, stop, num: Rounded.of(rules.linspace(start, stop, num, arithmetic), arithmetic)

@@ -3,10 +3,10 @@
 Softmax may be computed as in the note, shifted by the row maximum, or through
 log-softmax; a gradient may come from the chain rule. A bound covers every route. Each
 route below is code on `Rounded` arrays like the reference's own: when a port legitimately
-takes another way, add the way; never widen a number.
+takes another way, add that way; never widen a number.
 
-A route takes the quantity as the note computes it and `q`, the step's inputs and the quantities
-before it, by name.
+A route takes the quantity as the note computes it, and `q`: the step's inputs and the quantities
+before this one, by name.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ Route: TypeAlias = Callable[[Rounded, Quantities], Rounded]
 
 
 def shared(compute: Callable[[Quantities], Rounded]) -> Callable[[Quantities], Rounded]:
-    """Compute once what several routes go through; it is kept among the quantities."""
+    """Compute once what several routes use, and keep it among the quantities."""
     name = compute.__name__.replace("_", " ")  # no quantity has a space in its name
 
     def once(q: Quantities) -> Rounded:
@@ -41,7 +41,7 @@ def shared(compute: Callable[[Quantities], Rounded]) -> Callable[[Quantities], R
 
 
 def largest_of_row(matrix: Plain) -> Plain:
-    """np.max over the last axis, moved to the front: NumPy reduces short rows slowly."""
+    """np.max over the last axis, which is first moved to the front: NumPy reduces short rows slowly."""
     top: Plain = np.max(np.moveaxis(matrix, -1, 0).copy(), axis=0)
     return top[..., None]
 
@@ -57,8 +57,8 @@ def row_maximum(q: Quantities) -> Rounded:
 def shifted_scores(q: Quantities) -> Rounded:
     """scores - row maximum (N, K).
 
-    Softmax does not depend on the shift, so the maximum counts as an exact number; where
-    the port's own maximum differs from it, only the rounding of the subtraction feels that.
+    Softmax does not depend on the shift, so the maximum counts as an exact number. The port's own
+    maximum may differ from it, but that changes only the rounding of the subtraction.
     """
     scores = q["scores"]
     shifted: Rounded = scores - row_maximum(q)
@@ -81,7 +81,7 @@ def shifted_sum(q: Quantities) -> Rounded:
 
 @shared
 def log_shifted_sum(q: Quantities) -> Rounded:
-    """Their logarithms (N, 1)."""
+    """The logarithms (N, 1) of those row sums."""
     return cast(Rounded, np.log(shifted_sum(q)))
 
 
@@ -105,7 +105,7 @@ def exp_log_softmax(q: Quantities) -> Rounded:
 
 @shared
 def logsumexp(q: Quantities) -> Rounded:
-    """log of the row sums (N, 1) of exp(scores), at the size of the scores."""
+    """log of the row sums (N, 1) of exp(scores), rounded at the size of the scores."""
     return row_maximum(q) + log_shifted_sum(q)
 
 
@@ -144,7 +144,7 @@ def correct_logprobs_from_scores(computed: Rounded, q: Quantities) -> Rounded:
 
 
 def correct_logprobs_from_logsumexp(computed: Rounded, q: Quantities) -> Rounded:
-    """logsumexp(scores) - score of the right class, as optax has it: rounded at the scores' size."""
+    """logsumexp(scores) - score of the right class, as in optax: rounded at the scores' size."""
     right_score = cast(Rounded, q["scores"])[right_class(q)]
     return logsumexp(q)[:, 0] - right_score
 
@@ -161,10 +161,10 @@ def split_dscores(probs: Rounded, q: Quantities) -> Rounded:
 
 
 def dscores_split(computed: Rounded, q: Quantities) -> Rounded:
-    """From the recorded probabilities, or from a softmax of the gradient's own.
+    """From the recorded probabilities, or from a softmax that the gradient computes for itself.
 
-    Autograd computes that one again from the scores: as in the note, shifted, or as the exponential
-    of log-softmax, as PyTorch's backward does, or of scores - logsumexp, the gradient of logsumexp.
+    Autograd computes it again from the scores: as in the note, shifted, as exp of log-softmax (as
+    PyTorch's backward does), or as exp of scores - logsumexp (the gradient of logsumexp).
     """
     own = q["computed probs"], shifted_softmax(q), exp_log_softmax(q), exp_less_logsumexp(q)
     return split_dscores(hull(q["probs"], *own), q)
@@ -202,8 +202,9 @@ def dscores_through_quotient(computed: Rounded, q: Quantities) -> Rounded:
 def with_two_halves(weights: str) -> Route:
     """The regularization gradient added as two halves, as autograd does for W*W.
 
-    (x + h) + h instead of x + r, with h = r/2, whose roundings are those of r: one partial sum more is
-    rounded, no larger than |x + r| + |h|, and that again by the last addition. Either h may be flushed.
+    That is (x + h) + h instead of x + r, where h = r/2 rounds as r does. One more partial sum is
+    rounded: it is no larger than |x + r| + |h|, and the last addition rounds its error again. Either h
+    may be flushed.
     """
 
     def route(computed: Rounded, q: Quantities) -> Rounded:
@@ -219,7 +220,7 @@ def with_two_halves(weights: str) -> Route:
 def reg_loss_in_any_order(*weights: str) -> Route:
     """The layers' terms, half of reg times the sum of squares, added up in any order.
 
-    Of one or two terms there is no other order.
+    One or two terms have no other order.
     """
 
     def route(computed: Rounded, q: Quantities) -> Rounded:
@@ -232,15 +233,15 @@ def reg_loss_in_any_order(*weights: str) -> Route:
 
 
 def loss_term_by_term(layers: int) -> Route:
-    """data_loss d and each layer's regularization a_1, a_2, ... in turn: (d + a_1) + a_2, ...
+    """Add each layer's regularization a_1, a_2, ... to data_loss d in turn: (d + a_1) + a_2, ...
 
-    L additions in any order: |fl - (d + sum a)| <= gamma_L (|d| + sum a), for the a are of one sign. The
+    L additions in any order: |fl - (d + sum a)| <= gamma_L (|d| + sum a), since all a have one sign. The
     recorded reg_loss R is off from sum a by its own L - 1 additions and by one contracted product: by
-    at most gamma_L sum a, which is why sum a <= (|R| + E_R) / (1 - gamma_L). Of one layer there is no
+    at most gamma_L sum a, which is why sum a <= (|R| + E_R) / (1 - gamma_L). With one layer there is no
     other order.
 
     A partial sum below the smallest normal number may be flushed. Those of the loss are no smaller than
-    d, the last one of R is R itself; the L - 2 before it may be small whatever R is.
+    d, and the last one of R is R itself. The L - 2 before it may be small, whatever R is.
     """
 
     def route(computed: Rounded, q: Quantities) -> Rounded:
@@ -264,7 +265,7 @@ def loss_term_by_term(layers: int) -> Route:
 def cover(name: str, routes: Sequence[Route], computed: Rounded, q: Quantities) -> Rounded:
     """Widen the bound of a computed quantity so that it holds for every route to it.
 
-    As computed it stays among the quantities, for the routes of later ones.
+    The quantity as computed stays in `q`, for the routes of later quantities.
     """
     if routes:
         q[f"computed {name}"] = computed
@@ -272,7 +273,7 @@ def cover(name: str, routes: Sequence[Route], computed: Rounded, q: Quantities) 
 
 
 def hull(computed: Rounded, *others: Rounded) -> Rounded:
-    """The same values with a bound that takes in the other ways to them."""
+    """The same values, with a bound that covers the other ways to compute them."""
     error = computed.error
     for other in others:
         reach = rules.onto(np.abs(other.value - computed.value), other.error)
@@ -281,10 +282,10 @@ def hull(computed: Rounded, *others: Rounded) -> Rounded:
 
 
 def by_example(*routes: Route) -> Route:
-    """Routes that take each example by itself, in one; of many large rows some at a time.
+    """Join routes that treat each example by itself; they take large matrices tile by tile.
 
-    What the routes share is then not kept for the routes to later quantities: it would be most of the
-    memory of a step with many classes.
+    What the routes share in a tile is not kept for later quantities: it would be most of the memory of
+    a step with many classes.
     """
 
     def route(computed: Rounded, q: Quantities) -> Rounded:
@@ -302,7 +303,7 @@ def by_example(*routes: Route) -> Route:
 
 
 def examples(q: Quantities, tile: slice) -> Quantities:
-    """What the routes of some examples go through."""
+    """The quantities that the routes of some examples use."""
     by_row = {name: q[name][tile] for name in ("y", "scores", "probs", "computed probs") if name in q}
     return by_row | {"num_examples": q["num_examples"]}
 

@@ -5,10 +5,10 @@ A rule takes `Bounded` operands (a value, computed in float64, and an elementwis
 
     |what a port computes in its arithmetic - value| <= error.
 
-The error of a result has three parts: the operands' errors propagated, one rounding in the port, one
-rounding in the float64 value (the two roundings together are `arithmetic.unit`), following Higham,
-*Accuracy and Stability of Numerical Algorithms*, 2nd ed., chapters 2 and 3. docs/bounds.md derives the
-rules at more length. A rule raises `Unbounded` where there is no finite bound.
+The error of a result has three parts: the propagated errors of the operands, one rounding in the
+port, and one rounding in the float64 value. (The two roundings together are `arithmetic.unit`.) The
+rules follow Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., chapters 2 and 3;
+docs/bounds.md derives them at more length. A rule raises `Unbounded` where there is no finite bound.
 
 Rules are written for the last axes of an array: leading axes broadcast. They know nothing of stacks
 or tiles (`blocks.py`), nor of NumPy's protocols (`rounded.py`).
@@ -26,8 +26,8 @@ from reference.arrays import Plain
 
 #: The bounds are computed in float64 too. A bound is a sum of products of non-negative numbers, so a
 #: chain of m operations on sums of n terms is low by at most a factor 1 - (m + n) * 2**-53: less than
-#: 2**-20 for m + n < 2**33. Whoever holds a difference against a bound multiplies the bound by this.
-#: Underflow terms left out (see `underflow`) are below 2**-40 of the bound that they are left out of.
+#: 2**-20 for m + n < 2**33. A bound is multiplied by this before a difference is held against it.
+#: The terms that `underflow` leaves out are below 2**-40 of the bound.
 SLACK = 1 + 2.0**-20
 
 ADVICE = "use smaller weights, data or step size, or a wider dtype."
@@ -39,9 +39,9 @@ Error: TypeAlias = Any
 class Bounded(NamedTuple):
     """A float64 array and how far off it may be.
 
-    `error` has the value's shape; None means exact. `products` is how many products the array is the sum
-    of, which a compiler may contract into the addition that consumes it: 1 for a product or quotient,
-    k for a dot product of length k, else 0.
+    `error` has the value's shape; None means exact. `products` is the number of products that the array
+    is the sum of: 1 for a product or quotient, k for a dot product of length k, else 0. A compiler may
+    contract these into the addition that uses the array.
     """
 
     value: Any
@@ -59,7 +59,7 @@ class Comparison(NamedTuple):
         raise TypeError("a comparison of Rounded arrays may be undecided: it has no truth value")
 
 
-# What the rules are made of
+# Building blocks of the rules
 
 
 def total(*errors: Error) -> Error:
@@ -69,7 +69,7 @@ def total(*errors: Error) -> Error:
 
 
 def onto(fresh: Any, *errors: Error) -> Any:
-    """The sum of an array that nobody else holds and of errors, written over the array."""
+    """Add errors to an array, in place: nothing else may hold the array."""
     for error in errors:
         if error is not None:
             fresh += error
@@ -77,7 +77,7 @@ def onto(fresh: Any, *errors: Error) -> Any:
 
 
 def added(arrays: Iterable[Any]) -> Any:
-    """The sum of arrays, of which no more than one need be held at a time."""
+    """The sum of arrays, which may be made one at a time."""
     return functools.reduce(operator.add, arrays)
 
 
@@ -87,7 +87,7 @@ def off(x: Bounded) -> Any:
 
 
 def reach(x: Bounded) -> Any:
-    """|x| + Ex, which the number that a port holds cannot exceed."""
+    """|x| + Ex, the largest magnitude that the port's number may have."""
     return onto(np.abs(x.value), x.error)
 
 
@@ -98,10 +98,10 @@ def refuse_overflow(what: str, size: Any, arithmetic: Arithmetic) -> None:
 
 
 def underflow(size: Any, arithmetic: Arithmetic, roundings: int = 1) -> Error:
-    """What flushing results below the smallest normal number adds; exact zeros stay exact.
+    """The error added by flushing results below the smallest normal number; exact zeros stay exact.
 
     `size` bounds the results' magnitudes. Where each is 0 or large, the term is below 2**-40 of the
-    rounding, and left out.
+    rounding and is left out.
     """
     flushed = roundings * arithmetic.smallest_normal
     limit = flushed * 2.0**40 / arithmetic.roundoff
@@ -116,7 +116,7 @@ def any_near_zero(size: Any, limit: float) -> bool:
 
 
 def rounded(value: Any, propagated: Error, relative: float, arithmetic: Arithmetic) -> Bounded:
-    """One operation's result: off by what is propagated, and rounded at the size that gives it."""
+    """The result of one operation, with the propagated error and one rounding on top of it."""
     size = onto(np.abs(value), propagated)
     refuse_overflow("a result", size, arithmetic)
     flushed = underflow(size, arithmetic)
@@ -136,7 +136,7 @@ def exact(value: Plain, arithmetic: Arithmetic) -> Bounded:
 
 
 def constant(c: float, arithmetic: Arithmetic) -> Bounded:
-    """A number in the code, of which the port holds the nearest that it can."""
+    """A number in the code; the port holds the nearest number of its dtype."""
     error = arithmetic.constant(c)
     return Bounded(np.float64(c), np.float64(error) if error else None)
 
@@ -144,8 +144,8 @@ def constant(c: float, arithmetic: Arithmetic) -> Bounded:
 def linspace(start: float, stop: float, num: int, arithmetic: Arithmetic) -> Bounded:
     """np.linspace as the frameworks compute it.
 
-    start + i * ((stop - start) / (num - 1)), or the mirror image from stop: one division, one
-    product and two additions, each on numbers no larger than |start| + |stop|.
+    They compute start + i * ((stop - start) / (num - 1)), or its mirror image from stop: one division,
+    one product and two additions, each on numbers no larger than |start| + |stop|.
     """
     relative = arithmetic.division + 3 * arithmetic.unit
     error = relative * (abs(start) + abs(stop)) * (1 + relative)
@@ -179,7 +179,7 @@ def _sum_of_two(value: Any, x: Bounded, y: Bounded, arithmetic: Arithmetic) -> B
 
 
 def _added_early(dot: Bounded, bias: Bounded, arithmetic: Arithmetic) -> Error:
-    """Of the k additions in dot + bias, all but one may round a partial sum that holds the bias."""
+    """All but one of the k additions in dot + bias may round a partial sum that contains the bias."""
     if dot.products < 2:
         return None
     return arithmetic.gamma(dot.products - 1) * reach(bias)
@@ -209,12 +209,12 @@ def share(x: Bounded, row_sum: Bounded, arithmetic: Arithmetic) -> Bounded:
     """p = x / sum(x) of each row, where an error in x moves numerator and denominator together.
 
     x'_j / s' - x_j / s = (d_j (s - x_j) - x_j sum_{k != j} d_k) / (s s'), so the errors d of the
-    summands count (1 - p_j) Ex_j + p_j sum_{k != j} Ex_k over s', not twice in full. The
-    rounding of the sum itself, gamma_{n-1} s' and what is flushed, is the row's. Requires x >= 0.
+    summands contribute ((1 - p_j) Ex_j + p_j sum_{k != j} Ex_k) / s': none is counted twice in full.
+    The rounding of the sum, gamma_{n-1} s' and what is flushed, is common to the row. Requires x >= 0.
     """
     smallest = _smallest_divisor(row_sum, arithmetic)
     value, error, n = x.value / row_sum.value, np.broadcast_to(off(x), x.value.shape), x.value.shape[-1]
-    # The difference may cancel, and the sum be low by its rounding.
+    # The difference may cancel, and its rounding may have made the sum too low.
     others = sum_over(error, (-1,), True) * (1 + 2 * n * FLOAT64_ROUNDOFF) - error
     of_sum = arithmetic.gamma(n - 1) + n * arithmetic.smallest_normal / smallest
     if of_sum.max(initial=0) >= 0.5:
@@ -259,7 +259,7 @@ def exp(x: Bounded, arithmetic: Arithmetic) -> Bounded:
 
 
 def log(x: Bounded, arithmetic: Arithmetic) -> Bounded:
-    """|log(x') - log(x)| <= log(x / (x - Ex)), the steep side."""
+    """|log(x') - log(x)| <= log(x / (x - Ex)), the steeper side."""
     if not (x.value - off(x)).min(initial=1) > 0:
         raise Unbounded(
             f"the probability {np.min(x.value):.3g} may be 0 in {arithmetic.name}, and its log "
@@ -283,20 +283,20 @@ def cos(x: Bounded, arithmetic: Arithmetic) -> Bounded:
 
 
 def maximum(x: Bounded, y: Bounded, arithmetic: Arithmetic) -> Bounded:
-    """Exact in itself. m = max(x, y) moves as far as x or y reaches: max(Ex - (m - x), Ey - (m - y))."""
+    """Exact in itself. Errors can move m = max(x, y) by at most max(Ex - (m - x), Ey - (m - y))."""
     value = np.maximum(x.value, y.value)
-    # The difference may cancel, and what was rounded in the errors weigh more: SLACK comes first.
+    # The difference may cancel, which magnifies the rounding in the errors: apply SLACK first.
     reaches = [z.error * SLACK - (value - z.value) for z in (x, y) if z.error is not None]
     return Bounded(value, functools.reduce(np.maximum, reaches, 0.0) if reaches else None)
 
 
 def less_equal(x: Bounded, y: Bounded, arithmetic: Arithmetic) -> Comparison:
-    """x <= y, undecided where the operands' errors overlap. An exact 0 is decided."""
+    """x <= y; undecided where the operands' errors overlap. Equal exact numbers are decided."""
     error = total(x.error, y.error)
     if error is None:
         return Comparison(x.value <= y.value)
     gap = y.value - x.value
-    undecided = np.abs(gap) < error * SLACK  # SLACK takes in the case of equality
+    undecided = np.abs(gap) < error * SLACK  # SLACK includes a gap equal to the error
     return Comparison(gap >= 0, undecided if undecided.any() else None)
 
 
@@ -304,7 +304,7 @@ def less_equal(x: Bounded, y: Bounded, arithmetic: Arithmetic) -> Comparison:
 
 
 def assign(x: Bounded, index: Any, new: Bounded) -> Bounded:
-    """x after other numbers were written into it at an index."""
+    """Write other numbers into x at an index, and return the result."""
     error = np.zeros_like(x.value) if x.error is None else x.error
     x.value[index], error[index] = new.value, off(new)
     return Bounded(x.value, error, min(x.products, new.products))
@@ -353,7 +353,7 @@ def sum_of(
 
 
 def sum_over(array: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
-    """np.sum over some of the last axes; over one alone as a product with ones, which is faster."""
+    """np.sum over some of the last axes; over a single one, a product with ones is faster."""
     if axis == (-1,):
         summed = array @ np.ones(array.shape[-1])
         return summed[..., None] if keepdims else summed
@@ -373,7 +373,7 @@ def dot(parts: Sequence[tuple[Bounded, Bounded]], arithmetic: Arithmetic) -> Bou
     c = arithmetic.dot(k)
     value = added(a.value @ b.value for a, b in parts)
     size = added(_size_of_product(a, b, c) for a, b in parts)
-    if size.max(initial=0) > arithmetic.largest:  # the partial sums, then, may be too large
+    if size.max(initial=0) > arithmetic.largest:  # then the partial sums may be too large
         refuse_overflow("a dot product", added(reach(a) @ reach(b) for a, b in parts), arithmetic)
     flushed = underflow(size, arithmetic, roundings=2 * k)
     size *= c
@@ -391,7 +391,7 @@ def _size_of_product(a: Bounded, b: Bounded, c: float) -> Any:
 
 
 def joined(join: Callable[..., Plain], arrays: Sequence[Bounded], axis: int) -> Bounded:
-    """Arrays stacked or concatenated: nothing rounds."""
+    """Stack or concatenate arrays; nothing is rounded."""
     value = join([x.value for x in arrays], axis=axis)
     if all(x.error is None for x in arrays):
         return Bounded(value)

@@ -18,7 +18,7 @@ SHARING = ("test_traps.py", "test_free_run.py", "test_json.py")
 
 
 def parametrize(metafunc: pytest.Metafunc, names: str | tuple[str, ...], cases: Iterable[Any]) -> None:
-    """Parametrize over cells that are here; where there are none, one skip says so.
+    """Parametrize over cells that are here; if there are none, one skipped test says so.
 
     An empty set of parameters is an error everywhere else (see pyproject.toml).
     """
@@ -34,7 +34,7 @@ class Piece(NamedTuple):
     part: Part
 
     def __str__(self) -> str:
-        """The cell's name, with the steps where its run is cut."""
+        """The cell's name, with the steps if its run is cut."""
         steps, model = self.part.steps, MODELS.get(self.planned.cell.model)
         cut = model is not None and len(steps) < model.iterations
         return f"{self.planned.cell}" + (f"-steps_{steps.start}_to_{steps.stop - 1}" if cut else "")
@@ -46,7 +46,7 @@ def pieces(planned: Sequence[Planned]) -> list[Piece]:
 
 
 def scopes(planned: Sequence[Planned]) -> Callable[[str], str]:
-    """A function from a test's id to what it shares with others, with which it should stay."""
+    """A function from a test's id to its scope: tests of one scope should stay on one worker."""
     together = {
         f"{piece}-": f"{piece.part.cells[0].cell} from {piece.part.steps.start}"
         for piece in pieces(planned)
@@ -54,7 +54,7 @@ def scopes(planned: Sequence[Planned]) -> Callable[[str], str]:
     alike = {f"{p.cell}-": compiled_together(p) for p in planned}
 
     def scope_of(nodeid: str) -> str:
-        """A file's tests of one run, or of the same compiled shapes; else the test itself."""
+        """What the test shares: a file, a run or compiled shapes; if nothing, the test itself."""
         path, _, test = nodeid.partition("::")
         known = together if path.endswith("tests/test_lockstep.py") else alike
         case = test.partition("[")[2].replace("]", "-")

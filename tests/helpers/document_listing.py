@@ -1,10 +1,10 @@
-"""The document's listing, run as it stands, with every named quantity of every iteration.
+"""The note's listing, run as it stands, with every named quantity of every iteration.
 
 data/document_listing.py.txt holds the code of the study note "cs231 backpropagation code"
 (velog.io/@gmlwlswldbs, 2021-10-11, after Stanford's CS231n notes), character for character.
 
-`verbatim` executes that text untouched. `listing` executes it as a generator, with statements
-added and none altered: after each assignment a note of the value, at the end of each iteration
+`verbatim` executes that text untouched. `listing` executes it as a generator. It adds statements
+and alters none: each assignment is followed by a note of the value, and each iteration ends with
 a `yield`. The pictures are left out.
 """
 
@@ -41,8 +41,8 @@ def verbatim(points: int, seed: int = 0) -> tuple[dict[str, object], list[str]]:
 def listing(model: str, points: int, seed: int = 0) -> Iterator[dict[str, np.ndarray]]:
     """Yield the quantities of each iteration of `model`'s loop, by name.
 
-    The dictionary and its arrays are copies of the listing's, and the same ones every time. It also
-    holds what came before the loop: X, y, and the first W, b, W2, b2; updated they are W_next and so on.
+    The dictionary and its arrays are copies of the listing's, updated in place. It also holds what
+    came before the loop: X, y, and the first W, b, W2, b2. After an update they are W_next and so on.
     """
     seen: dict[str, np.ndarray] = {}
 
@@ -74,11 +74,11 @@ class Instrument(ast.NodeTransformer):
     """Add a note after each assignment and a yield to each training loop; leave out the pictures."""
 
     def visit_Import(self, node):
-        """Import what the pictures do not need."""
+        """Drop the imports of the pictures."""
         return None if "matplotlib" in ast.unparse(node) else node
 
     def visit_Expr(self, node):
-        """Keep every bare call but the pictures'."""
+        """Drop the calls that draw the pictures."""
         return None if ast.unparse(node).startswith("plt.") else node
 
     def visit_Assign(self, node):
@@ -87,7 +87,7 @@ class Instrument(ast.NodeTransformer):
         return [node, *ast.parse(f"note({name!r}, {name})").body]
 
     def visit_AugAssign(self, node):
-        """Note the value after `+=` and its like; a parameter's is the next one."""
+        """Note the value after `+=` and its like; for a parameter, as the next one."""
         name = base(node.target)
         noted = f"{name}_next" if name in PARAMETERS else name
         return [node, *ast.parse(f"note({noted!r}, {name})").body]
@@ -101,5 +101,5 @@ class Instrument(ast.NodeTransformer):
 
 
 def base(target: ast.expr) -> str:
-    """The variable an assignment changes: dscores for `dscores[...]`."""
+    """The variable that an assignment changes: dscores for `dscores[...]`."""
     return base(target.value) if isinstance(target, ast.Subscript) else target.id

@@ -4,9 +4,9 @@
 
 Changes one thing at a time (an arithmetic operator, a comparison, an axis, a constant, a name) in
 `reference/`, in the ports and in the engine that runs them, and runs the tests that are closest. A
-mutant is killed when one of them fails or never ends. What survives is either the same program in
-other words, or a missing test. Nothing is changed in place: each job has its own copy of the
-checkout. Needs git, and a system on which processes fork.
+mutant is killed when one of them fails or never ends. A survivor is either the same program in
+other words, or shows that a test is missing. Nothing is changed in place: each job has its own copy
+of the checkout. Needs git, and a system on which processes fork.
 """
 
 import argparse
@@ -67,7 +67,7 @@ class Mutant:
         return source[: self.start] + self.text + source[self.end :]
 
     def told(self, source: bytes) -> str:
-        """Where it is, and the line before and after."""
+        """Where the mutant is, and the line before and after it."""
         before, after = (s.decode().splitlines()[self.line - 1] for s in (source, self.applied(source)))
         return f"{self.path}:{self.line}  {self.kind}\n    - {before.strip()}\n    + {after.strip()}"
 
@@ -99,7 +99,7 @@ COMPARISONS = {
     ast.Or: (b"or", b"and"),
 }
 AXES = {"0": b"1", "1": b"0", "-1": b"-2", "-2": b"-1"}
-#: Annotations of what the document computes with: any of these may be taken for another.
+#: Annotations of what the note computes with: one of these may be mistaken for another.
 NUMBERS = ("Any", "Array", "Error", "Plain", "Rounded", "Tensor")
 
 
@@ -148,7 +148,7 @@ def living(node: ast.AST, scope: "Scope | None") -> Iterator[tuple[ast.AST, "Sco
 
 
 def computing(node: ast.AST) -> list[ast.AST]:
-    """A node's children without annotations, decorators, messages, and what is for display or typing."""
+    """A node's children, without annotations, decorators, messages, and code for display or typing."""
     match node:
         case ast.FunctionDef(name="__repr__") | ast.Raise() | ast.JoinedStr():
             return []
@@ -266,7 +266,7 @@ WAYS: dict[str, Callable[[Source, ast.AST, Scope | None], Iterator[Edit]]] = {
 }
 
 
-# Which tests are asked
+# Which tests judge a mutant
 
 
 #: The tests of the agreement package but for the longest, which come after them.
@@ -274,7 +274,7 @@ AGREEMENT = ("arithmetic", "rules", "rounded", "blocks", "routes", "bounds", "ti
 
 
 def batteries(path: str) -> list[Battery]:
-    """The tests for a file, those that are quickest to fail first."""
+    """The tests for a file, the quickest to fail first."""
     if path in TORCH_PORTS:
         return port_batteries(TORCH_PORTS[path], "eager")
     if path in JAX_PORTS:
@@ -303,17 +303,17 @@ def batteries(path: str) -> list[Battery]:
 
 
 def tests(*names: str) -> Battery:
-    """Those test files, with the NumPy port where they want one."""
+    """Those test files, with the NumPy port if they need one."""
     return (*(f"tests/{name}.py" for name in names), "--port", "numpy")
 
 
 def lockstep(port: str, *options: str) -> Battery:
-    """The claim, for one port."""
+    """The tests of the main claim, for one port."""
     return "tests/test_lockstep.py", "--port", port, *options
 
 
 def port_batteries(port: str, mode: str) -> list[Battery]:
-    """15 points, then ties and degenerate problems, then the document's runs."""
+    """15 points, then ties and degenerate problems, then the note's runs."""
     natural = ("--mode", mode)
     return [
         (*lockstep(port, *natural), "-k", "document_data"),
@@ -326,8 +326,8 @@ def port_batteries(port: str, mode: str) -> list[Battery]:
 
 #: Loaded once and shared by all test processes, which fork from there.
 PRELOADED = ["pytest", "hypothesis", "mpmath", "numpy", "torch._dynamo", "jax.numpy", "optax"]
-#: No state from one mutant to the next, no order but the one given; rewriting asserts takes longer
-#: than most of the tests.
+#: Nothing is kept from one mutant to the next, and the order is as given. Rewriting asserts would
+#: take longer than most of the tests.
 OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--assert=plain")
 
 
@@ -349,7 +349,7 @@ def run_pytest(copy: str, battery: Battery) -> None:
     with open("output.log", "w") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
-    sys.dont_write_bytecode = True  # caches go by the second, mutants are quicker
+    sys.dont_write_bytecode = True  # caches are dated in seconds, mutants are quicker
     checkout = (ROOT, ROOT / "tests" / "helpers")  # but not a virtual environment inside it
     sys.path[:] = [copy, *(p for p in sys.path if p and Path(p) not in checkout)]
     import pytest
@@ -375,7 +375,7 @@ def passes(copy: Path, battery: Battery, timeout: float) -> bool:
 
 
 def survives(copy: Path, mutant: Mutant, asked: Sequence[Battery], timeout: float) -> bool:
-    """Whether no test notices a mutant. The copy is as before afterwards."""
+    """Whether no test notices a mutant. Afterwards the copy is as it was before."""
     file = copy / mutant.path
     source = file.read_bytes()
     file.write_bytes(mutant.applied(source))
@@ -392,7 +392,7 @@ FORK = multiprocessing.get_context("forkserver" if hasattr(os, "fork") else "spa
 
 
 def chosen(copy: Path, only: Sequence[str]) -> list[Mutant]:
-    """The mutants of some files, folders or lines; of all targets without any."""
+    """The mutants of some files, folders or lines; of all targets if none are given."""
     found = []
     for place in only or TARGETS:
         path, _, line = place.partition(":")
@@ -404,7 +404,7 @@ def chosen(copy: Path, only: Sequence[str]) -> list[Mutant]:
 
 
 def check_tests_pass(copy: Path, asked: Sequence[Battery], timeout: float) -> None:
-    """Without this, a test that fails anyway would count as a kill."""
+    """Exit if a test fails without a mutant, because it would count as a kill."""
     for battery in asked:
         if not passes(copy, battery, timeout):
             output = (copy / "output.log").read_text(errors="replace")

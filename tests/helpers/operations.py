@@ -1,4 +1,4 @@
-"""Operations on arrays, plain, simulated or `Rounded`, and what they are drawn from."""
+"""Operations on arrays (plain, simulated or `Rounded`), and the arrays they are tried on."""
 
 import operator
 
@@ -15,7 +15,7 @@ def share(got, bound):
     return compare("", LOCAL, got.value if isinstance(got, Simulated) else got, bound).share
 
 
-# What the machines work on
+# The arrays they are tried on
 
 
 def numbers(rng, shape, arithmetic, spread=None):
@@ -31,7 +31,7 @@ def numbers(rng, shape, arithmetic, spread=None):
 def uncertain(rng, m, x):
     """The machine's numbers, and a Rounded that lies beside them within its own error.
 
-    A subnormal may be read as zero, which is part of the error.
+    The error covers a subnormal that is read as zero.
     """
     got = m.array(x)
     if rng.random() < 0.3:
@@ -46,7 +46,7 @@ def uncertain(rng, m, x):
 
 
 def masked(x, y):
-    """`y` where `x > 0`, else 0, as the document's ReLU backpropagates."""
+    """`y` where `x > 0`, else 0, as the note's ReLU backpropagates."""
     y = y.copy()
     y[x <= 0] = 0
     return y
@@ -62,7 +62,7 @@ def with_rows_set(x, y):
 
 
 def arithmetic_of(x):
-    """The arithmetic that an array of either kind stands for."""
+    """The arithmetic of an array of either kind."""
     return x.arithmetic if isinstance(x, Rounded) else x.machine.arithmetic
 
 

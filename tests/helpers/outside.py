@@ -1,4 +1,4 @@
-"""What is registered from outside the project, for as long as a test runs."""
+"""Register things from outside the project, for as long as a test runs."""
 
 import os
 import sys
@@ -13,14 +13,14 @@ from reference.agreement.arithmetic import ARITHMETICS, DTYPES
 from reference.models import MODELS
 
 ROOT = Path(__file__).parents[2]
-#: Where the modules are that the tests register, and that CONTRIBUTING shows.
+#: The folders of the modules that the tests register and that CONTRIBUTING shows.
 FOLDERS = (ROOT / "docs" / "examples", ROOT / "tests" / "data" / "extension")
 REGISTRIES = (MODELS, FRAMEWORKS, PORTS, ARITHMETICS, GALLERY)
 
 
 @contextmanager
 def forgotten_afterwards():
-    """Registries, and the modules of the extensions, are afterwards as they were before."""
+    """Leave the registries and the modules of the extensions as they were before."""
     before, dtypes = [registry.copy() for registry in REGISTRIES], DTYPES.copy()
     try:
         yield

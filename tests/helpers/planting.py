@@ -14,10 +14,10 @@ from typing import Any
 from ports.contract import LoadedPort, Port
 from reference.models import MODELS, Model
 
-#: What a port calls where its framework differentiates.
+#: What a port calls if its framework differentiates.
 DIFFERENTIATORS = {"grad", "value_and_grad", "vjp", "jacrev", "jacfwd", "backward"}
-#: nn.CrossEntropyLoss runs twice, for the mean and, to be read, for each example: an error in it
-#: is an error in both.
+#: nn.CrossEntropyLoss runs twice: for the mean, and for each example's loss, which is to be read. An
+#: error in it is an error in both.
 TOGETHER = {("torch_library", "correct_logprobs"): ("correct_logprobs", "data_loss")}
 
 
@@ -34,7 +34,7 @@ def plant(port: Port, model: str, quantity: str, relative: float) -> LoadedPort:
 
 
 def gradient_at(model: Model) -> dict[str, str]:
-    """Where a framework differentiates, the gradient at a tensor is planted at the tensor."""
+    """The tensor at which an error in each gradient is planted, if the framework differentiates."""
     return {"dscores": "scores"} | {relu.gradient: name for name, relu in model.relus.items()}
 
 
@@ -67,7 +67,7 @@ def backward(relative: float) -> Callable[[Any], Any]:
 
 
 def constant(x: Any) -> Any:
-    """The same numbers, for the framework to differentiate as constants."""
+    """The same numbers, which the framework differentiates as constants."""
     if type(x).__module__.startswith("jax"):
         from jax.lax import stop_gradient
 
@@ -85,7 +85,7 @@ def differentiates(tree: ast.Module) -> bool:
 
 
 def plant_in(tree: ast.Module, model: str, quantity: str, by: str) -> None:
-    """Pass a quantity of a model through the function called `by`, once it is made."""
+    """Pass a quantity of a model through the function called `by`, as soon as it is made."""
     functions = reachable(tree, f"{model}_step")
     for way in (plant_shown_variable, plant_variable, plant_shown_gradient, plant_shown, plant_tapped):
         if any(way(function, quantity, by) for function in functions):
@@ -199,7 +199,7 @@ def runs_backward(statement: ast.stmt) -> bool:
 
 
 def insert_after(function: ast.FunctionDef, which: Callable[[ast.stmt], bool], new: ast.stmt) -> bool:
-    """Insert a statement after the last one of a kind; tell whether there is any."""
+    """Insert a statement after the last one of a kind; return whether there is one."""
     blocks = [n.body for n in ast.walk(function) if isinstance(n, ast.FunctionDef | ast.With)]
     spots = [(s.lineno, block, s) for block in blocks for s in block if which(s)]
     if not spots:

@@ -13,7 +13,7 @@ import numpy as np
 
 from reference.agreement.arithmetic import DIVISION_ROUNDINGS, FLOAT64, Arithmetic
 
-#: Of CUDA's div.full.f32.
+#: The error of CUDA's div.full.f32, in ulps.
 ACCELERATOR_DIVISION_ULPS = 2.0
 ORDERS = ("sequential", "shuffled", "pairwise", "blocked")
 
@@ -29,7 +29,7 @@ def rounded_to(x, roundoff, smallest_normal, largest):
 
 @dataclass
 class Machine:
-    """A port's arithmetic: each feature, where on, is used in half of the operations, or in all.
+    """A port's arithmetic. A feature that is on is used in half of the operations, or in all of them.
 
     Attributes:
         orders: which orders of summation are drawn from.
@@ -38,7 +38,7 @@ class Machine:
         flushing: subnormals may be read or written as zero.
         always: the features above are used in every operation.
         sloppy: exp, log, sin, cos and an accelerator's quotient are off by up to the promised ulps.
-        roundoff_factor, ulps: negative controls break the promise with these.
+        roundoff_factor, ulps: set by negative controls, to break the promise.
     """
 
     arithmetic: Arithmetic
@@ -68,7 +68,7 @@ class Machine:
         return self.flush(x)
 
     def flush(self, x):
-        """Subnormals as zero, sometimes."""
+        """Subnormals become zero, some of the time."""
         if not (self.flushing and self.chance()):
             return x
         return np.where(np.abs(x) < self.arithmetic.smallest_normal, 0.0, x)
@@ -99,7 +99,7 @@ class Machine:
         return terms[0]
 
     def products(self, x, y):
-        """Products, rounded or on their way into a fused addition."""
+        """Products, either rounded or left exact for a fused addition."""
         return x * y if self.fused and self.chance() else self.round(x * y)
 
     def dot_terms(self, a, b):

@@ -1,4 +1,4 @@
-"""How the plan is cut for the tests: each piece has its own name, and what shares a run stays so."""
+"""How the plan is cut for the tests: each piece has its own name, and tests of a run stay together."""
 
 from cells import pieces, scopes
 
@@ -19,7 +19,7 @@ def test_every_piece_has_its_own_name():
 
 
 def test_tests_of_one_run_stay_together():
-    """The halves of a run are apart, the tests of each are not; what shares nothing goes alone."""
+    """The tests of half a run share a scope, the two halves do not; any other test is alone."""
     scope_of = scopes(PLANNED)
     cell = "two_layer-numpy-eager-cpu-float64"
     first, second = (f"{cell}-steps_{steps}" for steps in ("0_to_4999", "5000_to_9999"))

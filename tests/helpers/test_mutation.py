@@ -1,4 +1,4 @@
-"""The mutator: what it changes, what it leaves alone, and that a survivor is told from a kill."""
+"""The mutator: what it changes, what it leaves alone, and how it tells a survivor from a kill."""
 
 import ast
 import random
@@ -17,7 +17,7 @@ def step(W: Array, b: Array, reg: float, scale: float = 0.5) -> Array:
     return loss**2
 '''
 
-#: (line, kind): the lines that the mutants have in its place.
+#: (line, kind): the lines that the mutants put in its place.
 EXPECTED = {
     (1, "constant"): ["def step(W: Array, b: Array, reg: float, scale: float = 1.0) -> Array:"],
     (3, "name"): ["N = b.shape[0]"],
@@ -119,7 +119,7 @@ def test_survivor_is_told_from_a_kill(checkout, tmp_path):
 
 
 def test_test_that_never_ends_is_stopped(checkout, tmp_path):
-    """Running out of time is no pass."""
+    """A test that runs out of time has not passed."""
     (checkout / "test_area.py").write_text("def test():\n    while True:\n        pass\n")
     copy = mutation.copy_checkout(checkout, (tmp_path / "copy").resolve())
     assert not mutation.passes(copy, ("test_area.py",), timeout=3)

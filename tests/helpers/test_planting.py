@@ -1,4 +1,4 @@
-"""The planter: how it tells a port whose framework differentiates from one that does so by hand."""
+"""The planter: how it tells a port whose framework differentiates from one written by hand."""
 
 import ast
 
@@ -20,5 +20,5 @@ from planting import differentiates
     ],
 )
 def test_differentiates(source, expected):
-    """It calls its framework's derivative: reading one, or switching it off, is not enough."""
+    """Such a port calls its framework's derivative; to read one, or to switch it off, is not enough."""
     assert differentiates(ast.parse(source)) == expected

@@ -1,4 +1,4 @@
-"""A host is an object that is checked: what is none, or not all of one, is told in one sentence."""
+"""A host is an object that is checked: anything else gives one sentence on what is wrong."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from ports.registry import FRAMEWORKS
 
 @pytest.mark.parametrize("framework", FRAMEWORKS.values(), ids=FRAMEWORKS)
 def test_hosts_of_the_registry_are_hosts(framework):
-    """Each one is whole, and made once."""
+    """Each host is complete, and made once."""
     if framework.absence():
         pytest.skip(framework.absence())
     assert isinstance(framework.host, Host)

@@ -1,4 +1,4 @@
-"""The hosts: precision settings come and go, transfer copies, an absence is told in one sentence."""
+"""The hosts: they restore precision settings, copy what they transfer, and explain an absence."""
 
 import importlib.util
 import sys
@@ -28,7 +28,7 @@ def pytest_generate_tests(metafunc):
 
 
 class Torch:
-    """PyTorch's precision setting: what exact settings are reported as, and what else it may be."""
+    """PyTorch's precision setting: its report under exact settings, and its other values."""
 
     exact = (("torch float32 matmul", "highest"),)
     careless = ("medium", "high")
@@ -47,7 +47,7 @@ class Torch:
 
 
 class Jax:
-    """JAX's two: whether float64 is allowed, and the precision of products."""
+    """JAX's two settings: whether float64 is allowed, and the precision of products."""
 
     exact = (("jax x64", "True"), ("jax matmul precision", "highest"))
     careless = ((False, None), (False, "bfloat16"), (True, "tensorfloat32"))
@@ -68,7 +68,7 @@ class Jax:
 
 @pytest.fixture(params=[Torch, Jax], ids=["torch", "jax"])
 def framework(request):
-    """A framework that has precision settings; they are put back afterwards."""
+    """A framework that has precision settings, which are put back afterwards."""
     framework = request.param()
     before = framework.read()
     yield framework
@@ -95,7 +95,7 @@ def test_settings_are_restored(framework):
 
 
 def test_settings_are_restored_after_an_exception(framework):
-    """A run that breaks off leaves nothing behind."""
+    """A run that raises an exception leaves no settings behind."""
     settings = framework.careless[0]
     framework.write(settings)
     with pytest.raises(ZeroDivisionError), framework.host.exact_settings():
@@ -150,7 +150,7 @@ def test_every_host_reports_its_version(host):
 
 
 def test_float64_stays_float64(host):
-    """JAX would make it float32 without a word, were x64 not allowed."""
+    """Without x64, JAX would silently turn float64 into float32."""
     assert host.get(host.put(np.array([0.1]), "cpu", "float64"))[0] == 0.1
 
 
@@ -169,7 +169,7 @@ def aligned(array, offset):
 @pytest.mark.parametrize("offset", [0, 8])
 @each_dtype
 def test_put_copies(host, dtype, offset):
-    """Whoever changes the NumPy array afterwards does not change the tensor."""
+    """A later change to the NumPy array does not change the tensor."""
     numbers = np.arange(1000.0).reshape(10, 100).astype(dtype)
     source = aligned(numbers, offset)
     tensor = host.put(source, "cpu", dtype)
@@ -180,7 +180,7 @@ def test_put_copies(host, dtype, offset):
 
 
 def test_what_jax_returned_stays_as_it_is():
-    """Even where a later step is given the buffer to write into: the engine does not copy it."""
+    """A later step may be given the buffer to write into, since the engine does not copy it."""
     jax = pytest.importorskip("jax", reason="JAX is not installed")
     host = FRAMEWORKS["jax"].host
     assert host.immutable
@@ -190,7 +190,7 @@ def test_what_jax_returned_stays_as_it_is():
     assert not got.flags.writeable
     for tensor in (unseen, seen):
         into_its_own(tensor).block_until_ready()
-    assert unseen.is_deleted()  # donation works here, so that the next line says something
+    assert unseen.is_deleted()  # donation works here, so the next line tests something
     assert np.array_equal(got, np.arange(1000.0) + 1)
 
 
@@ -207,7 +207,7 @@ def test_put_labels_copies(host, dtype, offset):
 
 @pytest.mark.parametrize(("name", "dtype"), [("torch", "int64"), ("jax", "int32")])
 def test_labels_have_the_index_dtype(name, dtype):
-    """The document's uint8 labels would be a mask to PyTorch, and y - 1 would wrap to 255."""
+    """The note's uint8 labels would be a mask to PyTorch, and y - 1 would wrap to 255."""
     pytest.importorskip(name, reason="its framework is not installed")
     host = FRAMEWORKS[name].host
     assert host.get(host.put_labels(np.array([0, 2, 1], dtype="uint8"), "cpu")).dtype == dtype
@@ -216,7 +216,7 @@ def test_labels_have_the_index_dtype(name, dtype):
 @pytest.mark.parametrize("number", [0.1, 1 / 3, 1e-30, -0.0])
 @each_dtype
 def test_put_rounds_once(host, number, dtype):
-    """A tensor holds the number of the dtype that is nearest, as the certificate assumes."""
+    """A tensor holds the nearest number of the dtype, as the certificate assumes."""
     got = host.get(host.put(np.array([number]), "cpu", dtype))
     assert got.tobytes() == np.array([number], dtype=dtype).tobytes()
 
@@ -232,7 +232,7 @@ def test_get_refuses_what_is_no_tensor(host, what):
 
 @pytest.mark.parametrize("name", ["torch", "jax"])
 def test_get_refuses_another_frameworks_array(name):
-    """A NumPy array from a port of another framework has left that framework on the way."""
+    """A port of another framework that returns a NumPy array has left its framework on the way."""
     pytest.importorskip(name, reason="its framework is not installed")
     with pytest.raises(TypeError, match=r"^is a ndarray, expected a (torch\.Tensor|jax\.Array)$"):
         FRAMEWORKS[name].host.get(np.zeros(3))
@@ -281,7 +281,7 @@ def without(monkeypatch):
     ],
 )
 def test_missing_package_is_told_in_a_sentence(without, name, missing, sentence):
-    """What is missing, and what to do about it; the matrix skips the port with these words."""
+    """It says what is missing and what to do; the matrix skips the port with these words."""
     without(*missing)
     assert PORTS[name].absence() == sentence
     planned, skipped = plan(select(ports=[name, "numpy"]))
@@ -307,13 +307,13 @@ def test_nothing_missing():
     assert PORTS["numpy"].absence() is None
 
 
-#: What torch.compile looks for where CXX does not name another.
+#: The compilers that torch.compile looks for if CXX names none.
 DEFAULT_COMPILER = "clang++" if sys.platform == "darwin" else "g++"
 
 
 @pytest.fixture
 def torch_host():
-    """PyTorch's host, where PyTorch is here."""
+    """PyTorch's host, if PyTorch is here."""
     pytest.importorskip("torch", reason="torch is not installed")
     return FRAMEWORKS["torch"].host
 

@@ -1,4 +1,4 @@
-"""The reference is the document bit for bit: every quantity, every iteration, in float64."""
+"""The reference is the note bit for bit: every quantity, every iteration, in float64."""
 
 import inspect
 from dataclasses import replace
@@ -13,7 +13,7 @@ from reference.runs import POINTS, draw, trajectory
 
 
 def identical(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether two arrays are the same dtype, shape and bits, the sign of zero included."""
+    """Whether two arrays have the same dtype, shape and bits, also in the sign of zero."""
     a, b = np.asarray(a), np.asarray(b)
     bits = f"u{a.itemsize}"
     return a.dtype == b.dtype and a.shape == b.shape and bool((a.view(bits) == b.view(bits)).all())
@@ -44,7 +44,7 @@ def test_every_quantity_of_every_iteration(model, points):
 @pytest.mark.parametrize("seed", [0, 1, 20211011], ids="seed_{}".format)
 @pytest.mark.parametrize("points", POINTS, ids="{}_points".format)
 def test_draws(points, seed):
-    """Data and first weights have the document's bits, for any seed."""
+    """Data and first weights have the note's bits, for any seed."""
     draws = draw(np.random.RandomState(seed), points)
     for model in MODELS:
         seen = next(listing(model, points, seed))
@@ -72,7 +72,7 @@ def test_probs_are_noted_before_they_are_overwritten():
     assert (seen["dscores"] < 0).any()
 
 
-#: The same mathematics in another order: (module, its text, another, what must differ first).
+#: The same mathematics in another order: (module, old text, new text, what must differ first).
 REASSOCIATED = {
     "mean_of_quotients": (
         softmax,

@@ -1,10 +1,10 @@
-"""The gradients are the loss's: checked without the chain rule, in two independent ways.
+"""The gradients are the loss's. This is checked without the chain rule, in two independent ways.
 
 - In 60 digits (mpmath), central differences of a loss written anew.
 - In complex numbers, the loss's own imaginary part: f(x + ih) = f(x) + ih f'(x) + O(h^2) has no
   subtraction, so h = 1e-100 leaves no truncation error.
 
-What a gradient may be off by is derived. Every entry is a sum of products; computed in any order
+The allowed error of a gradient is derived. Every entry is a sum of products; computed in any order
 its error is at most gamma(R) times the same formula on absolute values, where R counts the
 roundings on the longest path to it and gamma(R) = Ru / (1 - Ru) (Higham, Accuracy and Stability
 of Numerical Algorithms, ch. 3).
@@ -21,7 +21,7 @@ from reference.trace import record
 U = 2.0**-53
 #: (examples, dimensions, hidden units, classes)
 SIZES = {"one_of_each": (1, 1, 1, 2), "small": (4, 2, 3, 3), "wide": (6, 3, 7, 4), "tall": (9, 1, 2, 3)}
-#: The gradient that the step calls by each name, by what it is the gradient of.
+#: For each tensor, the name of the gradient at it.
 GRADIENTS = {
     "softmax": {"scores": "dscores", "W": "dW", "b": "db"},
     "two_layer": {
@@ -104,7 +104,7 @@ def allowed(problem: Problem, probs: np.ndarray, share: int = 1) -> dict[str, np
 
 
 def exact_loss(mpmath, params, X, y, reg):
-    """The document's loss in mpmath's digits, one example at a time."""
+    """The note's loss in mpmath's digits, one example at a time."""
     if "W2" in params:
         hidden = np.maximum(0, X @ params["W"] + params["b"])
         scores, weights = hidden @ params["W2"] + params["b2"], (params["W"], params["W2"])
@@ -150,7 +150,7 @@ def complex_steps(problem: Problem, of: str) -> np.ndarray:
 
 
 def assert_within(got: np.ndarray, expected: np.ndarray, allowed: np.ndarray) -> None:
-    """Every entry is within what it is allowed; a NaN is not."""
+    """Assert that every entry is within its allowed error, which a NaN never is."""
     assert got.shape == expected.shape == allowed.shape
     assert (np.abs(got - expected) <= allowed).all()
 

@@ -29,7 +29,7 @@ def squeezed(tap):
 
 
 def without(model, *names):
-    """The model's quantities but for some."""
+    """The model's quantities without some of them."""
     return {name: shape for name, shape in model.quantities.items() if name not in names}
 
 

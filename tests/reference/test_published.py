@@ -36,15 +36,16 @@ def trained(problem: Problem) -> tuple[list[float], float]:
 
 
 def assert_prints(losses: list[float], table: str) -> None:
-    """Each loss prints as the table's number, to all six digits."""
+    """Assert that each loss prints as the table's number, to all six digits."""
     assert [f"{loss:.6f}" for loss in losses] == [f"{number:.6f}" for number in printed(table)]
 
 
 def assert_prints_but_for_chaos(problem: Problem, losses: list[float], table: str) -> None:
-    """Every thousandth loss prints as the table's number, but for what the examples' order moves it by.
+    """Assert that each thousandth loss prints as the table's number, give or take the runs' spread.
 
-    That is the largest distance between any two of our runs so far: nothing, to six digits, in the
-    first thousands of iterations. `losses` are the problem's own, up to the table's last at least.
+    The spread is the largest distance so far between any two runs, whose examples are in different
+    orders. To six digits it is 0 in the first thousands of iterations. `losses` are the problem's own,
+    at least up to the table's last.
     """
     numbers = np.array(printed(table))
     shown = slice(0, 1000 * len(numbers), 1000)
@@ -58,7 +59,7 @@ def assert_prints_but_for_chaos(problem: Problem, losses: list[float], table: st
 
 
 def notes_problem(model: Model) -> Problem:
-    """The CS231n notes' draws; they give no seed, this state of the stream was found by search."""
+    """The CS231n notes' draws. The notes give no seed; this state of the stream was found by search."""
     rng = np.random.RandomState(0)
     X, y = spiral(rng.standard_normal((K, 100)))
     rng.standard_normal(18)
@@ -110,13 +111,13 @@ def test_course_toy_network():
 
 
 def test_listing_softmax_5_points():
-    """The document's own listing under np.random.seed(0), 5 points per class: softmax losses."""
+    """The note's own listing under np.random.seed(0), 5 points per class: softmax losses."""
     losses, _ = trained(draw(np.random.RandomState(0), 5).problem(SOFTMAX))
     assert_prints([*losses[:30:10], losses[190]], "1.098395 .945233 .892290 .836059")
 
 
 def test_listing_two_layer_5_points():
-    """The document's own listing under np.random.seed(0), 5 points per class: two-layer losses."""
+    """The note's own listing under np.random.seed(0), 5 points per class: two-layer losses."""
     problem = draw(np.random.RandomState(0), 5).problem(TWO_LAYER)
     losses, _ = trained(problem)
     assert_prints_but_for_chaos(
@@ -127,14 +128,14 @@ def test_listing_two_layer_5_points():
 
 
 def test_listing_softmax_100_points():
-    """The document's own listing under np.random.seed(0), 100 points per class: softmax, 49%."""
+    """The note's own listing under np.random.seed(0), 100 points per class: softmax, 49%."""
     losses, right = trained(draw(np.random.RandomState(0), 100).problem(SOFTMAX))
     assert_prints([*losses[:30:10], losses[190]], "1.096919 .917310 .851535 .786302")
     assert right == 148 / 300  # .4933
 
 
 def test_listing_two_layer_100_points():
-    """The document's own listing under np.random.seed(0), 100 points per class: two-layer, 98%.
+    """The note's own listing under np.random.seed(0), 100 points per class: two-layer, 98%.
 
     Only the losses up to iteration 4000 are published.
     """

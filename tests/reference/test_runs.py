@@ -1,4 +1,4 @@
-"""The document's runs: the sizes, the draws, the trajectory and where it overflows."""
+"""The note's runs: the sizes, the draws, the trajectory and where it overflows."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ SOURCES = {"RandomState": np.random.RandomState, "Generator": np.random.default_
 
 
 def test_sizes_are_the_documents():
-    """5 points a class in the document, 100 in the notes; 100 are drawn unless asked otherwise."""
+    """The note has 5 points per class, the CS231n notes have 100; the default is 100."""
     assert POINTS == (5, 100)
     assert draw(np.random.RandomState(0)).X.shape == (K * 100, D)
 

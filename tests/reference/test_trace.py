@@ -13,7 +13,7 @@ each_model = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 
 
 def one_step(model: Model, points: int = 5) -> tuple:
-    """A problem of the document and the trace of its first step."""
+    """A problem of the note and the trace of its first step."""
     problem = draw(np.random.RandomState(0), points).problem(model)
     _, _, first = next(trajectory(problem, 1))
     return problem, first
@@ -21,7 +21,7 @@ def one_step(model: Model, points: int = 5) -> tuple:
 
 @each_model
 def test_trace_is_the_contract(model):
-    """A trace holds exactly the named quantities, in the document's order, in their shapes."""
+    """A trace holds exactly the named quantities, in the note's order, in their shapes."""
     problem, seen = one_step(model)
     lengths = {"N": len(problem.y), "D": D, "H": H, "K": K, "1": 1}
     assert list(seen) == list(model.quantities)
@@ -45,7 +45,7 @@ def test_trace_holds_its_own_copies(model):
 
 @each_model
 def test_trace_that_aliases_is_caught(model):
-    """Negative control: with the document's `dscores = probs`, the two do share memory."""
+    """Negative control: with the note's `dscores = probs`, the two do share memory."""
 
     def aliasing(params, X, y, reg, step_size, tap):
         kept = {}
@@ -120,14 +120,14 @@ def test_pre_activations_out_of_range_are_named():
 
 
 def test_overflow_past_the_softmax_is_not_blamed_on_a_score():
-    """Where the scores are in range and a later number is not, the message says after which."""
+    """If the scores are in range and a later number is not, the message says after which quantity."""
     params = {"W": np.full((1, 3), 1e200), "b": np.zeros((1, 3))}
     with pytest.raises(ScoreOverflow, match=r"^step 3: float64 overflows after data_loss; use smaller"):
         record(Problem(SOFTMAX, np.zeros((1, 1)), np.array([0]), params), at="step 3")
 
 
 def test_scores_just_in_range_are_computed():
-    """Scores of 700 and a gap of 700 are within the document's softmax, and give no message."""
+    """Scores of 700 and a gap of 700 are within the note's softmax, and give no message."""
     params = {"W": np.array([[700.0, 0.0, 5.0]]), "b": np.zeros((1, 3))}
     seen = record(Problem(SOFTMAX, np.ones((1, 1)), np.array([1]), params))
     assert seen["correct_logprobs"] == 700

@@ -14,7 +14,7 @@ from reference.agreement.arithmetic import ARITHMETICS, DTYPES
 
 
 def held(value):
-    """What a box holds, or a Python number. Raises TypeError for an array."""
+    """The array in a box, or a Python number. Raises TypeError for an array without a box."""
     if isinstance(value, Box):
         return value.array
     if type(value) in (int, float):
@@ -92,7 +92,7 @@ def where_positive(condition, x):
 
 
 def total(x, axis=None):
-    """The sum, whose axis stays."""
+    """The sum along an axis, which is kept."""
     return Box(np.sum(held(x), axis=axis, keepdims=axis is not None))
 
 
@@ -134,7 +134,7 @@ class BoxHost(Host):
         return ["cpu"]
 
     def dtypes(self, device):
-        """Those that NumPy has."""
+        """The dtypes that NumPy has."""
         return tuple(dtype for dtype in DTYPES if dtype in np.sctypeDict)
 
     def arithmetic(self, device, dtype):
@@ -143,7 +143,7 @@ class BoxHost(Host):
 
     @contextmanager
     def exact_settings(self):
-        """There are none to change."""
+        """There are no settings to change."""
         yield
 
     def put(self, array, device, dtype):

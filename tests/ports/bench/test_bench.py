@@ -51,7 +51,7 @@ def test_short_calls_are_repeated():
 
 
 def test_a_slow_contestant_misses_its_goal():
-    """Negative control: forty times slower, measured for real, is not within 1.1."""
+    """Negative control: a contestant that is really forty times slower is not within 1.1."""
     seconds = interleaved(
         {"slow": lambda: time.sleep(0.02), "fast": lambda: time.sleep(0.0005)}, rounds=3
     )
@@ -71,7 +71,7 @@ def test_a_slow_contestant_misses_its_goal():
     ],
 )
 def test_verdict(goal, figure, verdict):
-    """The goal itself is met, and what is no number is not."""
+    """A figure equal to the goal meets it, and NaN does not."""
     assert Row("test", "what", "x", goal, figure).verdict == verdict
 
 
@@ -96,7 +96,7 @@ def test_exponent_of_a_power(power):
 
 @pytest.mark.parametrize("model", LISTINGS, ids=lambda model: model.name)
 def test_listing_is_the_reference(model):
-    """What the reference is timed against computes the same parameters, bit for bit."""
+    """The listing, against which the reference is timed, computes the same parameters bit for bit."""
     problem = steps.document_problem(model, points=5)
     params = {name: value.copy() for name, value in problem.params.items()}
     for _, start, _ in trajectory(problem, 30):
@@ -117,7 +117,7 @@ def test_both_training_loops_run(model):
 
 
 def test_certificate_contestants_check_the_same_tensors():
-    """The naive check fails on a tensor that was changed: it does look at them."""
+    """The naive check fails on a tensor that was changed, so it does look at the tensors."""
     problem = steps.document_problem(SOFTMAX, points=5)
     ran = steps.run_steps(problem, [NUMPY], 2)
     contestants = steps.certificate_contestants([NUMPY], ran)
@@ -129,7 +129,7 @@ def test_certificate_contestants_check_the_same_tensors():
 
 
 def test_stacks_end_with_the_engines_own():
-    """Alone, all ports at one step, and as many steps as the engine judges at once."""
+    """One port alone, all ports at one step, and as many steps as the engine judges at once."""
     (_, alone, one), (_, every, also_one), (_, group, several) = steps.stacks(list(PORTS.values()))
     assert (len(alone), one, also_one) == (1, 1, 1)
     assert len(every) == len(group) == len(PORTS)
@@ -154,14 +154,14 @@ def numpy_part(model):
 
 
 def test_a_crew_certifies_checks_and_trains():
-    """Workers in their own processes do every part, in each way."""
+    """Workers in their own processes run every part, in each of the three ways."""
     with runs.crew([numpy_part(SOFTMAX)], jobs=1, one_thread=True) as crew:
         for kind in ("certified", "naive", "bare"):
             crew.run(kind)
 
 
 def test_naive_run_looks_at_every_step():
-    """Negative control: what is compared naively is what the port returned, at its steps alone."""
+    """Negative control: the naive run compares what the port returned, at the part's steps alone."""
     seen = []
 
     def wrong_at_2(params, X, y, reg, step_size):
@@ -178,7 +178,7 @@ def test_naive_run_looks_at_every_step():
 
 
 def test_a_crew_tells_what_went_wrong():
-    """A worker's failure is the caller's, in words."""
+    """A worker's failure reaches the caller as a sentence."""
     with (
         pytest.raises(ValueError, match="KeyError: 'no_such_model'"),
         runs.crew([numpy_part(replace(SOFTMAX, name="no_such_model"))], jobs=1, one_thread=True),
@@ -188,12 +188,12 @@ def test_a_crew_tells_what_went_wrong():
 
 @pytest.mark.parametrize("sizes", [{}, {"examples": 600}, {"hidden": 20}, {"classes": 300}])
 def test_growth_certifies_what_it_times(sizes):
-    """Any size is certified, more classes than a byte can number included."""
+    """Any size is certified, even with more classes than a byte can number."""
     growth.certified(growth.sized_problem(**sizes), 1)()
 
 
 def test_growth_refuses_what_is_not_certified(monkeypatch):
-    """Negative control: the time of a run that disagrees is no figure."""
+    """Negative control: a run that disagrees gives an error and no figure."""
     port = NUMPY.module
     right = port.two_layer_step
 
@@ -214,10 +214,10 @@ def test_peak_memory_sees_arrays():
 
 
 def test_time_rows_are_of_the_sizes_beyond_the_small_ones(monkeypatch):
-    """One for the certified step, with a goal, and one for the port's own, without."""
+    """There is a row for the certified step, with a goal, and one for the port's own, without."""
 
     def clock(contestants, *effort):
-        """As if a certified step took the square of its size, and the port's own its size."""
+        """A clock: a certified step takes the square of its size, and the port's own step its size."""
         for run in contestants.values():
             run()
         sizes = {name: int(name.rpartition(" ")[2]) for name in contestants}
@@ -251,7 +251,7 @@ def test_memory_of_a_large_problem_meets_its_goal(name, largest):
 
 
 def test_clone_is_skipped_with_a_reason(tmp_path):
-    """No checkout, no clone: the row says so."""
+    """Without a checkout there is nothing to clone, and the row says so."""
     found = startup.clone_row(tmp_path)
     assert (found.verdict, found.skipped) == (SKIPPED, "not a git checkout")
     assert "not a git checkout" in benchmarks.line(found)
@@ -264,7 +264,7 @@ def test_a_failing_command_is_no_figure(tmp_path):
 
 
 def test_command_prints_and_writes_rows(tmp_path, capsys, monkeypatch):
-    """Table and JSON hold the same rows, with goal, figure, verdict and machine; missing is exit 0."""
+    """Table and JSON hold the same rows and the machine; a missed goal still is exit 0."""
     slow = row("reference", "a slow contestant", "x", 1.1, [4.0, 5.0, 6.0])
     monkeypatch.setitem(BENCHMARKS, "reference", lambda effort: iter([slow] if effort == QUICK else []))
     path = tmp_path / "bench.json"
@@ -287,11 +287,11 @@ def test_command_prints_and_writes_rows(tmp_path, capsys, monkeypatch):
     ],
 )
 def test_bad_input_is_status_2(arguments, named, capsys):
-    """One sentence, before anything is measured."""
+    """The error is one sentence, before anything is measured."""
     assert main(["bench", *arguments]) == 2
     assert named in capsys.readouterr().err
 
 
 def test_processor_without_cpuinfo(tmp_path):
-    """Elsewhere than on Linux the platform module names the machine."""
+    """On systems other than Linux, the platform module names the machine."""
     assert processor(tmp_path / "none")

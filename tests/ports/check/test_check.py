@@ -68,7 +68,7 @@ def write(tmp_path):
 
 @pytest.fixture
 def check(capfd):
-    """Run the command in this process (the file runs in another); (status, stdout, stderr)."""
+    """Run the command in this process (the file runs in another); return (status, stdout, stderr)."""
 
     def check(*arguments):
         status = main(["check", *map(str, arguments)])
@@ -104,7 +104,7 @@ def test_default_steps(write, check):
 
 
 def test_float32(write, check):
-    """Several dtypes are judged one after the other; what was meant for float64 alone is found."""
+    """Several dtypes are judged one after the other; code that fits float64 alone is found."""
     status, output, _ = check(
         write(SOFTMAX, ("dtype=X.dtype", "dtype=float")),
         *QUICK,
@@ -120,7 +120,7 @@ def test_float32(write, check):
 
 
 def test_first_wrong_quantity(write, check):
-    """One wrong operation: it alone is blamed, with index, got, expected, allowed and the document."""
+    """One wrong operation: it alone is blamed, with index, got, expected, allowed and the note."""
     status, output, _ = check(write(SOFTMAX, ("+ reg * W", "+ 2 * reg * W")), *QUICK)
     assert status == 1
     assert names(output, "wrong") == ["dW"]
@@ -133,7 +133,7 @@ def test_first_wrong_quantity(write, check):
 
 @pytest.mark.parametrize(("factor", "said"), [("1.000000001", "1 + 1e-09"), ("0.9", "0.9")])
 def test_factor_is_told(factor, said, write, check):
-    """Also one that six digits would round to 1."""
+    """The factor is told, even one that six digits would round to 1."""
     change = (
         "np.sum(dscores, axis=0, keepdims=True)",
         f"{factor} * np.sum(dscores, axis=0, keepdims=True)",
@@ -152,7 +152,7 @@ def test_wrong_only_at_ties(write, check):
 
 
 def test_hard_coded_size(write, check):
-    """A number of examples written into the code is right for the document's run, and found."""
+    """A number of examples written into the code is right for the note's run, and found."""
     status, output, _ = check(write(SOFTMAX, ("N = X.shape[0]", "N = 15")), *QUICK)
     assert status == 2
     assert "raised IndexError" in output
@@ -161,7 +161,7 @@ def test_hard_coded_size(write, check):
 
 @pytest.mark.parametrize("source", [SOFTMAX, TWO_LAYER], ids=["softmax", "two_layer"])
 def test_clipped_probability(source, write, check):
-    """It shows where a right class is all but ruled out, as it is in no step of the document's run."""
+    """Clipping shows where a right class is almost ruled out, which no step of the note's run has."""
     change = ("-np.log(probs[np.arange(N), y])", "-np.log(np.clip(probs[np.arange(N), y], 1e-10, 1))")
     status, output, _ = check(
         write(source.replace(TWO_LAYER, "import numpy as np\n" + TWO_LAYER), change), *QUICK
@@ -186,7 +186,7 @@ def test_state_across_steps(write, check):
 
 
 def test_overwritten_array(write, check):
-    """The document's `dscores = probs`: probs is blamed, and the shared memory named."""
+    """The note's `dscores = probs`: probs is blamed, and the shared memory named."""
     line = "dscores = (probs - np.eye(probs.shape[1], dtype=X.dtype)[y]) / N"
     alias = "dscores = probs; dscores[np.arange(N), y] -= 1; dscores /= N"
     status, output, _ = check(write(SOFTMAX, (line, alias)), *QUICK)
@@ -195,7 +195,7 @@ def test_overwritten_array(write, check):
     assert "probs and dscores are one array" in output
 
 
-#: What replaces what in the right file, the exit status, and what is said.
+#: The old and the new text in the right file, the exit status, and what is said.
 WRONG_FORMS = {
     "number": (
         "data_loss + reg_loss,",
@@ -211,14 +211,14 @@ WRONG_FORMS = {
 
 @pytest.mark.parametrize(("old", "new", "status", "said"), WRONG_FORMS.values(), ids=WRONG_FORMS)
 def test_form_that_is_wrong_says_what_to_do(write, check, old, new, status, said):
-    """What cannot be read has not been judged (2); what has a wrong name or dtype is wrong (1)."""
+    """A value that cannot be read is not judged (2); a wrong name or dtype is wrong (1)."""
     found, output, error = check(write(SOFTMAX, (old, new)), *QUICK)
     assert (found, error) == (status, "")
     assert said in output
 
 
 def test_shared_array_is_not_always_overwritten(write, check):
-    """`loss = data_loss` makes two names of one array, but what is wrong is what the loss lacks."""
+    """`loss = data_loss` makes two names for one array, but the mistake is what the loss lacks."""
     mean = "data_loss = np.mean(correct_logprobs)"
     as_array = (mean, "data_loss = np.asarray(np.mean(correct_logprobs))")
     status, output, _ = check(write(SOFTMAX, as_array, ("data_loss + reg_loss", "data_loss")), *QUICK)
@@ -228,7 +228,7 @@ def test_shared_array_is_not_always_overwritten(write, check):
 
 
 def test_changed_input(write, check):
-    """A step that changes X in place is told so."""
+    """A step that changes X in place gets a sentence about it."""
     status, output, _ = check(
         write(SOFTMAX, ("    scores = X @ W + b", "    X *= 1.01\n    scores = X @ W + b")), *QUICK
     )
@@ -237,7 +237,7 @@ def test_changed_input(write, check):
 
 
 def test_nan_fails(write, check):
-    """NaN is no agreement."""
+    """NaN does not agree."""
     status, output, _ = check(write(SOFTMAX, ("-np.log(", "np.nan * np.log(")), *QUICK)
     assert status == 1
     assert "correct_logprobs" in names(output, "wrong")
@@ -292,7 +292,7 @@ def test_renamed_quantity(write, check):
     ],
 )
 def test_wrong_shape_or_dtype(write, check, old, new, said):
-    """A structural disagreement: exit 1, with what is probably meant."""
+    """A structural disagreement: exit 1, with what was probably meant."""
     status, output, _ = check(write(SOFTMAX, (old, new)), *QUICK)
     assert status == 1
     assert re.search(said, output, re.DOTALL)
@@ -351,7 +351,7 @@ def test_crash_of_the_first_step_keeps_the_second(write, check):
 
 
 def test_disagreement_outweighs_a_crash(write, check):
-    """Something compared and wrong is exit 1, whatever else happened."""
+    """If anything that was compared is wrong, the exit status is 1, whatever else happened."""
     changes = (("db = np", "db = 2 * np"), ("hidden_layer = np", "hidden_layer = None.x + np"))
     assert check(write(SOFTMAX + TWO_LAYER, *changes), *QUICK)[0] == 1
 
@@ -484,7 +484,7 @@ def test_explained_once(write, check, tmp_path, monkeypatch):
 
 
 def test_fault_in_the_explaining_costs_no_verdict(write, check, monkeypatch):
-    """It is told in the place of the reason."""
+    """The fault is told in place of the reason."""
     monkeypatch.setattr(explain, "explain", lambda case, quantity: {}["nothing"])
     status, output, _ = check(write(SOFTMAX, ("db = np.sum", "db = 2 * np.sum")), *QUICK)
     assert status == 1
@@ -493,7 +493,7 @@ def test_fault_in_the_explaining_costs_no_verdict(write, check, monkeypatch):
 
 
 def test_spiral(write, check):
-    """A file's own spiral is judged where there is one."""
+    """A file's own spiral is judged if there is one."""
     spiral = "from ports.in_numpy.reference import spiral\n"
     status, output, _ = check(write(SOFTMAX + spiral), *QUICK)
     assert status == 0
@@ -506,7 +506,7 @@ def test_spiral(write, check):
 
 
 def test_edit_within_the_second(write, check):
-    """A file of the same size edited at once is judged as it is now: no bytecode cache."""
+    """A file that is edited at once, to the same size, is judged as it is now: no bytecode is cached."""
     path = write(SOFTMAX, ("0.5 * reg", "0.6 * reg"))
     assert check(path, *QUICK)[0] == 1
     assert check(write(), *QUICK)[0] == 0
@@ -521,7 +521,7 @@ def test_neighbours_are_importable(write, check, tmp_path):
 
 
 def test_current_folder_does_not_hide_the_standard_library(write, check, tmp_path, monkeypatch):
-    """Files named like modules of Python's own lie where a student works."""
+    """A student's folder may hold files named like Python's own modules."""
     for name in ("types", "json", "random"):
         (tmp_path / f"{name}.py").write_text("raise RuntimeError('not this one')")
     monkeypatch.chdir(tmp_path)
@@ -537,7 +537,7 @@ def test_process_ends_though_its_parent_has_gone(write):
 
 
 def test_undeclared_framework_is_pointed_out(write, check):
-    """A file that imports torch and forgets to say so was given NumPy arrays: it is told."""
+    """A file that imports torch without declaring it is told that it was given NumPy arrays."""
     pytest.importorskip("torch")
     status, output, _ = check(
         write(
@@ -565,7 +565,7 @@ def test_template(check, tmp_path, framework):
 
 
 def test_new_judges_nothing(check, tmp_path):
-    """Options of judging beside it are refused, and nothing is written."""
+    """Options for judging are refused beside --new, and nothing is written."""
     status, _, error = check("--new", tmp_path / "my_port.py", "--steps", "2")
     assert status == 2
     assert "--framework alone" in error
@@ -628,7 +628,7 @@ def test_find_port_by_name_or_path(write):
 
 
 def test_loaded_port_tells_the_users_line(write):
-    """In the caller's own process too, an exception or an exit names the user's line."""
+    """An exception or an exit names the user's line in the caller's own process too."""
     port = load_port(write(SOFTMAX, ("    W, b = params", "    raise SystemExit(0)\n    W, b = params")))
     step = port.make_step(MODELS["softmax"], "eager")
     with pytest.raises(
@@ -673,7 +673,7 @@ def test_installed_port(tmp_path, monkeypatch):
 
 
 def test_installed_port_that_fails(tmp_path, monkeypatch):
-    """An installed port that cannot be imported is one sentence with its package."""
+    """An installed port that cannot be imported gives one sentence that names its package."""
     install(tmp_path, "broken", "no_such_module_of_theirs")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(

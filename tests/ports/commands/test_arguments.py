@@ -35,7 +35,7 @@ BAD = {
 
 @pytest.mark.parametrize(("convert", "text", "value"), GOOD.values(), ids=GOOD)
 def test_words_become_values(convert, text, value):
-    """The value has the type that the command goes on with."""
+    """The value has the type that the command works with."""
     assert convert(text) == value
 
 
@@ -56,7 +56,7 @@ def test_report_path_is_looked_at_and_not_written(tmp_path):
 
 
 def test_select_takes_words():
-    """For pytest, whose options are words; one that is said twice counts once."""
+    """The options of pytest are words; a word that is given twice counts once."""
     selection = select(["softmax", "softmax"], ["numpy", "numpy"], steps="3")
     assert (selection.models, selection.ports, selection.steps) == (("softmax",), (PORTS["numpy"],), 3)
     with pytest.raises(ValueError, match="unknown dtype 'float23': did you mean float32"):
@@ -64,7 +64,7 @@ def test_select_takes_words():
 
 
 def test_port_said_twice_is_one(tmp_path, capsys):
-    """A file is loaded once; another of the same name cannot be told from it."""
+    """A file that is named twice is loaded once; another file of the same name is refused."""
     source = "from ports.in_numpy.reference import softmax_step\nprint('loaded')\n"
     files = [tmp_path / folder / "mine.py" for folder in ("a", "b")]
     for file in files:

@@ -46,7 +46,7 @@ BAD_INPUT = {
     "run_unknown_model": (["run", "--port", "numpy", "--model", "spiral"], "softmax, two_layer"),
     "bounds_step_past_the_end": (["bounds", "--step", "10000"], "0 to 9999"),
     "json_over_a_port": (["compare", *NUMPY, "--json", "ports/in_numpy/reference.py"], "is a port"),
-    "json_without_a_name": (["compare", *NUMPY, "--json", ""], "no name"),
+    "json_without_a_name": (["compare", *NUMPY, "--json", ""], "the name is empty"),
     "no_memory": (["show", "loss", "--port", "numpy", "--points", "9" * 12], "fewer --points"),
     "endless_number": (["compare", *NUMPY, "--points", "9" * 5000], "at most 12 digits"),
     "digits_of_another_script": (["compare", *NUMPY, "--seed", "\u0663"], "whole number"),
@@ -88,7 +88,7 @@ def test_compare_certifies(capsys):
 
 
 def test_options_alone_compare(capsys):
-    """Without a command they are those of compare."""
+    """Options without a command are those of compare."""
     assert main([*NUMPY, "--model", "softmax"]) == 0
     assert "0 cells disagree" in capsys.readouterr().out
 
@@ -112,7 +112,7 @@ def test_compare_names_a_planted_bug(tmp_path, capsys):
 
 
 def test_compare_fails_where_nothing_was_compared(tmp_path, capsys):
-    """A port that hides everything is not passed by the others that are compared."""
+    """A port that hides everything does not pass because others are compared."""
     port = tmp_path / "hides_all.py"
     port.write_text(
         "from reference.models import SOFTMAX\n"
@@ -149,7 +149,7 @@ def malformed(tmp_path):
     ],
 )
 def test_show_tells_what_it_cannot_show(quantity, said, status, malformed, capsys):
-    """A form that is wrong fails, and is not built on; the port beside it is shown."""
+    """A wrong form fails and nothing is computed from it; the port beside it is shown."""
     assert main(["show", quantity, *malformed, "--port", "numpy"]) == status
     out = capsys.readouterr().out
     assert said in out
@@ -157,7 +157,7 @@ def test_show_tells_what_it_cannot_show(quantity, said, status, malformed, capsy
 
 
 def test_run_tells_what_it_cannot_print(malformed, capsys):
-    """A port without a quantity that the document prints ends in a sentence."""
+    """A port that lacks a quantity that the note prints ends in one sentence."""
     assert main(["run", *malformed]) == 2
     assert "step 0: probs missing from the port's trace" in capsys.readouterr().err
 
@@ -222,7 +222,7 @@ def has_ended(group, seconds=10.0):
 
 @pytest.fixture
 def heeding_ctrl_c():
-    """A job that a shell has put in the background ignores it, and so would its children."""
+    """Heed Ctrl-C: a job in the background of a shell ignores it, and so would its children."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -247,7 +247,7 @@ def tells_that_it_runs(tmp_path):
 
 
 def running(folder, processes, run, seconds=120.0):
-    """Whether so many processes have left their files there, before the run ended."""
+    """Whether that many processes have left their files in the folder before the run ended."""
     until = time.monotonic() + seconds
     while time.monotonic() < until and run.poll() is None:
         if len(list(folder.iterdir())) == processes:
@@ -276,7 +276,7 @@ def test_stopped_means_all_stopped(number, jobs, tells_that_it_runs):
 
 @POSIX
 def test_closed_pipe_loses_no_report(wrong_port, tmp_path):
-    """Nobody reads what is printed: the report is written, and the status is not that of success."""
+    """If nobody reads what is printed, the report is still written, and the status is not success."""
     report = tmp_path / "report.json"
     command = [*PROCESS, *wrong_port, "--json", report]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
@@ -287,7 +287,7 @@ def test_closed_pipe_loses_no_report(wrong_port, tmp_path):
 
 
 def test_terminal_without_the_signs(wrong_port):
-    """What the terminal's encoding lacks is escaped, and the verdict stands."""
+    """Signs that the terminal's encoding lacks are escaped, and the verdict stands."""
     env = os.environ | {"PYTHONIOENCODING": "ascii"}
     done = subprocess.run([*PROCESS, *wrong_port], capture_output=True, text=True, env=env, check=False)
     assert done.returncode == 1
@@ -297,7 +297,7 @@ def test_terminal_without_the_signs(wrong_port):
 
 @POSIX
 def test_closed_stderr(wrong_port):
-    """No progress, and no trouble."""
+    """Without stderr there is no progress line, and no error."""
     closed = ["sh", "-c", '"$@" 2>&-', "sh"]
     done = subprocess.run([*closed, *PROCESS, *wrong_port], capture_output=True, text=True, check=False)
     assert done.returncode == 1
@@ -318,7 +318,7 @@ print(sorted(m for m in sys.modules if m in told or m.startswith("ports.commands
 
 
 def loaded_by(*arguments):
-    """What a command line prints, and what it has loaded of frameworks and commands."""
+    """What a command line prints, and which frameworks and commands it has loaded."""
     words = [sys.executable, "-c", LOADED, *arguments]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     return done.stdout, done.stderr.strip()
@@ -337,7 +337,7 @@ def test_help_is_quick_and_imports_no_framework():
 
 
 def test_command_imports_itself_alone():
-    """Of the commands only the chosen one is imported; and NumPy, so that the test above can see it."""
+    """Only the chosen command is imported; so is NumPy, which shows that the test above can see it."""
     _, loaded = loaded_by("doctor", "--help")
     assert loaded == "['numpy', 'ports.commands.doctor', 'ports.commands.parser']"
 
@@ -354,7 +354,7 @@ def test_help_of_a_command(command, capsys):
 
 
 def test_help_lists_what_is_registered(monkeypatch, capsys):
-    """Models, dtypes and frameworks in the help texts are those that there are."""
+    """The help texts list the registered models, dtypes and frameworks."""
     monkeypatch.setitem(MODELS, "toy", replace(SOFTMAX, name="toy"))
     monkeypatch.setattr("ports.commands.arguments.DTYPES", [*DTYPES, "float8"])
     with pytest.raises(SystemExit):
@@ -372,7 +372,7 @@ def checkout(tmp_path):
 
 
 def in_folder(folder, *path):
-    """`lockstep --help` in a folder, with further ones on the import path."""
+    """Run `lockstep --help` in a folder, with further folders on the import path."""
     env = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, path))}
     return subprocess.run([*PROCESS, "--help"], cwd=folder, env=env, capture_output=True, text=True)
 
@@ -388,7 +388,7 @@ def test_two_checkouts_are_not_mixed(checkout):
 
 
 def test_checkout_without_its_reference(checkout):
-    """A folder of that name without the package is none."""
+    """A folder called `reference` that is not the package does not count."""
     (checkout / "reference").mkdir()
     done = in_folder(checkout)
     assert done.returncode == 2
@@ -396,7 +396,7 @@ def test_checkout_without_its_reference(checkout):
 
 
 def test_whole_checkout_is_fine(checkout):
-    """Negative control: both packages beside each other, whatever else can be imported."""
+    """Negative control: both packages lie beside each other, whatever else can be imported."""
     shutil.copytree(ROOT / "reference", checkout / "reference")
     done = in_folder(checkout, ROOT)
     assert done.returncode == 0, done.stderr
@@ -411,7 +411,7 @@ def test_quiet_when_not_a_terminal():
 
 @pytest.mark.parametrize("points", ["5", "100"])
 def test_run_prints_what_the_document_prints(points, capsys):
-    """The printout of the document's own listing, text for text."""
+    """The printout of the note's own listing, text for text."""
     _, printed = verbatim(int(points))
     assert main(["run", "--port", "numpy", "--points", points]) == 0
     assert capsys.readouterr().out.splitlines() == "\n".join(printed).splitlines()

@@ -1,4 +1,4 @@
-"""The diagnosis on arrays alone, without a framework: what it names, and what it is not certain of."""
+"""The diagnosis on arrays alone, without a framework: what it names, and what it leaves uncertain."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ from reference.trace import record
 
 
 def recorded(name="two_layer", dtype="float64"):
-    """A correct step of the document's problem in NumPy, as `diagnose` takes it."""
+    """A correct step of the note's problem in NumPy, as `diagnose` takes it."""
     start = FIXTURES["kink" if name == "two_layer" else "document"](MODELS[name])
     return start, dict(record(start)), ARITHMETICS[dtype]
 
@@ -46,7 +46,7 @@ def test_several_causes_are_not_certain():
     """Two mistakes that give the same numbers are both named."""
     start, trace, arithmetic = recorded()
     before = start.params | trace
-    trace["db2"] = 2 * trace["db2"]  # a factor of 2, or this step's and an equal last one's
+    trace["db2"] = 2 * trace["db2"]  # a factor of 2, or the last step's equal one added
     found = diagnose(start, trace, arithmetic, "db2", before)
     assert not found.certain
     assert "a factor of 2" in found.sentence
@@ -54,7 +54,7 @@ def test_several_causes_are_not_certain():
 
 
 def test_wrong_rows_are_named():
-    """What nothing explains is at least located."""
+    """An error that nothing explains is at least located."""
     start, trace, arithmetic = recorded()
     trace["dscores"] = trace["dscores"].copy()
     trace["dscores"][[3, 7], 1] += [0.123, 0.0456]
@@ -64,7 +64,7 @@ def test_wrong_rows_are_named():
 
 
 def pre_activation(start):
-    """What the ReLU is given."""
+    """The input of the ReLU."""
     return start.X @ start.params["W"] + start.params["b"]
 
 
@@ -73,7 +73,7 @@ def softmax_of_all(scores):
     return np.exp(scores) / np.sum(np.exp(scores))
 
 
-#: Students write: the quantity, its numbers from (trace, start), what must be said, whether certainly.
+#: Mistakes of students: quantity, its numbers from (trace, start), what must be said, if certain.
 STUDENTS = {
     "relu_on_scores": ("scores", lambda t, s: np.maximum(0, t["scores"]), "a ReLU on the scores", True),
     "no_relu": ("hidden_layer", lambda t, s: pre_activation(s), "no ReLU", True),
@@ -110,7 +110,7 @@ STUDENTS = {
 
 @pytest.mark.parametrize(("quantity", "wrong", "said", "certain"), STUDENTS.values(), ids=STUDENTS)
 def test_students_mistakes_are_told(quantity, wrong, said, certain):
-    """Each is explained in every element, and by one cause alone where that has no free number."""
+    """Each is explained in every element, and by one cause alone if that has no fitted number."""
     start, trace, arithmetic = recorded()
     trace[quantity] = wrong(trace, start)
     found = diagnose(start, trace, arithmetic, quantity)
@@ -119,7 +119,7 @@ def test_students_mistakes_are_told(quantity, wrong, said, certain):
 
 
 def far_out(quantity, changed):
-    """A correct step with a right class all but ruled out, one quantity changed by a function of all."""
+    """A correct step with a right class almost ruled out; `changed` makes one quantity."""
     start = odd_sizes(SOFTMAX)
     trace = dict(record(start))
     return start, trace | {quantity: changed(trace)}
@@ -131,7 +131,7 @@ def logprobs_of_clipped(trace):
 
 
 def dscores_of_clipped(trace):
-    """No gradient where the right class has less."""
+    """No gradient where the right class has a smaller probability."""
     return trace["dscores"] * (trace["correct_logprobs"] < -np.log(1e-9))[:, None]
 
 
@@ -148,7 +148,7 @@ def dscores_of_clipped(trace):
     ],
 )
 def test_clipped_probabilities_are_told(quantity, changed, said):
-    """The ends are fitted to the numbers: what is said is not certain."""
+    """The ends are fitted to the numbers, so the answer is not certain."""
     start, trace = far_out(quantity, changed)
     found = diagnose(start, trace, ARITHMETICS["float64"], quantity)
     assert (found.cause, found.certain) == ("clipped", False)
@@ -169,7 +169,7 @@ def test_one_layers_regularization(layer, factor, said):
 
 @pytest.mark.parametrize(("roundings", "cause"), [(7, "a few roundings"), (9, UNEXPLAINED)])
 def test_a_few_roundings(roundings, cause):
-    """What is over the bound by little is told from what is not."""
+    """An error a little over the bound is told from a larger one."""
     start, trace, arithmetic = recorded()
     allowed = local(start, trace, arithmetic)["W_next"].errors()
     trace["W_next"] = trace["W_next"] + roundings * allowed * np.resize([0.3, -1.0, 0.4], allowed.shape)

@@ -24,7 +24,7 @@ from reference.trace import record
 DTYPES = ("float64", "float32")
 #: How many updates the runs of every port make; float32 runs have all flipped long before 300.
 STEPS = {"softmax": 200, "two_layer": 300}
-#: Ports that train for all 10,000 steps too, one a framework.
+#: Ports that also train for all 10,000 steps, one per framework.
 FULL = ("torch_manual", "jax_manual")
 
 each_model = pytest.mark.parametrize("model", STEPS)
@@ -32,7 +32,7 @@ each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
 
 def problem_of(model: str, points: int = 100):
-    """The document's problem."""
+    """The note's problem."""
     return draw(np.random.RandomState(0), points).problem(MODELS[model])
 
 
@@ -53,20 +53,20 @@ def train(model: str, ports, dtype: str = "float64", steps: int = 20, points: in
 
 @cache
 def everyone(model: str, dtype: str) -> dict[str, Drift]:
-    """All ports that are here, beside one floor."""
+    """All ports that are here, with one floor."""
     here = [port for port in PORTS.values() if not port.absence()]
     return {d.cell.port: d for d in train(model, here, dtype, STEPS[model])}
 
 
 @cache
 def full_run() -> dict[str, Drift]:
-    """The document's 10,000 steps, of a few ports."""
+    """The note's 10,000 steps, of a few ports."""
     here = [PORTS[name] for name in FULL if not PORTS[name].absence()]
     return {d.cell.port: d for d in train("two_layer", here, steps=10_000)}
 
 
 def skip_if_absent(name: str) -> None:
-    """Skip, with the reason, where the port's framework is not installed."""
+    """Skip, with the reason, if the port's framework is not installed."""
     if PORTS[name].absence():
         pytest.skip(PORTS[name].absence())
 
@@ -75,7 +75,7 @@ def skip_if_absent(name: str) -> None:
 @pytest.mark.parametrize("name", PORTS)
 @each_model
 def test_port_drifts_no_farther_than_noise_may(model, name, dtype):
-    """Trained by itself, a port stays at every step within the headroom over the noise floor."""
+    """A port that trains by itself stays within headroom times the noise floor at every step."""
     skip_if_absent(name)
     drift = everyone(model, dtype)[name]
     assert drift.agrees, verdict(drift)
@@ -86,19 +86,19 @@ def test_port_drifts_no_farther_than_noise_may(model, name, dtype):
 
 @pytest.mark.parametrize("name", FULL)
 def test_full_two_layer_run_drifts_no_farther_than_noise_may(name):
-    """All 10,000 steps: chaos, flips and saturation included."""
+    """So it does over all 10,000 steps, through chaos, flips and saturation."""
     skip_if_absent(name)
     drift = full_run()[name]
     assert drift.agrees, verdict(drift)
     assert drift.horizon > 3000
     assert drift.first_flip.step > 1000
     assert drift.floor.first_flip > 1000
-    assert drift.distances[-1] > 1e-6  # it is chaos that the floor allows for
+    assert drift.distances[-1] > 1e-6  # the floor allows for chaos
 
 
 @each_model
 def test_reference_does_not_drift_from_itself(model):
-    """In float64 the reference as a port is equal to the bit, losses too, and flips nothing."""
+    """In float64 the reference, run as a port, is equal bit for bit, losses too, and flips nothing."""
     drift = everyone(model, "float64")["numpy"]
     assert not drift.distances.any()
     assert np.array_equal(drift.losses, drift.floor.losses)
@@ -117,7 +117,7 @@ def planted(*changes):
 def make_wrong(
     step, before=lambda settings: settings, after=lambda trace, given, state, settings: trace
 ):
-    """A step whose settings (reg, step_size) change before it, or whose trace changes after it."""
+    """Make a step whose settings (reg, step_size) are changed before it, or its trace after it."""
 
     class Wrong:
         def __init__(self, compile):
@@ -154,7 +154,7 @@ def same_settings(settings):
     return settings
 
 
-#: What is wrong, and the step it shows at. The biases are 0 and the momentum is none at first.
+#: What is wrong, and the step at which it shows. At first the biases and the momentum are 0.
 BUGS = {
     "biases_decay": ((same_settings, biases_decay), 2),
     "step_size_off_by_1e-6": ((lambda s: (s[0], s[1] * (1 + 1e-6)),), 1),
@@ -202,7 +202,7 @@ def test_bug_that_comes_late_is_caught():
 @pytest.mark.parametrize("poison", [np.nan, np.inf])
 @each_model
 def test_numbers_out_of_range_agree_with_nothing(model, poison):
-    """Negative control: NaN or infinity in one parameter fails at the step it comes."""
+    """Negative control: NaN or infinity in one parameter fails at the step at which it appears."""
 
     def spoil(trace, given, state, settings):
         if state["steps"] == 7:
@@ -255,7 +255,7 @@ def test_trace_that_cannot_be_fed_back_is_named(change, message):
 
 
 def test_nothing_told_from_noise_does_not_agree():
-    """Where even the first step allows a distance of 1, nothing was tested."""
+    """If even the first step allows a distance of 1, nothing was tested."""
     floor = SimpleNamespace(distances=np.array([0.1, 0.1]))
     within = Drift(Cell("softmax", "p", "eager", "cpu", "float32"), floor, *np.full((3, 2), 10.0))
     within.distances[:] = 0.0
@@ -265,7 +265,7 @@ def test_nothing_told_from_noise_does_not_agree():
 
 
 def test_first_flip_is_the_first():
-    """In float32 a ReLU flips; in a plain replay, no mask differs earlier, and this entry does."""
+    """In float32 a ReLU flips. In a plain replay no mask differs before, and this entry does."""
     flip = everyone("two_layer", "float32")["numpy"].first_flip
     problem = problem_of("two_layer")
     held = problem.held_as("float32")
@@ -306,14 +306,14 @@ def test_progress_is_told_each_step():
 
 
 def test_runs_are_reproducible():
-    """The same seed gives the same floor, another one another."""
+    """The same seed gives the same floor, another seed another floor."""
     a, b, c = (train("softmax", [PORTS["numpy"]], seed=seed)[0].floor for seed in (0, 0, 1))
     assert np.array_equal(a.distances, b.distances)
     assert not np.array_equal(a.distances, c.distances)
 
 
 def test_cells_of_two_dtypes_share_no_floor():
-    """One floor is of one model and one dtype."""
+    """A floor belongs to one model and one dtype."""
     cells = [(Cell("softmax", "numpy", "eager", "cpu", dtype), PORTS["numpy"]) for dtype in DTYPES]
     with pytest.raises(ValueError, match="share a noise floor: give cells of softmax and of one dtype"):
         run_free(problem_of("softmax"), cells, 1)
@@ -322,7 +322,7 @@ def test_cells_of_two_dtypes_share_no_floor():
 @each_dtype
 @each_model
 def test_headroom_is_certified_over_observed(model, dtype):
-    """At the first step it is the certified bound over the permuted member's distance, both by hand."""
+    """At the first step headroom is the certified bound over the permuted member's distance, by hand."""
     floor = everyone(model, dtype)["numpy"].floor
     (headroom,) = floor.headroom.values()
     start, network, order = floor.problem, MODELS[model], floor.permuted[0].order
@@ -369,7 +369,7 @@ def test_table_names_port_steps_verdict_and_flip():
 
 
 def test_failure_after_a_flip_says_so():
-    """Past its own first flip a port's failure is a question: the verdict names the flip."""
+    """A failure after the port's own first flip proves nothing, so the verdict names the flip."""
     honest = everyone("two_layer", "float64")["numpy"]
     far = np.where(np.arange(STEPS["two_layer"]) < 100, 0.0, 1.0)
     flip = Flip(step=60, example=1, unit=2, count=1, reference=-1e-9, port=1e-9)
@@ -380,7 +380,7 @@ def test_failure_after_a_flip_says_so():
 
 
 def test_flip_count_is_told():
-    """Where several ReLUs flip at one step, the table says how many more."""
+    """If several ReLUs flip at one step, the table says how many more."""
     drift = replace(everyone("two_layer", "float64")["numpy"], first_flip=Flip(3, 4, 5, 6, -1e-9, 2e-9))
     assert any(
         line.endswith("-1e-09 in the reference, 2e-09 here (and 5 more)") for line in table([drift], 100)

@@ -51,7 +51,7 @@ CELL = Cell("softmax", "numpy", "eager", "cpu", "float64")
     ],
 )
 def test_chosen_steps_are_spread_over_the_run(count, steps):
-    """All of them, or so many with the first and the last."""
+    """All steps are chosen, or that many, with the first and the last among them."""
     assert chosen_steps(10, count) == steps
 
 
@@ -65,7 +65,7 @@ def test_reference_at_is_the_trajectorys():
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("model", MODELS)
 def test_one_step_is_held_against_its_own_recordings(model, dtype):
-    """The trace of one step lies within what is expected of it, and is that of the port's dtype."""
+    """The trace of one step lies within its bounds, and has the port's dtype."""
     start = reference_at(DRAWS.problem(MODELS[model]), 3)
     cell = replace(CELL, model=model, dtype=dtype)
     trace, expected, problems = run_step_at(PORTS["numpy"], cell, start, 3)
@@ -77,7 +77,7 @@ def test_one_step_is_held_against_its_own_recordings(model, dtype):
 
 
 def test_one_step_is_not_held_against_what_has_a_wrong_form():
-    """What does have the right form is built on, be it wrong; the others are told."""
+    """What has the right form is used for what follows, even if it is wrong; the rest is reported."""
 
     def wrong_in_two_ways(params, X, y, reg, step_size):
         trace = numpy_reference.softmax_step(params, X, y, reg, step_size)
@@ -106,14 +106,14 @@ def numpy_port(softmax_step=numpy_reference.softmax_step, **parts):
 
 
 def run(*ports, steps=range(6), iterations=6, problem=PROBLEM, dtype="float64"):
-    """The results of these ports, run together, and how often progress was told."""
+    """The results of these ports, run together, and the number of calls to `progress`."""
     cell, told = replace(CELL, dtype=dtype), []
     contestants = [prepare(cell, port, problem, steps) for port in ports]
     return run_lockstep(problem, contestants, iterations, lambda: told.append(1)), len(told)
 
 
 def failing_from(step):
-    """A softmax step that raises from its so many-th call on."""
+    """A softmax step that raises from a given call on."""
     calls = []
 
     def softmax_step(*inputs):
@@ -126,7 +126,7 @@ def failing_from(step):
 
 
 def test_port_that_raises_keeps_what_it_has_and_the_others_go_on():
-    """Its result says at which step it raised, and what; its neighbour is judged at every step."""
+    """Its result says what it raised at which step; its neighbour is judged at every step."""
     (broken, whole), told = run(numpy_port(failing_from(2)), numpy_port())
     assert broken.error == "step 2: the port raised ZeroDivisionError: no more"
     assert (broken.steps, whole.steps) == (2, 6)
@@ -136,7 +136,7 @@ def test_port_that_raises_keeps_what_it_has_and_the_others_go_on():
 
 
 def test_port_makes_its_steps_one_after_the_other():
-    """As in a training loop, not in turns with the others; so many as are judged in one pass."""
+    """A port makes all steps of one pass in a row, as in a training loop, not in turns with others."""
     turns = []
 
     def noting(name):
@@ -152,7 +152,7 @@ def test_port_makes_its_steps_one_after_the_other():
 
 
 def test_port_may_use_its_memory_again():
-    """A port that writes every step's results into the same arrays is judged by each step's own."""
+    """A port that writes every step's results into the same arrays is judged on each step's numbers."""
     memory = {}
 
     def reusing(*inputs):
@@ -167,7 +167,7 @@ def test_port_may_use_its_memory_again():
 
 @pytest.mark.parametrize("first", [0, 1, 3, 5])
 def test_ports_that_raise_in_one_pass_leave_the_others_all_their_steps(first):
-    """Each keeps the steps it made, and what was wrong in them is told of the right port and step."""
+    """Each keeps the steps that it made, and their errors are reported for the right port and step."""
     calls = []
 
     def wrong_at_step_5(*inputs):
@@ -184,7 +184,7 @@ def test_ports_that_raise_in_one_pass_leave_the_others_all_their_steps(first):
 
 
 def test_nothing_waits_for_contestants_that_have_dropped_out(monkeypatch):
-    """Memory does not grow with the steps that nobody is left to make."""
+    """Memory does not grow with steps that no contestant makes any more."""
     monkeypatch.setattr(lockstep, "STACK", 1)
     heat = lockstep.Heat(PROBLEM, [prepare(CELL, numpy_port(failing_from(0)), PROBLEM, range(9))])
     for i in range(9):
@@ -193,7 +193,7 @@ def test_nothing_waits_for_contestants_that_have_dropped_out(monkeypatch):
 
 
 def test_each_step_is_judged_by_its_own_number():
-    """Steps that were judged in one pass, and the port that was wrong, are told apart."""
+    """In one pass, the wrong step and the wrong port are told from the others."""
     calls = []
 
     def wrong_at_step_4(*inputs):
@@ -219,7 +219,7 @@ def test_each_step_is_judged_by_its_own_number():
     ],
 )
 def test_steps_are_judged_when_enough_of_them_wait(ports, stack, stack_traces, judged, monkeypatch):
-    """So many port steps, or so many bytes, and no more: memory does not grow with the steps."""
+    """At most a fixed number of port steps or bytes wait, so memory does not grow with the steps."""
     trace, sizes = record(PROBLEM), []
 
     def counting(starts, *others):
@@ -235,7 +235,7 @@ def test_steps_are_judged_when_enough_of_them_wait(ports, stack, stack_traces, j
 
 
 def test_ports_are_judged_at_the_steps_chosen_for_them():
-    """Different steps in one run, and none after the last that any port wants or the run has."""
+    """Ports have different steps in one run; it ends after the last step that any port wants."""
     few = prepare(CELL, numpy_port(), PROBLEM, (1, 3))
     all_ = prepare(CELL, numpy_port(), PROBLEM, range(9))
     run_lockstep(PROBLEM, [few, all_], 5)
@@ -244,7 +244,7 @@ def test_ports_are_judged_at_the_steps_chosen_for_them():
 
 
 def test_reference_stops_with_the_last_chosen_step():
-    """A run that leaves the number range later than any port is judged is no error."""
+    """It is no error if a run leaves the number range after the last judged step."""
     wild = replace(PROBLEM, step_size=1e5)
     (result,), _ = run(numpy_port(), steps=(0,), iterations=3, problem=wild)
     assert result.agrees
@@ -258,7 +258,7 @@ def test_reference_stops_with_the_last_chosen_step():
 
 
 def test_reference_that_overflows_at_once_is_told():
-    """A run of one step, whose scores are out of range from the start."""
+    """The run has one step, whose scores are out of range from the start."""
     beyond = replace(PROBLEM, params=PROBLEM.params | {"b": np.array([[1e3, 0.0, 0.0]])})
     (result,), told = run(numpy_port(), steps=(0,), problem=beyond)
     assert result.error.startswith("step 0: score")
@@ -298,14 +298,14 @@ def test_recording_without_a_bound_ends_its_own_run_alone(bad_step, neighbours):
 
 
 def test_port_that_raised_is_not_run_again(monkeypatch):
-    """Nor is a step of the passes after that one asked of it."""
+    """It is not asked for a step in later passes either."""
     monkeypatch.setattr(lockstep, "STACK", 3)
     (broken,), told = run(numpy_port(failing_from(1)))
     assert (broken.steps, told) == (1, 2)
 
 
 def test_step_that_cannot_be_made_costs_its_own_cell():
-    """A class whose making raises is told so; its neighbour is judged."""
+    """If creating the step raises, the cell's result says so; its neighbour is judged."""
 
     class SoftmaxStep:
         def __init__(self, compile):
@@ -326,20 +326,20 @@ def test_step_that_cannot_be_made_costs_its_own_cell():
     ],
 )
 def test_what_is_no_trace_is_told(returned, said):
-    """In the words of the port's contract."""
+    """The error has the words of the port's contract."""
     (result,), _ = run(numpy_port(lambda *inputs: returned))
     assert result.error == f"step 0: {said}"
 
 
 def test_exit_is_an_error_of_the_port():
-    """A port that ends the process, ends its own cell."""
+    """A port that tries to end the process ends only its own cell."""
     (exits, whole), _ = run(numpy_port(lambda *inputs: sys.exit(0)), numpy_port())
     assert exits.error == "step 0: the port raised SystemExit: 0"
     assert whole.agrees
 
 
 def test_step_without_a_bound_ends_the_run_of_that_dtype():
-    """Scores past exp's range in float32 are in range in float64: the steps before them count."""
+    """Scores past exp's range in float32 end that run; its earlier steps count, and float64 goes on."""
     growing = replace(PROBLEM, X=np.full((1, 2), 10.0), y=np.array([0]), step_size=-0.1, reg=0.0)
     (single,), _ = run(numpy_port(), problem=growing, dtype="float32", iterations=60, steps=range(60))
     (double,), _ = run(numpy_port(), problem=growing, iterations=60, steps=range(60))
@@ -383,7 +383,7 @@ def test_wrong_spiral_is_caught(dtype):
     ids=["X_shape", "y_shape", "no_labels", "X_dtype", "y_dtype"],
 )
 def test_misshapen_spiral_is_a_finding(change, blamed, said):
-    """Values that cannot be compared, or would be converted first, are told as what they are."""
+    """Values that cannot be compared, or not without a conversion, are reported as what they are."""
     port = numpy_port(spiral=lambda noise: change(*numpy_reference.spiral(noise)))
     result = certify_spiral(replace(CELL, model="spiral"), port, DRAWS.noise)
     assert [(f.quantity, f.problem) for _, f in result.first_failures()] == [(blamed, said)]
@@ -401,7 +401,7 @@ def test_misshapen_spiral_is_a_finding(change, blamed, said):
     ],
 )
 def test_spiral_that_goes_wrong_costs_its_own_cell(spiral, said):
-    """Whatever it raises or returns is told in its result."""
+    """Whatever the spiral raises or returns is told in its result."""
     result = certify_spiral(replace(CELL, model="spiral"), numpy_port(spiral=spiral), DRAWS.noise)
     assert result.error == said
     assert not result.agrees
@@ -409,7 +409,7 @@ def test_spiral_that_goes_wrong_costs_its_own_cell(spiral, said):
 
 @pytest.mark.parametrize(("mode", "times"), [("eager", 0), ("compiled", 1)])
 def test_spiral_is_compiled_in_the_compiled_mode_alone(mode, times, monkeypatch):
-    """The framework's compiler is given the port's spiral, and what it makes of it is judged."""
+    """The framework compiles the port's spiral, and the compiled function is judged."""
     compiled = []
     monkeypatch.setattr(FRAMEWORKS["numpy"].host, "compile", lambda f: compiled.append(f) or f)
     cell = replace(CELL, model="spiral", mode=mode)

@@ -1,4 +1,4 @@
-"""How a plan is cut into parts, and that the parts come to the same as the whole."""
+"""How a plan is cut into parts, and that the parts give the same results as the whole."""
 
 import os
 from dataclasses import replace
@@ -24,7 +24,7 @@ def planned(model, port, steps=None, dtype="float64"):
 
 @pytest.fixture
 def cells():
-    """A plan as the default one: all steps in one dtype, a few in the other."""
+    """A plan like the default one: all steps in one dtype, a few in the other."""
     numpy = PORTS["numpy"]
     other = replace(numpy, name="other", framework=replace(numpy.framework, name="other"))
     return [
@@ -45,7 +45,7 @@ def test_alone_a_model_is_one_part(cells):
 
 @pytest.mark.parametrize("jobs", [2, 3, 64])
 def test_parts_have_every_step_once_and_in_order(cells, jobs):
-    """Every cell's steps are those planned; the parts of a run keep the order, which `follow` needs."""
+    """Every cell has its planned steps; the parts of a run keep their order, which `follow` needs."""
     met = {}
     for part in parts_of(cells, jobs):
         for p in part.cells:
@@ -59,7 +59,7 @@ def test_parts_have_every_step_once_and_in_order(cells, jobs):
 
 
 def test_cells_of_a_few_steps_are_spread_by_framework(cells):
-    """Compiling is most of their time, so each framework's are a part of their own, and are not cut."""
+    """They mostly compile, so the cells of each framework are one part, which is not cut."""
     few = [
         part
         for part in parts_of(cells, 2)
@@ -79,12 +79,12 @@ def test_cells_of_a_few_steps_are_spread_by_framework(cells):
     ],
 )
 def test_ranges(iterations, jobs, expected):
-    """Of equal length, none too short to be worth a process."""
+    """The ranges have equal lengths, and none is too short to be worth a process."""
     assert ranges(iterations, jobs) == expected
 
 
 def test_processes_come_to_the_same_as_one(monkeypatch):
-    """A run cut into parts, each in a process of its own, certifies what one process does."""
+    """A run that is cut into parts, one per process, has the results of a run in one process."""
     monkeypatch.setattr(matrix, "STEPS_A_PART", 70)
     cells, _ = plan(select(["softmax"], ["numpy"], dtypes=["float64"]))
     (whole,), _ = run_matrix(cells, points=5, seed=0)
@@ -97,7 +97,7 @@ def test_processes_come_to_the_same_as_one(monkeypatch):
 
 
 def test_cells_run_within_the_steps_asked_for():
-    """Of the planned steps, those in the range."""
+    """A cell runs those of its planned steps that lie in the range."""
     (result,) = run_cells(
         [planned("softmax", PORTS["numpy"], 3)], draw(np.random.RandomState(0), 5), range(50, 150)
     )
@@ -106,7 +106,7 @@ def test_cells_run_within_the_steps_asked_for():
 
 
 def test_worker_settings_are_taken_back(monkeypatch):
-    """What the workers inherit does not stay in the environment, and the user's own settings do."""
+    """The settings for workers leave the environment afterwards, and the user's own settings stay."""
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     for name in set(matrix.WORKER_SETTINGS) - {"OMP_NUM_THREADS"}:
         monkeypatch.delenv(name, raising=False)

@@ -14,12 +14,12 @@ each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
 
 def problem_of(model: str):
-    """The document's problem."""
+    """The note's problem."""
     return draw(np.random.RandomState(0), 100).problem(MODELS[model])
 
 
 def test_floor_needs_members():
-    """A floor of nobody is refused."""
+    """A floor without members is refused."""
     with pytest.raises(ValueError, match="at least 1 member of each kind"):
         NoiseFloor(problem_of("softmax"), "float64", [], 1, members=0)
 

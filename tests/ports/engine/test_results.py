@@ -1,4 +1,4 @@
-"""What a verdict keeps and a result counts, and that the parts of a run come to the same as the run."""
+"""What a verdict keeps and a result counts, and that the parts of a run add up to the run."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ def found(share, quantity="scores", certificate=LOCAL, elements=2):
 
 
 def test_verdict_keeps_the_worst_and_the_first_failure():
-    """Every comparison is counted; of equals the first is kept."""
+    """Every comparison is counted; of equal ones the first is kept."""
     verdict = Verdict()
     for step, share in enumerate([0.5, 2.0, 3.0, 3.0, 0.1]):
         verdict.add(found(share), step)
@@ -75,7 +75,7 @@ def test_result_counts_what_was_compared():
 @pytest.mark.parametrize("cut", range(6))
 @pytest.mark.parametrize("shares", [[0.5, 0.2, 3.0, 3.0, 0.1], [NAN, 2.0, NAN, 0.0, 1.0], [0.0] * 5])
 def test_parts_of_a_run_come_to_the_same_as_the_run(shares, cut):
-    """Wherever a run is cut, its parts one after the other count as the whole."""
+    """Wherever a run is cut, its parts add up to the whole."""
 
     def run(steps):
         result = CellResult(CELL)
@@ -91,7 +91,7 @@ def test_parts_of_a_run_come_to_the_same_as_the_run(shares, cut):
 @pytest.mark.parametrize("shares", [[0.5, 0.2, 3.0, 3.0, 0.1], [NAN, 2.0, NAN, 0.0, 1.0], [0.0] * 5])
 @pytest.mark.parametrize("rows", [[5], [2, 3], [1, 4], [1] * 5], ids=str)
 def test_rows_come_to_the_same_as_one_by_one(shares, rows):
-    """Several steps counted at once; only a new worst and what fails are looked up."""
+    """Several steps are counted at once; only a new worst one and failures are looked up."""
     alone, together, looked_up = Verdict(), Verdict(), []
 
     def worst(i, j):
@@ -111,7 +111,7 @@ def test_rows_come_to_the_same_as_one_by_one(shares, rows):
 
 
 def test_nothing_follows_a_run_that_ended():
-    """What comes after an error is not counted, since alone the run would not have come there."""
+    """Steps after an error are not counted, since the run alone would not have reached them."""
     ended, later = CellResult(CELL), CellResult(CELL, error="step 7: it overflows")
     ended.add([found(0.5)], 0)
     later.add([found(3.0)], 5)
@@ -122,14 +122,14 @@ def test_nothing_follows_a_run_that_ended():
 
 
 def test_one_failed_verdict_fails_the_result():
-    """All other comparisons agreeing does not help."""
+    """It does not help that all other comparisons agree."""
     result = CellResult(CELL)
     result.add([found(0.5), found(1.5, "loss")], 0)
     assert not result.agrees
 
 
 def test_failures_come_by_step_then_local_then_in_the_documents_order():
-    """The first is the operation to look at; what is no quantity comes before all quantities."""
+    """The first failure is the operation to look at; unknown names come before all quantities."""
     result = CellResult(CELL)
     result.add([found(0.5, "scores"), found(2.0, "loss")], 3)
     late = [

@@ -1,4 +1,4 @@
-"""Which cells run: the words of the options, and what they are refused for."""
+"""Which cells run: the words of the options, and why they may be refused."""
 
 import pytest
 
@@ -7,14 +7,14 @@ from ports.engine.selection import plan
 
 
 def test_said_twice_counts_once():
-    """A word repeated adds no cell, and no step is counted twice."""
+    """A repeated word adds no cell, and no step is counted twice."""
     twice = ["softmax"] * 2, ["numpy"] * 2, ["eager"] * 2, ["cpu"] * 2, ["float64"] * 2
     cells, _ = plan(select(*twice))
     assert [str(p.cell) for p in cells] == ["softmax-numpy-eager-cpu-float64"]
 
 
 def test_two_ports_of_one_name_are_refused(tmp_path):
-    """Rows go by the name: those of two files would be taken for one, the right one's for wrong."""
+    """Rows go by the port's name, so two ports of one name could not be told apart."""
     files = [tmp_path / folder / "my_port.py" for folder in ("right", "wrong")]
     for file in files:
         file.parent.mkdir()

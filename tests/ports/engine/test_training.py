@@ -43,7 +43,7 @@ def test_numpy_port_trains_like_the_reference(model):
 
 
 def test_port_that_raises_is_named_with_its_step():
-    """The sentence has the cell, the step and what was raised; what came before it has been given."""
+    """The sentence has the cell, the step and the error; the updates before it have been yielded."""
     right = PORTS["numpy"].module.softmax_step
     calls = []
 
@@ -60,7 +60,7 @@ def test_port_that_raises_is_named_with_its_step():
 
 @pytest.mark.parametrize(("lost", "needed"), [("W_next", ()), ("probs", ("scores", "probs"))])
 def test_what_is_needed_and_missing_is_named(lost, needed):
-    """The parameters are always needed; other quantities where the caller reads them."""
+    """The parameters are always needed, other quantities only if the caller reads them."""
     right = PORTS["numpy"].module.softmax_step
 
     def without(*inputs):
@@ -69,5 +69,5 @@ def test_what_is_needed_and_missing_is_named(lost, needed):
     runner = contestant(port_with(without))
     with pytest.raises(ValueError, match=f"step 0: {lost} missing from the port's trace"):
         list(train(runner, DRAWS.problem(SOFTMAX), 1, needed))
-    if lost == "probs":  # negative control: nobody asks for it
+    if lost == "probs":  # negative control: the caller does not read it
         assert len(list(train(runner, DRAWS.problem(SOFTMAX), 1))) == 1

@@ -55,7 +55,7 @@ def words(figure) -> str:
 
 
 def test_data_has_every_point_in_the_documents_colours():
-    """One scatter a class, Spectral, s=40, all points in, axes named."""
+    """There is one scatter per class (Spectral, s=40), with all points, and the axes have names."""
     import matplotlib
 
     figure = plots.data(DRAWS.X, DRAWS.y)
@@ -104,7 +104,7 @@ def test_class_that_never_leads_has_no_region():
 
 
 def test_losses_show_every_port_and_the_reference(runs):
-    """A panel a model, a curve a port, the reference beneath, log scale, names in the legend."""
+    """There is a panel per model and a curve per port, with the reference, log scales and a legend."""
     figure = plots.losses(runs)
     assert len(figure.axes) == 2
     for axes, drifts in zip(figure.axes, runs.values(), strict=True):
@@ -129,7 +129,7 @@ def test_dashes_of_coinciding_curves_interleave(count):
 
 
 def test_drift_shows_floor_allowed_and_every_port(runs):
-    """Both axes logarithmic, the floor shaded, the names in the legend."""
+    """Both axes are logarithmic, the floor is shaded, and the legend has the names."""
     figure = plots.drift(runs["two_layer"])
     axes = figure.axes[0]
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
@@ -141,7 +141,7 @@ def test_drift_shows_floor_allowed_and_every_port(runs):
 
 
 def test_first_flip_is_marked_and_named():
-    """The earliest flip of all has a line and its words; every port's flip a star."""
+    """The earliest flip has a line and a description; each port's first flip has a star."""
     early = Flip(step=20, example=7, unit=3, count=1, reference=-2e-8, port=3e-8)
     late = Flip(step=60, example=1, unit=1, count=1, reference=-1e-8, port=1e-8)
     curve = np.geomspace(1e-7, 1e-4, 100)
@@ -155,7 +155,7 @@ def test_first_flip_is_marked_and_named():
 
 
 def test_legend_says_what_is_out_of_the_ordinary():
-    """A port that disagrees, one without any drift, and where noise hides everything."""
+    """The legend tells a port that disagrees, one without drift, and where noise hides everything."""
     allowed = np.where(np.arange(50) < 40, 1e-3, 10.0)
     figure = plots.drift(
         [
@@ -193,7 +193,7 @@ def test_short_curve_is_drawn_whole(steps):
 
 
 def test_save_writes_png_and_svg(tmp_path):
-    """Every figure in every format, real files, folders made on the way."""
+    """Every figure is written in every format, and folders are made on the way."""
     folder = tmp_path / "new" / "plots"
     paths = plots.save({"data": plots.data(DRAWS.X, DRAWS.y)}, folder, ["png", "svg"])
     assert paths == [folder / "data.png", folder / "data.svg"]
@@ -220,7 +220,7 @@ def test_look_is_ours_and_left_behind_nowhere():
 
 
 def test_unwritable_output_is_one_sentence(tmp_path):
-    """A file where the folder should be: the message names the path and the reason."""
+    """If a file stands where the folder should be, the message names the path and the reason."""
     (tmp_path / "file").touch()
     for write in (
         plots.refuse_unwritable,
@@ -231,7 +231,7 @@ def test_unwritable_output_is_one_sentence(tmp_path):
 
 
 def test_picture_that_cannot_replace_a_folder_is_named(tmp_path):
-    """A folder where a picture should be: the message names that picture."""
+    """If a folder stands where a picture should be, the message names that picture."""
     (tmp_path / "data.png").mkdir()
     with pytest.raises(OSError, match=r"^cannot write pictures to .*data\.png: Is a directory$"):
         plots.save({"data": plots.data(DRAWS.X, DRAWS.y)}, tmp_path, ["png"])
@@ -245,7 +245,7 @@ def test_absent_matplotlib_is_said(monkeypatch):
 
 
 def options(*words: str) -> argparse.Namespace:
-    """What the command line parses to."""
+    """The options as the command line gives them."""
     parser = argparse.ArgumentParser()
     plot.add_arguments(parser)
     return parser.parse_args(words)

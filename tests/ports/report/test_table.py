@@ -6,7 +6,7 @@ COLUMNS = Column("name", "<", before=""), Column("a_\nfigure"), Column("why", "<
 
 
 def test_columns_are_as_wide_as_what_is_widest():
-    """A head, an entry, or the least width; right columns end at one place, left ones begin at one."""
+    """A head, an entry or the least width decides; each column is aligned on its right or its left."""
     rows = [["torch_manual", "1", "x"], ["np", "12345678", "y"]]
     assert list(Table(COLUMNS, rows).lines()) == [
         "                    a_ | ",
@@ -17,14 +17,14 @@ def test_columns_are_as_wide_as_what_is_widest():
 
 
 def test_row_that_ends_early_leaves_no_spaces():
-    """Nothing is padded behind the last entry on the left."""
+    """A last entry that is aligned left is not padded."""
     table = Table(COLUMNS, [["np", "1", "x"]])
     assert table.line(["np", "1"]) == "np         1"
     assert table.line(["np"]) == "np"
 
 
 def test_entry_wider_than_its_column_stays_whole():
-    """Rows that were not known beforehand are not cut."""
+    """An entry that was not known beforehand is not cut."""
     assert Table(COLUMNS).line(["torch_manual", "123456789", "x"]) == "torch_manual  123456789 | x"
 
 

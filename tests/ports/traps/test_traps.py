@@ -1,4 +1,4 @@
-"""Every trap is caught, where and why it is declared; and the correct port passes there."""
+"""Every trap is caught where it is declared, with the declared cause, and its correct port passes."""
 
 import argparse
 import json
@@ -31,7 +31,7 @@ def trap(request):
 
 @cache
 def wrong_run(name):
-    """One run of a wrong port, for all that is asked of it."""
+    """One run of a wrong port, for all tests of it."""
     wrong = wrong_port(GALLERY[name])
     return wrong, run(wrong, GALLERY[name], STEPS)
 
@@ -69,7 +69,7 @@ def test_the_correct_twin_passes(trap):
 
 
 def test_cause(trap):
-    """The diagnosis names the declared cause, or is as much at a loss as declared."""
+    """The diagnosis names the declared cause, or is unexplained if that is declared."""
     found = diagnosis(trap.name)
     assert found.cause == trap.cause, found.sentence
     assert not (found.certain and found.cause == UNEXPLAINED)
@@ -77,7 +77,7 @@ def test_cause(trap):
 
 
 def test_share_of_causes_named_rightly():
-    """Most causes are named, counting those that nothing is expected to explain as misses."""
+    """Most causes are named, even if traps declared as unexplained count as misses."""
     here = [trap for trap in GALLERY.values() if not trap.twin.absence()]
     if not here:
         pytest.skip("no framework of the gallery is here")

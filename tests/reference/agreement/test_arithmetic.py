@@ -19,7 +19,7 @@ def test_format_is_numpys(arithmetic):
 
 
 def test_bfloat16_is_the_upper_half_of_float32():
-    """Its largest number, its smallest normal one and its 1 + eps, by their bits."""
+    """Its largest number, its smallest normal number and its 1 + eps have the expected bits."""
     largest, smallest, above_one = (
         float(np.array(bits << 16, np.uint32).view(np.float32)) for bits in (0x7F7F, 0x0080, 0x3F81)
     )
@@ -30,7 +30,7 @@ def test_bfloat16_is_the_upper_half_of_float32():
 
 @pytest.mark.parametrize("n", [1, 2, 10, 100])
 def test_gamma_bounds_n_roundings(n):
-    """(1 + u)**n and 1 / (1 - u)**n, in exact arithmetic (Higham, Lemma 3.1), and little more."""
+    """It bounds (1 + u)**n and 1 / (1 - u)**n in exact arithmetic (Higham, Lemma 3.1), and closely."""
     u = Fraction(BFLOAT16.unit)
     gamma = Fraction(BFLOAT16.gamma(n)) * Fraction(SLACK)
     assert (1 + u) ** n - 1 <= gamma

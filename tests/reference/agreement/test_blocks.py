@@ -1,4 +1,4 @@
-"""Large matrices are certified some rows at a time: the same as whole, and what is wrong is found."""
+"""Large matrices are certified a few rows at a time, with the same findings as in one piece."""
 
 import tracemalloc
 
@@ -19,7 +19,7 @@ from reference.trace import record
 
 @pytest.fixture
 def in_tiles(monkeypatch):
-    """Call it, and from then on more than 7 elements are large, and computed about 5 at a time."""
+    """A function: after its call, more than 7 elements are large, and computed about 5 at a time."""
 
     def small_is_large():
         monkeypatch.setattr(blocks, "LARGE", 7)
@@ -49,7 +49,7 @@ ALL = OPERATIONS | LONG
 @pytest.mark.parametrize("stacked", [0, 2])
 @pytest.mark.parametrize("operation", ALL)
 def test_operation_in_tiles_is_the_same(operation, stacked, in_tiles):
-    """Value and bound of every operation, on matrices alone and stacked; or no bound for either."""
+    """Every operation has the same value and bound, or no bound, on matrices alone and stacked."""
     f, rng = ALL[operation], np.random.default_rng(1)
     shape, bounds = ((2, 2, 3, 4) if stacked else (3, 4)), []
     for _ in range(20):
@@ -69,7 +69,7 @@ def test_operation_in_tiles_is_the_same(operation, stacked, in_tiles):
 @pytest.mark.parametrize("wrong", [{}, {"dhidden": 1.0}, {"scores": 1e-6}, {"dW2": np.nan}], ids=str)
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 def test_step_in_tiles_is_judged_the_same(model, wrong, in_tiles):
-    """All findings: which agree, and of the others share, worst element, what is allowed there.
+    """All findings are the same: which agree, and for the others the share, worst element and bound.
 
     The share of what agrees depends on the order of summation, which tiles change.
     """
@@ -94,7 +94,7 @@ def test_step_in_tiles_is_judged_the_same(model, wrong, in_tiles):
 @pytest.mark.parametrize("row", [0, 1, 2, 5, 6])
 @pytest.mark.parametrize("bad", [3.0, np.nan])
 def test_worst_element_is_pointed_to_in_any_tile(row, bad, in_tiles):
-    """Of tiles of two rows, whole ones and the last one; a NaN comes before any number."""
+    """The worst element is found in full tiles and in the last one; NaN is worse than any number."""
     in_tiles()
     got = np.zeros((7, 2))
     got[3, 0], got[row, 1] = 2.0, bad
@@ -115,7 +115,7 @@ def test_undecided_in_one_tile_alone(in_tiles):
 
 
 def test_subnormal_in_the_last_tile_is_uncertain(in_tiles):
-    """It may be read as zero, wherever it stands."""
+    """A subnormal may be read as zero, wherever it stands."""
     in_tiles()
     numbers = np.ones((5, 2))
     numbers[-1, -1] = FLOAT32.smallest_normal / 4
@@ -128,7 +128,7 @@ def test_subnormal_in_the_last_tile_is_uncertain(in_tiles):
     "operation", [lambda x: x + 1, lambda x: np.dot(x, np.eye(100))], ids=["add", "dot"]
 )
 def test_tiles_take_no_more_memory_than_their_result(operation):
-    """What lies between the operations of a rule is as large as a tile, not as the matrix."""
+    """The intermediate results of a rule are as large as a tile, not as the matrix."""
     shape = (40 * LARGE // 100, 100)
     x = Rounded(np.ones(shape), np.full(shape, 1e-9), FLOAT64)
     tracemalloc.start()
@@ -138,7 +138,7 @@ def test_tiles_take_no_more_memory_than_their_result(operation):
     assert result.value.nbytes * 2 <= peak <= result.value.nbytes * 2 + 10 * 8 * TILE
 
 
-#: What has numbers of its own in each member of a stack, of whatever number of axes.
+#: Arrays whose numbers differ in each member of a stack, with any number of axes.
 OF_A_STACK = {
     "add": lambda stack, plain: stack + plain,
     "add to": lambda stack, plain: plain + stack,

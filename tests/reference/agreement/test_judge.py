@@ -1,4 +1,4 @@
-"""The checker is checked: what is wrong is caught, and blamed on the quantity that is wrong."""
+"""The checker is checked: an error is caught, and blamed on the quantity that is wrong."""
 
 import math
 import weakref
@@ -46,7 +46,7 @@ def quantities(*models):
 
 
 class Step:
-    """One step of the document's run in a dtype: the reference as a port of itself."""
+    """One step of the note's run in a dtype: the reference as a port of itself."""
 
     def __init__(self, start, dtype):
         self.model, self.dtype, self.arithmetic = start.model, dtype, ARITHMETICS[dtype]
@@ -77,7 +77,7 @@ class Step:
 
 @pytest.fixture(scope="module")
 def steps():
-    """{(model, step, dtype): Step} of the document's runs with 300 points."""
+    """{(model, step, dtype): Step} of the note's runs with 300 points."""
     drawn = draw(np.random.RandomState(0), 100)
     return {
         (name, i, dtype): Step(start, dtype)
@@ -98,7 +98,7 @@ def step(request, steps):
 
 
 def size(name, value, q):
-    """The size of the numbers that a quantity is made of: of its terms, where they cancel.
+    """The size of the numbers that a quantity is made of: that of its terms, if they cancel.
 
     Gradients of the weights are sums that go to 0 as training converges. An error that is
     small beside such a sum may be smaller than the rounding of its terms, which no certificate sees.
@@ -137,7 +137,7 @@ def test_reference_agrees_with_itself(steps, model, i, dtype):
 @pytest.mark.parametrize("i", STEPS_CHECKED)
 @quantities()
 def test_planted_error_is_blamed_on_its_quantity_alone(steps, model, name, i, dtype):
-    """An error planted in one quantity, with which the port goes on, is caught there, nowhere else."""
+    """An error in one quantity, with which the port goes on, is caught there and nowhere else."""
     step = steps[model, i, dtype]
     assert step.blamed(step.trace(planting(name, PLANTED[dtype]))) == [name]
 
@@ -198,7 +198,7 @@ def test_what_follows_from_nan_is_not_blamed(steps, model, name, bad):
 
 @quantities()
 def test_what_does_not_follow_from_nan_is_judged(steps, model, name):
-    """Beside a NaN in the last column of the update's gradient, which reaches that update alone."""
+    """A NaN in the last column of the update's gradient reaches that update alone."""
     first = {"softmax": "db", "two_layer": "db2"}[model]
 
     def spoilt(n, value, q):
@@ -213,7 +213,7 @@ def test_what_does_not_follow_from_nan_is_judged(steps, model, name):
 
 @pytest.mark.parametrize(("name", "meant"), [("dw", "dW"), ("PROBS", "probs"), ("dscore", "dscores")])
 def test_nearest_name_is_offered(step, name, meant):
-    """In whatever case, and with a letter missing."""
+    """The nearest name is found in any case, and with a letter missing."""
     found = [f.problem for f in step.judge(step.trace() | {name: np.zeros(1)}) if f.quantity == name]
     assert found == [f"is not a quantity of {step.model.name}; did you mean {meant}?"]
 
@@ -238,7 +238,7 @@ def test_nan_stops_at_the_ports_own_mask(steps, own_mask, blamed):
 
 
 def test_nan_everywhere_never_passes(step):
-    """A port that has broken down altogether fails everywhere; at fault is what follows from nothing."""
+    """If everything is NaN, everything fails; the quantities that follow from no other are at fault."""
     trace = {name: np.full_like(value, np.nan) for name, value in step.trace().items()}
     assert step.blamed(trace, END_TO_END) == list(trace)
     assert step.blamed(trace) == [next(iter(trace)), "reg_loss"]
@@ -278,7 +278,7 @@ def test_nan_is_pointed_to():
 
 
 def test_share_is_difference_over_bound():
-    """By hand: differences 1, 2, 3, 0 over bounds 4, 4, 12, 0: the second uses most, one half."""
+    """By hand: of differences 1, 2, 3, 0 over bounds 4, 4, 12, 0 the second uses most, one half."""
     finding = held(
         [[1.0, 2.0], [3.0, 7.0]], [[0.0, 0.0], [0.0, 7.0]], np.array([[4.0, 4.0], [12.0, 0.0]])
     )
@@ -342,7 +342,7 @@ def test_wrong_dtype_is_reported(step):
 
 
 def test_missing_quantity_is_reported(step):
-    """An absence that was not declared fails; nothing is compared under that name."""
+    """A quantity that is absent without a declaration fails; nothing is compared under its name."""
     trace = step.trace()
     del trace["dscores"]
     finding, *others = step.judge(trace)
@@ -353,7 +353,7 @@ def test_missing_quantity_is_reported(step):
 
 
 def test_renamed_quantity_is_reported_twice(step):
-    """A misspelt name is one quantity missing and one unknown, with the name that was meant."""
+    """A misspelt name is one missing quantity and one unknown, which is told the name that was meant."""
     trace = step.trace()
     trace["dscore"] = trace.pop("dscores")
     missing, unknown = step.judge(trace)[:2]
@@ -379,7 +379,7 @@ def test_error_beyond_a_hidden_quantity_is_caught(step):
 
 
 def test_empty_trace_fails_everywhere(step):
-    """No quantity at all: every one is missing, none agrees."""
+    """Of an empty trace every quantity is missing, and none agrees."""
     findings = step.judge({})
     assert [f.quantity for f in findings] == list(step.model.quantities)
     assert not any(f.agrees for f in findings)
@@ -420,7 +420,7 @@ def altered(step):
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("chosen", [[0, 1, 2], [3, 0], [0, 3, 4], [0, 1, 2, 3, 4, 5]], ids=str)
 def test_ports_certified_together_are_judged_as_alone(steps, model, dtype, chosen):
-    """In one pass or one by one: the same findings, whatever the other ports did wrong."""
+    """The findings are the same in one pass and one by one, whatever the other ports did wrong."""
     step = steps[model, 100, dtype]
     traces, hidden = altered(step), [(), (), (), ("dscores", "dW"), (), ()]
     together = certify_steps(
@@ -439,7 +439,7 @@ def test_ports_certified_together_are_judged_as_alone(steps, model, dtype, chose
 
 @pytest.mark.parametrize("model", MODELS)
 def test_what_follows_from_the_inputs_alone_has_one_bound(steps, model):
-    """Of two quantities the certificates are one, with one verdict; of no other."""
+    """Two quantities have one bound for both certificates, with one verdict; no other quantity does."""
     step = steps[model, 100, "float64"]
     first = next(iter(step.model.quantities))
     right, wrong = step.trace(), step.trace(planting(first, 1e-9))
@@ -515,14 +515,14 @@ def test_large_tensor_is_spelled_out_at_once(wrong):
 
 
 def test_wrong_record_of_a_right_tensor_is_blamed_with_what_follows(step):
-    """Scores recorded wrong, with which the port does not go on: its probabilities do not follow."""
+    """The scores are recorded wrong, but the port goes on with right ones: probs do not follow."""
     trace = step.trace()
     trace["scores"] = trace["scores"] * (1 + 1e-9)
     assert step.blamed(trace) == ["scores", "probs"]
 
 
 def test_unbounded_names_its_step():
-    """Scores of which no exponential is in range, seen by each way in."""
+    """The exponentials of the scores are out of range, and each entry point names the step."""
     params = {"W": np.full((1, 2), 1e3), "b": np.zeros((1, 2))}
     start = Problem(SOFTMAX, np.ones((1, 1)), np.array([0]), params)
     calls = (
@@ -550,7 +550,7 @@ def test_unbounded_by_a_recording_that_agrees_names_its_step():
 
 
 def test_what_follows_from_a_wrong_quantity_is_blamed_beside_a_breakdown(steps):
-    """Where a recording leaves what follows without a bound, only those right end to end are built on.
+    """If a recording leaves what follows without a bound, only quantities right end to end are used.
 
     dscores are off by one and a half times what they may be there; dhidden follows from them.
     """

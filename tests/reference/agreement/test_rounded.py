@@ -31,7 +31,7 @@ def test_undecided_mask_bounds_both_branches():
 
 
 def test_undecided_mask_bounds_another_constant_than_0():
-    """0.1, which no float32 number is, or 7 give or take 1/2; 0.1 or 0.1."""
+    """Either 0.1, which is no float32 number, or 7 give or take 1/2; and 0.1 or 0.1."""
     d = Rounded(np.array([7.0, 0.1]), np.array([0.5, 0.0]), FLOAT32)
     d[Rounded(np.zeros(2), np.ones(2), FLOAT32) <= 0] = 0.1
     held = FLOAT32.roundoff * 0.1
@@ -95,20 +95,20 @@ def test_what_has_no_rule_is_refused(case):
 
 @pytest.mark.parametrize("unknown", [np.sqrt, np.sort])
 def test_refusal_names_the_function(unknown):
-    """What to add a rule for: a ufunc, and a function that is none."""
+    """It names the function that lacks a rule: a ufunc, or another function."""
     with pytest.raises(TypeError, match=f"no error bound is known for np.{unknown.__name__}"):
         unknown(X)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_sum_of_three_axes(axis):
-    """Along any of them, as NumPy has it."""
+    """The sum goes along any axis, as in NumPy."""
     x = np.arange(24.0).reshape(2, 3, 4)
     assert np.all(np.sum(Rounded.exact(x, FLOAT32), axis=axis).value == np.sum(x, axis=axis))
 
 
 def test_nothing_comes_of_nothing():
-    """Operations on arrays without elements, such as no rows of a matrix."""
+    """Operations work on arrays without elements, such as a matrix without rows."""
     none, some = exact(np.zeros(3))[:0], exact(np.ones(3), np.ones(3), np.ones(3))
     for result in (none + 1, none * none, none / 3, np.dot(none, some)):
         assert result.shape == (0, 3)
@@ -126,7 +126,7 @@ def test_sum_of_a_vector(axis):
 
 @pytest.mark.parametrize("index", [(0, 1), "mask"], ids=["index", "mask"])
 def test_changed_after_the_sum_it_is_no_share_of_it(index):
-    """The error of the element set to 0 is in the sum still, and no longer in the numerators."""
+    """The sum still has the error of the element that was set to 0; the numerators no longer do."""
     x = Rounded(np.array([[1.0, 1.0]]), np.array([[0.0, 0.1]]), FLOAT64)
     total = np.sum(x, axis=1, keepdims=True)
     x[Rounded.exact([[2.0, 0.0]], FLOAT64) <= 1 if index == "mask" else index] = 0

@@ -1,4 +1,4 @@
-"""Each other way to a quantity: within its bound, and near it."""
+"""Each other way to compute a quantity stays within its bound, and comes near it."""
 
 import functools
 import itertools
@@ -72,7 +72,7 @@ def test_third_term_of_the_loss_uses_its_bound():
 
 
 def test_the_loss_of_one_layer_has_no_third_term():
-    """Its bound is that of one addition."""
+    """With one layer, the bound of the loss is that of one addition."""
     one = Rounded.exact(np.array(1.0), FLOAT32)
     assert (
         loss_term_by_term(1)(one + one, {"data_loss": one, "reg_loss": one}).error == (one + one).error
@@ -190,7 +190,7 @@ def test_reg_loss_of_three_layers_in_any_order_rounds_twice_at_its_size():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_reg_loss_of_three_layers_stays_in_its_bound_in_every_order(kind):
-    """On every conforming machine."""
+    """It does so on every conforming machine."""
     m = machine(kind, FLOAT16, np.random.default_rng(0))
     for _ in range(50):
         weights = [m.array(m.rng.uniform(-1, 1, (1, 1))) for _ in range(3)]
@@ -204,7 +204,7 @@ def test_reg_loss_of_three_layers_stays_in_its_bound_in_every_order(kind):
 
 
 def test_reg_loss_of_stacked_steps_is_that_of_each():
-    """The second step's weights are twice the first's."""
+    """Two steps are stacked; the second's weights are twice the first's."""
     route = reg_loss_in_any_order("W", "W2", "W3")
     both = route(None, three_weights(0.5, 0.25, 1.0, stacked=1))
     for i, factor in enumerate((1, 2)):

@@ -1,4 +1,4 @@
-"""Single rules, case by case: what is worst, what is flushed, and where there is no bound."""
+"""Single rules, case by case: the worst case, what is flushed, and where there is no bound."""
 
 from contextlib import nullcontext
 
@@ -55,12 +55,12 @@ UNBOUNDED = {
 
 
 def normalised_exp(x):
-    """The document's softmax."""
+    """The note's softmax."""
     return normalised(np.exp(x))
 
 
 def probability_down_to_zero():
-    """What a gradient starts from: a right class with a probability of 1/4 give or take 1/4."""
+    """The start of a gradient: a right class with a probability of 1/4 give or take 1/4."""
     probs = Rounded(np.array([[0.25, 0.75]]), np.full((1, 2), 0.25), FLOAT32)
     return {"num_examples": 1, "y": np.array([0]), "computed probs": probs, "shifted softmax": probs}
 
@@ -79,13 +79,13 @@ def test_comparison_with_an_uncertain_right_side_is_undecided():
 
 
 def test_subnormals_are_uncertain_whatever_else_there_is():
-    """As many ones as subnormals, as many zeros as subnormals."""
+    """They are uncertain beside as many ones, and beside as many zeros."""
     for other in (0.0, 1.0):
         assert Rounded.exact([other, 1e-39], FLOAT32).errors().tolist() == [0, 1e-39]
 
 
 def test_smallest_normal_constant_is_held_exactly():
-    """The numbers below it may be read as zero, it may not."""
+    """The numbers below it may be read as zero, but it may not."""
     smallest = FLOAT32.smallest_normal
     assert FLOAT32.constant(smallest) == 0
     assert FLOAT32.constant(smallest / 2) == smallest / 2
@@ -103,7 +103,7 @@ def test_dot_product_of_uncertain_factors_may_overflow():
 
 
 def test_flushed_terms_of_a_large_sum_count():
-    """Beside 2**-92 in float32 a flushed product is a thousandth of the rounding: not left out."""
+    """Beside 2**-92 in float32 a flushed product is a thousandth of the rounding, and still counts."""
     x = Rounded.exact(np.array([[2.0**-46, 2.0**-70]]), FLOAT32)
     size = 2.0**-92 + 2.0**-140
     flushed = 2 * 2 * FLOAT32.smallest_normal
@@ -136,7 +136,7 @@ def test_row_sum_of_the_smallest_numbers_may_lose_its_terms():
 
 
 def test_share_of_a_sum_whose_terms_may_be_negative():
-    """The tighter rule is derived for terms of one sign: where that is open the general one holds."""
+    """The tighter rule is derived for terms of one sign; if that is uncertain, the general one holds."""
     x = Rounded(np.array([[1.0, 0.01]]), np.array([[0.0, 0.02]]), FLOAT64)
     total = np.sum(x, axis=1, keepdims=True)
     assert (x / total).error.tolist() == rules.divide(x.bounded, total.bounded, FLOAT64).error.tolist()
@@ -172,7 +172,7 @@ def test_dot_plus_bias_rounds_the_bias_in_all_partial_sums_but_one():
 
 @pytest.mark.parametrize("arithmetic", [FLOAT64, FLOAT32, BFLOAT16, FLOAT16], ids=lambda a: a.name)
 def test_largest_number_is_in_range(arithmetic):
-    """It may be a constant and a result, and nothing above it."""
+    """It may be a constant or a result, but nothing above it may."""
     assert arithmetic.constant(arithmetic.largest) == 0
     largest = Rounded.exact(np.full((1, 1), arithmetic.largest), arithmetic)
     assert np.sum(largest).value == arithmetic.largest

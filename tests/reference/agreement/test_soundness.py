@@ -96,7 +96,7 @@ def right(q):
 
 
 def less_one_at_right_class(dscores, q):
-    """dscores - 1/N at the right class."""
+    """Subtract 1/N at the right class."""
     dscores[right(q)] = dscores[right(q)] - q["X"].machine.array(1) / q["X"].shape[0]
     return dscores
 
@@ -136,7 +136,7 @@ def chain_rule_through_quotient(q, scores=shifted):
 
 
 def chain_rule_through_unshifted(q):
-    """The same, of the document's own softmax."""
+    """The same for the note's own softmax."""
     return chain_rule_through_quotient(q, lambda q: q["scores"])
 
 
@@ -188,7 +188,7 @@ ROUTES = {
         "loss": lambda q: functools.reduce(operator.add, layers_regularization(q), q["data_loss"]),
     },
 }
-#: Autograd adds the regularization gradient in halves; which arrays it adds them to.
+#: Autograd adds the regularization gradient in halves, to these arrays.
 HALVES = {
     "softmax": {"dW": two_halves("W", "X", "dscores")},
     "two_layer": {
@@ -383,7 +383,7 @@ def exact_operand(rng, arithmetic, spread):
 
 @pytest.mark.parametrize("arithmetic", [FLOAT64, FLOAT32], ids=lambda a: a.name)
 def test_exact_results_lie_in_their_bounds(arithmetic):
-    """Random programs in exact arithmetic end within their bounds: the float64 values are that good."""
+    """Random programs in exact arithmetic end within their bounds: the float64 values are accurate."""
     mpmath()
     rng = np.random.default_rng(2)
     compared = 0
@@ -430,7 +430,7 @@ def test_spiral_stays_in_its_bound(kind, arithmetic):
 @pytest.mark.parametrize("kind", ["plain", "sloppy_functions"])
 @pytest.mark.parametrize("route", ROUTES)
 def test_large_close_scores_stay_in_their_bounds(route, kind):
-    """Scores of 20 to 40, two apart: where a route rounds at the size of the scores, it shows."""
+    """Scores of 20 to 40, two apart, show where a route rounds at the size of the scores."""
     m = machine(kind, FLOAT32, np.random.default_rng(0))
     X, y = m.round(m.rng.uniform(1, 2, (300, 1))), m.rng.integers(0, 2, 300)
     params = {"W": np.array([[20.0, 18.0]]), "b": np.zeros((1, 2))}

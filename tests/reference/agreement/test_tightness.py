@@ -143,7 +143,7 @@ def off_by(x, direction):
 
 @pytest.mark.parametrize("operation", PROPAGATION)
 def test_propagation_reaches_its_bound(operation):
-    """Operands that are off as far as they may be put the result at the edge of its bound."""
+    """Operands that are off by as much as they may be put the result at the edge of its bound."""
     f, *directions = PROPAGATION[operation]
     m = Machine(FLOAT32, np.random.default_rng(0))
     x = m.array(ONE(m.rng))
@@ -161,7 +161,7 @@ def dropped(f):
 
 
 def dot(x, y):
-    """Row by row."""
+    """The dot product, row by row."""
     return np.dot(x, y.T)
 
 
@@ -252,7 +252,7 @@ def test_linspace_uses_a_twentieth_of_its_bound():
 
 @pytest.mark.parametrize(("start", "stop"), [(4.0, 8.0), (8.0, 0.0), (-3.0, 3.0)])
 def test_linspace_rounds_a_quotient_a_product_and_two_sums(start, stop):
-    """Each of them upwards, on numbers as large as start and stop together."""
+    """Each of these rounds upwards, on numbers as large as start and stop together."""
     bound, u = linspace(BFLOAT16)(start, stop, 7), BFLOAT16.unit
     off = (abs(start) + abs(stop)) * ((1 + BFLOAT16.division) * (1 + u) ** 3 - 1)
     assert 0.98 <= compare("", LOCAL, bound.value + off, bound).share <= 1
@@ -270,7 +270,7 @@ def test_share_of_a_row_of_zeros_but_one_hardly_feels_an_error():
     assert np.all(own_share(x).error <= 4 * U)
 
 
-# Rounding of what is itself off: a bound without this second-order part would be too low
+# Rounding of inexact operands: a bound without this second-order part would be too low
 
 
 def test_rounding_of_a_share_that_is_far_off():
