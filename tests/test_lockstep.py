@@ -70,7 +70,8 @@ def test_parts_are_the_whole_run(pytestconfig):
     """Every cell of the plan has all of its steps in some part, and none twice."""
     met = {p.cell: [] for p in pytestconfig.lockstep_planned}
     for planned, part in pieces(pytestconfig.lockstep_planned):
-        met[planned.cell] += sorted(steps_of(planned, part.steps))
+        if planned.cell.model != SPIRAL:
+            met[planned.cell] += sorted(steps_of(planned, part.steps))
     for planned in pytestconfig.lockstep_planned:
         if planned.cell.model != SPIRAL:
             iterations = MODELS[planned.cell.model].iterations
