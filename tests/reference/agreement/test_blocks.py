@@ -184,3 +184,20 @@ def test_stack_is_treated_as_each_of_its_members_is(operation, shape):
         alone, member = f(Rounded(value[i], error[i], FLOAT32)), result.at((i,))
         assert member.value == pytest.approx(alone.value, rel=1e-12)
         assert member.error == pytest.approx(alone.error, rel=1e-12)
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("error", [None, 0.5])
+def test_mask_of_several_ports_on_what_they_share(error, large, in_tiles):
+    """What is stacked by steps alone is, after that, stacked by ports too."""
+    if large:
+        in_tiles()
+    shared = np.arange(1.0, 9.0).reshape(1, 4, 2)
+    x = Rounded(
+        shared.copy(), None if error is None else np.full_like(shared, error), FLOAT32, stacked=1
+    )
+    signs = np.array([[[[1.0, -1.0]] * 4], [[[-1.0, 1.0]] * 4]])
+    x[Rounded(signs, None, FLOAT32, stacked=2) <= 0] = 0
+    assert x.value.tolist() == (shared * (signs > 0)).tolist()
+    assert x.errors().tolist() == ((error or 0.0) * (signs > 0)).tolist()
+    assert x.is_exact == (error is None)

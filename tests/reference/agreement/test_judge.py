@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from reference.agreement import judge
 from reference.agreement.arithmetic import ARITHMETICS, FLOAT16, FLOAT32, FLOAT64, Unbounded
 from reference.agreement.blocks import LARGE
 from reference.agreement.bounds import (
@@ -468,6 +469,26 @@ def test_steps_certified_together_are_judged_as_alone(steps, model, dscores):
             assert [f[:2] for f in ours] == [f[:2] for f in alone]
             shares = [f.share for f in ours]
             assert shares == pytest.approx([f.share for f in alone], rel=1e-6, abs=1e-6, nan_ok=True)
+
+
+@pytest.mark.parametrize(("wrong", "passes"), [(1e3, 1), (math.nan, 2), (math.inf, 2)])
+def test_wrong_number_over_an_exact_bound_is_judged_in_one_pass(steps, monkeypatch, wrong, passes):
+    """Its share is beyond all numbers, but it is one. What is none is looked at port by port."""
+    step, counted = steps["two_layer", 100, "float64"], []
+
+    def counting(*inputs):
+        counted.append(inputs)
+        return local_of_all(*inputs)
+
+    monkeypatch.setattr(judge, "local_of_all", counting)
+    trace = step.trace()
+    trace["hidden_layer"] = trace["hidden_layer"].copy()
+    trace["hidden_layer"][0] = wrong  # the first point is the origin: all its zeros are exact
+    judged = certify_steps([step.start], [[trace, step.trace()]], step.arithmetic)
+    first = findings_of(judged, 0)[0]
+    assert (first.quantity, first.agrees) == ("hidden_layer", False)
+    assert not np.isfinite(first.share)
+    assert len(counted) == passes
 
 
 @pytest.mark.parametrize("wrong", [2.0, float("nan")])
