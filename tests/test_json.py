@@ -15,7 +15,7 @@ SCHEMAS = {
     for path in sorted((ROOT / "docs" / "schemas").glob("*.json"))
 }
 EXAMPLES = "docs/examples/my_port"
-FEW = ["--steps", "2", "--points", "5"]
+FEW = ["--steps", "1", "--points", "5"]
 #: A right run and a wrong one of each command, so that findings and explanations are in the reports.
 REPORTS = {
     "compare": ["compare", "--port", "numpy", "--model", "softmax", *FEW],
