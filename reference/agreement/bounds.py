@@ -133,7 +133,7 @@ def local_of_all(
         q[name] = covered = cover(name, start.model.routes.get(name, ()), computed, q)
         see(name, covered)
         if name in recorded:
-            q[name] = as_recorded(recorded[name], ports, computed, covered)
+            q[name] = as_recorded(recorded[name], ports, covered)
         return cast(Rounded, q[name])
 
     _run(start, q, tap, at)
@@ -156,9 +156,7 @@ def _run(start: Problem, q: Quantities, tap: Tap, at: str) -> None:
         raise Unbounded(overflow_message(values, at, start.y)) from None
 
 
-def as_recorded(
-    recorded: Recorded, ports: Sequence[int], computed: Rounded, expected: Rounded
-) -> Rounded:
+def as_recorded(recorded: Recorded, ports: Sequence[int], expected: Rounded) -> Rounded:
     """The ports' own tensors, as the operation after them sees them.
 
     That is the recorded number itself (a subnormal one may be read as 0), except for a product:
@@ -171,19 +169,19 @@ def as_recorded(
         values = np.where(recorded.holes, expected.value, values)
     absent = [i for i, port in enumerate(ports) if port not in recorded.ports]
     if not absent:
-        return _seen(values, computed)
+        return _seen(values, expected)
     of_all = np.array(np.broadcast_to(expected.value, (len(ports), *values.shape[1:])))
     of_all[[ports.index(port) for port in recorded.ports]] = values
-    seen = _seen(of_all, computed)
+    seen = _seen(of_all, expected)
     error = np.array(seen.errors())
     error[absent] = np.broadcast_to(expected.errors(), error.shape)[absent]
     return seen.with_error(error)
 
 
-def _seen(values: Plain, computed: Rounded) -> Rounded:
+def _seen(values: Plain, expected: Rounded) -> Rounded:
     """Recorded numbers, with an error if they are a product's, which may be used unrounded."""
-    arithmetic = computed.arithmetic
-    if computed.products != 1:
+    arithmetic = expected.arithmetic
+    if expected.products != 1:
         return Rounded.exact(values, arithmetic, stacked=2)
-    flushed = (rules.off(computed.bounded) > 0) * arithmetic.smallest_normal
+    flushed = (rules.off(expected.bounded) > 0) * arithmetic.smallest_normal
     return Rounded(values, arithmetic.unit * np.abs(values) + flushed, arithmetic, products=1, stacked=2)

@@ -38,8 +38,8 @@ def test_recorded_subnormal_may_be_read_as_zero():
 def test_product_recorded_as_zero_may_be_used_unflushed():
     """A product flushed when recorded may still be there when it is contracted into an addition."""
     flushed = Recorded([0], [0], np.zeros((1, 1, 2)))
-    computed = Rounded(np.zeros(2), np.array([FLOAT32.smallest_normal, 0.0]), FLOAT32, products=1)
-    seen = as_recorded(flushed, [0], computed, computed)
+    expected = Rounded(np.zeros(2), np.array([FLOAT32.smallest_normal, 0.0]), FLOAT32, products=1)
+    seen = as_recorded(flushed, [0], expected)
     assert seen.error.ravel().tolist() == [FLOAT32.smallest_normal, 0.0]
 
 
