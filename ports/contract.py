@@ -128,7 +128,6 @@ class Framework:
 
     Attributes:
         name: its key, as in `framework = "torch"` at the top of a user's file.
-        title: its name for readers.
         packages: what its host imports beside NumPy.
         host_path: "module:class" of its `Host`.
         modules: its ports by name.
@@ -137,7 +136,6 @@ class Framework:
     """
 
     name: str
-    title: str
     packages: tuple[str, ...]
     host_path: str
     modules: Mapping[str, PortModule]

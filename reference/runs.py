@@ -44,6 +44,17 @@ def draw(rng: Rng, points: int = 100) -> Draws:
     return Draws(noise, X, y, params)
 
 
+def kink(model: Model, seed: int = 0) -> Problem:
+    """The note's 15 points with the last bias set.
+
+    The three points at radius 0 have exact ReLU ties. Their gradients then do not cancel in the sum over
+    the examples, db.
+    """
+    problem = draw(np.random.RandomState(seed), POINTS[0]).problem(model)
+    last = {model.biases[-1]: np.array([[0.3, -0.2, 0.1]])}
+    return problem.starting_from({**problem.params, **last})
+
+
 def trajectory(problem: Problem, iterations: int) -> Iterator[tuple[int, Problem, Trace]]:
     """Yield (step, what it starts from, trace) of the reference's own training run, step by step."""
     for i in range(iterations):

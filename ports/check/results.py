@@ -14,7 +14,7 @@ from reference.agreement.arithmetic import Arithmetic
 from reference.agreement.judge import LOCAL, Finding
 from reference.arrays import Plain
 from reference.models import Model, Problem
-from reference.runs import draw
+from reference.runs import draw, kink
 
 #: Steps judged by default: the first ones, where state goes wrong, and some spread over the run.
 FIRST_STEPS, SPREAD_STEPS = 20, 10
@@ -198,8 +198,8 @@ def runs_of(model: Model, options: Options) -> list[Run]:
     steps = steps_of(model.iterations, options.steps)
     runs = [Run("the document's run", "", problem, model.iterations, steps)]
     if model.relus:
-        at_ties = ties(model, options.seed)
-        runs.append(Run("ReLU ties", "pre-activations of exactly 0", at_ties, 1, range(1)))
+        ties = kink(model, options.seed)
+        runs.append(Run("ReLU ties", "pre-activations of exactly 0", ties, 1, range(1)))
     runs.append(Run("other sizes", "7 examples, 3 dimensions, 4 classes", odd_sizes(model), 2, range(2)))
     return runs
 
@@ -211,16 +211,6 @@ def steps_of(iterations: int, steps: int | str | None) -> Collection[int]:
     if steps is not None:
         return range(min(int(steps), iterations))
     return sorted({*range(FIRST_STEPS), *chosen_steps(iterations, SPREAD_STEPS)})
-
-
-def ties(model: Model, seed: int) -> Problem:
-    """The note's points with the last bias set.
-
-    The three points at radius 0 have exact ties, whose gradients then reach the sum over the examples.
-    """
-    problem = draw(np.random.RandomState(seed), 5).problem(model)
-    last = {model.biases[-1]: np.array([[0.3, -0.2, 0.1]])}
-    return problem.starting_from({**problem.params, **last})
 
 
 def odd_sizes(model: Model) -> Problem:

@@ -34,7 +34,7 @@ def free_runs(args: argparse.Namespace, models: Sequence[Model]) -> dict[str, li
     steps = {model.name: min(model.iterations, args.steps or model.iterations) for model in models}
     cells = {
         model.name: [
-            one_cell(model, port, args.mode, args.device, args.dtype)
+            (one_cell(model, port, args.mode, args.device, args.dtype), port)
             for port in args.port or ports_of(model)
         ]
         for model in models
@@ -46,7 +46,7 @@ def free_runs(args: argparse.Namespace, models: Sequence[Model]) -> dict[str, li
         return {
             model.name: run_free(
                 draws.problem(model),
-                [(cell, port) for port, cell in cells[model.name]],
+                cells[model.name],
                 steps[model.name],
                 progress=lambda step: progress.advance(),
             )

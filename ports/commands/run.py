@@ -35,8 +35,8 @@ def run(args: argparse.Namespace) -> int:
     print(draws.X)
     print(draws.y)
     with args.port.host.exact_settings():
-        for model, (port, cell) in zip(models, cells, strict=True):
-            print_run(port, cell, draws.problem(model))
+        for model, cell in zip(models, cells, strict=True):
+            print_run(args.port, cell, draws.problem(model))
     return 0
 
 

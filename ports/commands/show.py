@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     step = step_of(args.model, args.step)
     problem = draw(np.random.RandomState(args.seed), args.points).problem(args.model)
     ports = args.port or ports_of(args.model)
-    cells = [one_cell(args.model, port, args.mode, args.device, args.dtype) for port in ports]
+    cells = [(one_cell(args.model, port, args.mode, args.device, args.dtype), port) for port in ports]
     found = side_by_side(problem, cells, quantity, step)
     for line in report.lines(found, args.most):
         print(line)

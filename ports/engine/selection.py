@@ -142,7 +142,7 @@ def _cells(port: Port, selection: Selection) -> tuple[list[Cell], list[Skipped]]
     return cells, skipped
 
 
-def one_cell(model: Model, port: Port, mode: str | None, device: str, dtype: str) -> tuple[Port, Cell]:
+def one_cell(model: Model, port: Port, mode: str | None, device: str, dtype: str) -> Cell:
     """The one cell of a port that `lockstep run`, `show` and `drift` use; natural mode by default.
 
     Raises Absent for a port, mode or device that is not here.
@@ -156,7 +156,7 @@ def one_cell(model: Model, port: Port, mode: str | None, device: str, dtype: str
             or f"it has no {model.step_name} (--model chooses others)"
         )
         raise Absent(f"{port.name} cannot run here: {reasons}")
-    return port, natural[0].cell
+    return natural[0].cell
 
 
 def ports_here() -> list[Port]:

@@ -59,16 +59,16 @@ class SideBySide:
 
 
 def side_by_side(
-    problem: Problem, cells: Sequence[tuple[Port, Cell]], quantity: str, step: int
+    problem: Problem, cells: Sequence[tuple[Cell, Port]], quantity: str, step: int
 ) -> SideBySide:
     """Let every port make one step from the reference's own parameters at that step of its run.
 
     All cells have one dtype. Raises ValueError in one sentence where a port raises.
     """
-    names = [cell.port for _, cell in cells]
-    found = SideBySide(quantity, step, problem, cells[0][1].dtype, names)
+    names = [cell.port for cell, _ in cells]
+    found = SideBySide(quantity, step, problem, cells[0][0].dtype, names)
     start = reference_at(problem, step)
-    for port, cell in cells:
+    for cell, port in cells:
         with port.host.exact_settings():
             trace, expected, problems = run_step_at(port, cell, start, step)
         if quantity in problems:

@@ -4,7 +4,6 @@ from ports.contract import Framework, PortModule, Template
 
 JAX = Framework(
     name="jax",
-    title="JAX",
     packages=("jax",),
     host_path="ports.in_jax.host:JaxHost",
     modules={

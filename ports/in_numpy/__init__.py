@@ -4,7 +4,6 @@ from ports.contract import Framework, PortModule, Template
 
 NUMPY = Framework(
     name="numpy",
-    title="NumPy",
     packages=(),
     host_path="ports.in_numpy.host:NumpyHost",
     modules={"numpy": PortModule("ports.in_numpy.reference")},

@@ -4,7 +4,6 @@ from ports.contract import Framework, PortModule, Template
 
 TORCH = Framework(
     name="torch",
-    title="PyTorch",
     packages=("torch",),
     host_path="ports.in_torch.host:TorchHost",
     modules={

@@ -59,7 +59,7 @@ def _model(check: Check, result: ModelResult) -> Iterator[str]:
 
 def step_name(model: str) -> str:
     """The function's name in the file."""
-    return model if model == SPIRAL else f"{model}_step"
+    return model if model == SPIRAL else MODELS[model].step_name
 
 
 def _judged(result: ModelResult) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from reference.models import Model, Problem
-from reference.runs import draw
+from reference.runs import draw, kink
 
 SEED = 0
 POINTS = 5  #: the note's points per class
@@ -14,13 +14,6 @@ POINTS = 5  #: the note's points per class
 def document(model: Model) -> Problem:
     """The note's own 15 points and first weights: three points at radius 0, so 300 exact ties."""
     return draw(np.random.RandomState(SEED), POINTS).problem(model)
-
-
-def kink(model: Model) -> Problem:
-    """The same problem with the last bias set, so that the ties' gradients do not cancel in db."""
-    problem = document(model)
-    last = {model.biases[-1]: np.array([[0.3, -0.2, 0.1]])}
-    return problem.starting_from({**problem.params, **last})
 
 
 def square(model: Model) -> Problem:

@@ -175,7 +175,6 @@ class BoxHost(Host):
 
 BOXED = Framework(
     name="boxed",
-    title="Boxed",
     packages=(),
     host_path="boxed:BoxHost",
     modules={"boxed_manual": PortModule("boxed_port")},
