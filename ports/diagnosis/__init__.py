@@ -1,19 +1,34 @@
-"""Why a quantity is wrong: hypotheses tested on the numbers that the port recorded.
+"""Why a quantity is wrong: a search for the line of code that would have given the port's numbers.
 
-A hypothesis says what the port would have computed, from its own recorded inputs, had it made
-one particular mistake. It is believed if it explains every element down to rounding, by the
-same bounds that found the quantity wrong. The sentence stays cautious ("consistent with"),
-because another mistake may give the same numbers.
+The note's own line for the quantity is edited in small ways (`grammar.py`) and run on what the port
+recorded (`search.py`). A few things that are no edit of a line are looked for beside that
+(`observations.py`, `precision.py`). An explanation is believed if it holds for every element down to
+rounding, by the same bounds that found the quantity wrong. The sentence stays cautious ("consistent
+with"), because another mistake may give the same numbers.
 """
 
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ports.contract import Port
-from ports.diagnosis.hypotheses import LOOSE, SUSPECTS, Case, Hypothesis, Suspicion, not_finite
+from ports.diagnosis.bench import Bench, bench_of, bench_of_spiral
+from ports.diagnosis.case import Case, Change, Observation, Suspicion
+from ports.diagnosis.grammar import RULES, SPIRAL_RULES
+from ports.diagnosis.observations import (
+    by_class,
+    clipped,
+    dropout,
+    flushed,
+    kept_between,
+    other_weights,
+    overwritten,
+    permuted,
+)
+from ports.diagnosis.place import place_of
+from ports.diagnosis.precision import a_few_roundings, lower_precision, not_finite
+from ports.diagnosis.search import Found, Search
 from ports.engine.lockstep import prepare, run_step
 from ports.engine.results import Cell
 from reference.agreement.arithmetic import ARITHMETICS, Arithmetic, Unbounded
@@ -24,6 +39,13 @@ from reference.runs import trajectory
 from reference.spiral import spiral
 
 UNEXPLAINED = "unexplained"
+#: How many explanations are shown, where several fit.
+SHOWN = 4
+
+#: What is looked for beside single edits of the line.
+OBSERVATIONS: tuple[Observation, ...] = (overwritten, permuted, dropout, flushed, clipped)
+#: What explains an error last, because it fits numbers or only the error's size.
+LAST: tuple[Observation, ...] = (kept_between, by_class, other_weights, lower_precision)
 
 
 @dataclass(frozen=True)
@@ -33,12 +55,14 @@ class Diagnosis:
     Attributes:
         cause: a short key, or "unexplained".
         sentence: the same in words.
-        certain: whether one hypothesis alone explains the difference down to rounding.
+        certain: whether one explanation alone fits down to rounding, with nothing in it chosen to fit.
+        changes: the explanations that can be shown as code, the likeliest first.
     """
 
     cause: str
     sentence: str
     certain: bool = False
+    changes: tuple[Change, ...] = ()
 
 
 def diagnose(
@@ -88,18 +112,30 @@ def explain(
     return diagnose(start, trace, arithmetic, quantity, before)
 
 
-def diagnose_spiral(noise: Plain, X: Plain, arithmetic: Arithmetic) -> Diagnosis:
-    """Explain wrong points: other draws of noise move them along a circle."""
+def diagnose_spiral(noise: Plain, got: Plain, arithmetic: Arithmetic, quantity: str = "X") -> Diagnosis:
+    """Explain wrong points X (N*K, 2) or wrong labels y (N*K,) of the generator."""
+    bench = bench_of_spiral(quantity, noise, got, arithmetic)
+    searched = Search(bench, (*SPIRAL_RULES, *RULES))
+    found = searched.one_edit()
+    if found:
+        return _verdict(bench.quantity, bench.got, _shown(bench, found))
+    if quantity == "X":
+        return _other_points(noise, bench.got, arithmetic) or Diagnosis(UNEXPLAINED, "X: unexplained.")
+    return Diagnosis(UNEXPLAINED, f"{quantity}: unexplained.")
+
+
+def _other_points(noise: Plain, X: Plain, arithmetic: Arithmetic) -> Diagnosis | None:
+    """Points in float32, or of other draws of noise, which move them along a circle."""
     single = ARITHMETICS["float32"]
     exact_noise: Array = Rounded.exact(noise, single)
     in_float32, _ = spiral(exact_noise, linspace(single))
     if np.all(np.abs(X - in_float32.value) <= in_float32.errors()):
         return Diagnosis("float32", "X is consistent with float32 somewhere in its computation.")
-    radius, got = (np.hypot(*points.T) for points in (in_float32.value, X.astype(np.float64)))
+    radius, got = (np.hypot(*points.T) for points in (in_float32.value, X))
     if np.all(np.abs(radius - got) <= 16 * arithmetic.function):
         what = "other draws of noise: every radius is right, the angles are not"
         return Diagnosis("other noise", f"X is consistent with {what}.", certain=True)
-    return Diagnosis(UNEXPLAINED, "X: unexplained.")
+    return None
 
 
 def _value(case: Case) -> Diagnosis:
@@ -110,46 +146,53 @@ def _value(case: Case) -> Diagnosis:
     if not np.all(np.isfinite(case.got)):
         cause, phrase = not_finite(case)
         return Diagnosis(cause, f"{case.quantity} {phrase}.")
-    for suspects, decisive in ((SUSPECTS, True), (LOOSE, False)):
-        fitting = [s for hypothesis in suspects for s in _fitting(case, hypothesis)]
+    bench = bench_of(case)
+    searched = Search(bench, RULES)
+    stages: tuple[Callable[[], list[Suspicion]], ...] = (
+        lambda: [*_shown(bench, searched.one_edit()), *_observed(case, OBSERVATIONS)],
+        lambda: _observed(case, [a_few_roundings]),
+        lambda: _shown(bench, searched.further()),
+        lambda: _observed(case, LAST),
+    )
+    for stage in stages:
+        fitting = stage()
         if fitting:
-            return _verdict(case, fitting, decisive)
-    return Diagnosis(UNEXPLAINED, f"{case.quantity}: unexplained{_where(case)}.")
+            return _verdict(case.quantity, case.got, fitting)
+    where = "" if bench.wrong.all() else f"; the error is {place_of(bench.wrong, case.y)} only"
+    return Diagnosis(UNEXPLAINED, f"{case.quantity}: unexplained{where}.")
 
 
-def _fitting(case: Case, hypothesis: Hypothesis) -> Iterator[Suspicion]:
-    """The suspicions of a hypothesis that can be computed and that explain the error."""
-    with suppress(Unbounded):
-        for suspicion in hypothesis(case):
-            if case.bears_out(suspicion.predicted):
-                yield suspicion
+def _observed(case: Case, observations: Iterable[Observation]) -> list[Suspicion]:
+    """What the observations see that explains the error."""
+    seen = [suspicion for observation in observations for suspicion in observation(case)]
+    return [suspicion for suspicion in seen if case.bears_out(suspicion.predicted)]
 
 
-def _verdict(case: Case, fitting: list[Suspicion], decisive: bool) -> Diagnosis:
-    phrases = {s.cause: s.phrase for s in reversed(fitting)}
-    alternatives = " or with ".join(phrases[cause] for cause in reversed(phrases))
-    sentence = f"{case.quantity} is consistent with {alternatives}"
-    certain = decisive and len(phrases) == 1
-    if certain and case.got.size > 1:
+def _shown(bench: Bench, found: Iterable[Found]) -> list[Suspicion]:
+    """The edits that were found, with their code."""
+    return [
+        Suspicion(f.edit.cause, _phrase(f, bench), f.predicted, not f.is_certain, f.change(bench))
+        for f in found
+    ]
+
+
+def _verdict(quantity: str, got: Plain, fitting: Sequence[Suspicion]) -> Diagnosis:
+    """One diagnosis from all that fits, the likeliest first."""
+    phrases = list(dict.fromkeys(suspicion.phrase for suspicion in fitting))
+    more = f", or with {len(phrases) - SHOWN} more" if len(phrases) > SHOWN else ""
+    sentence = f"{quantity} is consistent with {' or with '.join(phrases[:SHOWN])}{more}"
+    certain = len(phrases) == 1 and not fitting[0].fitted
+    if certain and got.size > 1:
         sentence += "; that explains every element down to rounding"
-    return Diagnosis(fitting[0].cause, f"{sentence}.", certain)
+    changes = [suspicion.code for suspicion in fitting if suspicion.code]
+    return Diagnosis(fitting[0].cause, f"{sentence}.", certain, tuple(changes[:SHOWN]))
 
 
-def _where(case: Case) -> str:
-    """Which rows or columns are wrong, if at most half of them are."""
-    wrong = ~(np.abs(case.got - case.expected.value) <= case.expected.errors())
-    said = []
-    for axis, noun in ((0, "row"), (1, "column")):
-        if case.got.ndim == 2 and case.got.shape[axis] > 1:
-            hit = np.flatnonzero(wrong.any(axis=1 - axis))
-            if 0 < hit.size <= case.got.shape[axis] // 2:
-                said.append(f"{noun}{'s' * (hit.size > 1)} {_listed(hit)} of {case.got.shape[axis]}")
-    return f"; the error is in {' and '.join(said)} only" if said else ""
-
-
-def _listed(indices: Plain) -> str:
-    shown = ", ".join(str(i) for i in indices[:6])
-    return f"{shown} and {indices.size - 6} more" if indices.size > 6 else shown
+def _phrase(found: Found, bench: Bench) -> str:
+    """What an edit says, and where, if it holds in a part of the tensor alone."""
+    if found.part is None:
+        return found.edit.says
+    return f"{found.edit.says}, {place_of(found.part, bench.plain.get('y'))} alone; the rest is right"
 
 
 def _structure(case: Case, problem: str) -> Diagnosis:
@@ -164,6 +207,11 @@ def _structure(case: Case, problem: str) -> Diagnosis:
     for cause, phrase, reshaped in _of_another_shape(case):
         if case.explained_by(case.expected, reshaped):
             return Diagnosis(cause, f"{name} {problem}: {phrase}.", certain=True)
+    bench = bench_of(case)
+    fitting = _shown(bench, Search(bench, RULES).one_edit())
+    if fitting:
+        found = _verdict(name, case.got, fitting)
+        return replace(found, sentence=f"{name} {problem}. {found.sentence}")
     return Diagnosis("shape", f"{name} {problem}.", certain=True)
 
 

@@ -1,6 +1,6 @@
 """The case: one wrong quantity, and all that the port recorded in that step and the one before."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -12,7 +12,7 @@ from reference.agreement.arithmetic import Arithmetic, Unbounded
 from reference.agreement.bounds import local
 from reference.agreement.judge import LOCAL, compare, structural_problems
 from reference.agreement.rounded import Rounded
-from reference.arrays import Array, Params, Plain
+from reference.arrays import Params, Plain
 from reference.models import Model, Problem
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -20,14 +20,31 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Suspicion:
-    """A mistake, and the quantity that it would give: `Rounded`, or None if it cannot be computed."""
+    """A mistake, and the quantity that it would give.
+
+    Attributes:
+        cause: a short key. `phrase` completes "the quantity is consistent with ...".
+        predicted: what the port would have computed.
+        fitted: whether something in it was chosen to suit the port's tensor.
+        code: the change as lines of code, if it is an edit of the note's.
+    """
 
     cause: str
     phrase: str
-    predicted: Array
+    predicted: Rounded
+    fitted: bool = False
+    code: "Change | None" = None
 
 
-Hypothesis = Callable[["Case"], Iterator[Suspicion]]
+@dataclass(frozen=True)
+class Change:
+    """The note's lines, and the lines that would give the port's numbers."""
+
+    document: tuple[str, ...]
+    yours: tuple[str, ...]
+
+
+Observation = Callable[["Case"], Iterator[Suspicion]]
 
 
 @dataclass(frozen=True)
@@ -102,38 +119,28 @@ class Case:
         value = self.inputs.get(name)
         return self.about(name).expected.value if value is None else np.asarray(value)
 
-    def try_recomputed(
-        self,
-        changes: Mapping[str, Any] = NOTHING,
-        forget: Collection[str] = (),
-        arithmetic: Arithmetic | None = None,
+    def recomputed(
+        self, changes: Mapping[str, Any] = NOTHING, arithmetic: Arithmetic | None = None
     ) -> Rounded | None:
         """The quantity as the reference computes it from the port's inputs, with `changes` to them.
 
-        Quantities in `forget` are computed anew. Returns None if there is no finite bound.
+        Returns None if there is no finite bound.
         """
         try:
-            return self.recomputed(changes, forget, arithmetic)
+            return self._recomputed(self.inputs | dict(changes), arithmetic or self.arithmetic)
         except Unbounded:
             return None
 
-    def recomputed(
-        self,
-        changes: Mapping[str, Any] = NOTHING,
-        forget: Collection[str] = (),
-        arithmetic: Arithmetic | None = None,
-    ) -> Rounded:
-        """Likewise, but raises Unbounded if there is no finite bound."""
-        q = self.inputs | dict(changes)
+    def _recomputed(self, q: Mapping[str, Any], arithmetic: Arithmetic) -> Rounded:
         params = {name: q[name] for name in self.params}
         start = Problem(self.model, q["X"], q["y"], params, q["reg"], q["step_size"])
-        trace = {n: np.asarray(q[n]) for n in self.model.quantities if n in q and n not in forget}
-        return local(start, trace, arithmetic or self.arithmetic)[self.quantity]
+        trace = {n: np.asarray(q[n]) for n in self.model.quantities if n in q}
+        return local(start, trace, arithmetic)[self.quantity]
 
     @cached_property
     def expected(self) -> Rounded:
-        """The quantity from the port's own inputs, as it should be."""
-        return self.recomputed()
+        """The quantity from the port's own inputs, as it should be. Raises Unbounded."""
+        return self._recomputed(self.inputs, self.arithmetic)
 
     def explained_by(self, predicted: Rounded | None, got: Plain | None = None) -> bool:
         """Whether a prediction holds for every element, within its bound."""
@@ -151,36 +158,11 @@ class Case:
         """The port's own number or array, which has no error."""
         return Rounded.exact(np.asarray(value, dtype=np.float64), self.arithmetic)
 
-    def plus(self, c: float, term: Any) -> Rounded:
-        """The expected quantity plus c times another tensor."""
-        return self.expected + (term if isinstance(term, Rounded) else self.exact(term)) * c
-
     @cached_property
     def parameter(self) -> str:
         """The parameter whose gradient or next value the quantity is, or an empty string."""
         name = self.quantity.removesuffix("_next")
         return next((p for p in self.params if name in (p, f"d{p}")), "")
-
-    @cached_property
-    def is_update(self) -> bool:
-        """Whether the quantity is a parameter after the update."""
-        return self.quantity.endswith("_next")
-
-    @property
-    def per_gradient(self) -> float:
-        """The factor with which an addition to the parameter's gradient enters the quantity."""
-        return -self.step_size if self.is_update else 1.0
-
-    @cached_property
-    def operands(self) -> list[str]:
-        """The inputs that the quantity's own formula uses, found by disturbing each."""
-        return [name for name in self.inputs if name != "y" and self._matters(name)]
-
-    def _matters(self, name: str) -> bool:
-        value = np.asarray(self.inputs[name], dtype=np.float64)
-        ramp = np.linspace(0.1, 1, value.size).reshape(value.shape)
-        disturbed = self.try_recomputed({name: like(self.inputs[name], value * 1.5 + ramp)})
-        return disturbed is None or not np.array_equal(disturbed.value, self.expected.value)
 
     def gradient_before(self) -> Rounded | None:
         """The parameter's gradient in the step before, recomputed if the port's library hides it."""
@@ -191,9 +173,4 @@ class Case:
             return None
         start = self.start.starting_from({p: self.before[p] for p in self.params})
         last = Case(start, self.before, self.arithmetic, name, NOTHING)
-        return last.try_recomputed()
-
-
-def like(value: Any, changed: Plain) -> Any:
-    """A changed input, held as the original is: as a number or as an array."""
-    return float(changed) if type(value) is float else changed
+        return last.recomputed()

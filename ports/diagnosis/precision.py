@@ -1,83 +1,33 @@
-"""Mistakes of precision: numbers in a narrower format, flushed to 0, or not finite."""
+"""Mistakes of precision: errors of the size of a narrower format, or numbers that are not finite."""
 
-import itertools
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 
-from ports.diagnosis.case import Case, Suspicion, like
+from ports.diagnosis.case import Case, Suspicion
 from reference.agreement.arithmetic import ARITHMETICS, Arithmetic
 from reference.agreement.rounded import Rounded
-from reference.arrays import Plain
 
 #: Significant bits that a product's inputs keep.
 PRODUCT_BITS = {"bfloat16": 8, "tf32": 11}
 #: An error has a format's size if it uses at least this share of that format's bound.
 LEAST_SHARE = 1e-3
+#: Of roundings, one in this many at least goes up, and one down.
+MIXED = 8
 #: An error of up to this many times the bound may still come from rounding.
 ROUNDINGS_MORE = 8
 
 
-def float32_residue(case: Case) -> Iterator[Suspicion]:
-    """float32 numbers in a float64 computation: the result itself, or its operands."""
-    if case.arithmetic.name != "float64":
-        return
-    held = case.got.astype(np.float32).astype(np.float64)
-    if case.got.size > 2 and np.array_equal(held, case.got):
-        loose = case.try_recomputed(arithmetic=ARITHMETICS["float32"])
-        if case.explained_by(loose):
-            yield Suspicion("float32", "a result that has been held in float32", case.exact(held))
-    names = case.operands
-    for chosen in [(name,) for name in names] + ([tuple(names)] if len(names) > 1 else []):
-        changes = {n: like(case.inputs[n], _float32(case.inputs[n])) for n in chosen}
-        phrase = f"{' and '.join(chosen)} in float32"
-        yield Suspicion("float32", phrase, case.try_recomputed(changes))
-
-
-def _float32(value: Any) -> Plain:
-    with np.errstate(over="ignore"):
-        return np.asarray(value).astype(np.float32).astype(np.float64)
-
-
-def rounded_products(case: Case) -> Iterator[Suspicion]:
-    """A matrix product whose inputs were rounded first: TF32, bfloat16."""
-    matrices = [n for n in case.operands if np.ndim(case.inputs[n]) == 2 and case.inputs[n].shape[0] > 1]
-    pairs = [*itertools.combinations(matrices, 2), *((n,) for n in matrices)]
-    for (name, bits), mode, pair in itertools.product(PRODUCT_BITS.items(), ROUNDINGS, pairs):
-        changes = {n: rounded_to(case.inputs[n], bits, mode) for n in pair}
-        phrase = f"{' and '.join(pair)} rounded to {name} in the product"
-        yield Suspicion(f"{name} products", phrase, case.try_recomputed(changes))
-
-
-def _half_up(x: Plain) -> Plain:
-    return np.copysign(np.floor(np.abs(x) + 0.5), x)
-
-
-ROUNDINGS: tuple[Callable[[Plain], Plain], ...] = (np.rint, _half_up, np.trunc)
-
-
-def rounded_to(value: Plain, bits: int, mode: Callable[[Plain], Plain]) -> Plain:
-    """Numbers rounded to that many significant bits."""
-    mantissa, exponent = np.frexp(value.astype(np.float64))
-    return np.asarray(np.ldexp(mode(np.ldexp(mantissa, bits)), exponent - bits))
-
-
-def flushed(case: Case) -> Iterator[Suspicion]:
-    """All numbers below some size are 0, and no others."""
-    size = np.abs(case.expected.value)
-    gone = (case.got == 0) & (size > 0)
-    left = size[~gone & (size > 0)]
-    if gone.any() and left.size and size[gone].max() < left.min():
-        kept = np.where(gone, 0.0, 1.0)
-        phrase = f"numbers of {size[gone].max():.0e} and below flushed to 0"
-        yield Suspicion("flushed", phrase, case.expected * case.exact(kept))
-
-
 def lower_precision(case: Case) -> Iterator[Suspicion]:
-    """Errors of the size that a narrower format leaves: within its bound, but not far within it."""
+    """Errors of the size that a narrower format leaves: within its bound, but not far within it.
+
+    Roundings go up and down. Errors in one element, or all to one side, have another cause.
+    """
+    error = np.ravel(case.got - case.expected.value)
+    if case.got.size >= MIXED and MIXED * min((error > 0).sum(), (error < 0).sum()) < (error != 0).sum():
+        return
     for cause, phrase, narrower in narrower_formats(case.arithmetic):
-        predicted = case.try_recomputed(arithmetic=narrower)
+        predicted = case.recomputed(arithmetic=narrower)
         if predicted is not None and case.explained_by(predicted):
             far_within = Rounded(predicted.value, predicted.errors() * LEAST_SHARE, narrower)
             if not case.explained_by(far_within):

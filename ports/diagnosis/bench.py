@@ -1,0 +1,210 @@
+"""The bench on which edited lines are run: the right line, and the tensors that the port recorded."""
+
+import ast
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ports.diagnosis.case import Case
+from ports.diagnosis.edits import FREE, Names
+from ports.diagnosis.lines import Line, line_of, names_in, variables_of
+from ports.diagnosis.vocabulary import NAMES
+from reference.agreement.arithmetic import Arithmetic
+from reference.agreement.judge import LOCAL, compare
+from reference.agreement.rounded import Rounded, linspace
+from reference.arrays import Plain
+from reference.spiral import spiral
+
+Run = Callable[[Mapping[str, Any]], Any]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One wrong quantity, and the names on which its edited lines are run.
+
+    Attributes:
+        quantity: its name. `got` is the port's tensor as float64, `expected` the right one.
+        line: the right line.
+        names: what the grammar's special names stand for.
+        plain: the port's recorded tensors in float64, by the line's names.
+        bounded: the same as `Rounded` arrays.
+        lines_before: the same line with more and more of the quantities before computed anew.
+    """
+
+    quantity: str
+    got: Plain
+    expected: Rounded
+    line: Line
+    names: Names
+    plain: Mapping[str, Any]
+    bounded: Mapping[str, Any]
+    lines_before: tuple[Line, ...] = ()
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """The port's."""
+        return self.expected.arithmetic
+
+    @cached_property
+    def wrong(self) -> Plain:
+        """Which elements are wrong."""
+        with np.errstate(all="ignore"):
+            return np.asarray(~self._within(self.expected))
+
+    def value_of(self, run: Run, number: float | None = None) -> Plain | None:
+        """What a line gives in float64, or None if it cannot be run or has not the port's shape."""
+        names = self.plain if number is None else {**self.plain, FREE: number}
+        try:
+            value = np.asarray(run(names), dtype=np.float64)
+        except Exception:  # an edit may be any nonsense: shapes that do not fit, a missing name
+            return None
+        return value if value.shape == self.got.shape else None
+
+    def near(self, value: Plain | None) -> Any:
+        """Which of these numbers are close enough to the port's to be worth an error analysis."""
+        if value is None:
+            return np.False_
+        reach = np.sqrt(self.arithmetic.roundoff) * np.max(np.abs(self.got), initial=0)
+        return np.abs(value - self.got) <= reach
+
+    def predicted(self, line: Line) -> Rounded | None:
+        """What a line gives, with its error and that of the other routes to the right line.
+
+        The routes' errors are those of the right quantity, in proportion to its size.
+        """
+        value = self.value_of(line.compiled())
+        if value is None:
+            return None
+        try:
+            bounded = line.run(self.bounded)
+        except Exception:  # no rule for one of its operations, or no finite bound
+            bounded = None
+        own = bounded.errors() if isinstance(bounded, Rounded) else 0.0
+        if value.shape != self.expected.value.shape:
+            return Rounded(value, np.broadcast_to(own, value.shape), self.arithmetic)
+        size, right = (np.max(np.abs(x), initial=0) for x in (value, self.expected.value))
+        scale = max(1.0, size / right) if right else 1.0
+        return Rounded(value, own + scale * self.expected.errors(), self.arithmetic)
+
+    def explains(self, predicted: Rounded | None) -> bool:
+        """Whether a prediction holds for every element, and the right value does not."""
+        if predicted is None:
+            return False
+        return self._holds(predicted, self.got) and not self._holds(predicted, self.expected.value)
+
+    def explained_part(self, predicted: Rounded | None) -> Plain | None:
+        """Which elements a prediction explains, if the port's others are right; else None."""
+        if predicted is None or predicted.value.shape != self.expected.value.shape:
+            return None
+        fits = self._within(predicted)
+        part: Plain = self.wrong & fits
+        return part if part.any() and not (self.wrong & ~fits).any() else None
+
+    def _within(self, predicted: Rounded) -> Any:
+        return np.abs(self.got - predicted.value) <= predicted.errors() * (1 + 2.0**-20)
+
+    def _holds(self, predicted: Rounded, got: Plain) -> bool:
+        if predicted.value.shape != got.shape:
+            return False
+        with np.errstate(all="ignore"):
+            return bool(compare(self.quantity, LOCAL, got, predicted).agrees)
+
+
+def bench_of(case: Case) -> Bench:
+    """The bench of a step's quantity."""
+    step, order = case.model.step, list(case.model.quantities)
+    variables = variables_of(step)
+    earlier = order[: order.index(case.quantity)]
+    given = {"X": case.start.X, **case.params} | {variables[n]: case.value_of(n) for n in earlier}
+    later = {variables[n]: case.trace[n] for n in order if n in case.trace}
+    before = {f"last_{variables.get(n, n)}": tensor for n, tensor in case.before.items()}
+    gradient = case.gradient_before() if case.parameter else None
+    if gradient is not None:
+        before[f"last_d{case.parameter}"] = gradient.value
+    tensors = {name: _frozen(tensor) for name, tensor in {**before, **later, **given}.items()}
+    numbers = {"reg": case.reg, "step_size": case.step_size}
+    names = Names(
+        {*given, *numbers, "num_examples"},
+        {"WEIGHTS": case.model.weights, "BIAS": case.model.biases},
+        {
+            "last": {n: f"last_{n}" for n in tensors if f"last_{n}" in tensors},
+            "after": _after(case, tensors),
+            "before": pre_activations(case),
+        },
+        case.parameter,
+    )
+    sizes = {letter: size for letter, size in case.start.sizes.items() if letter.isalpha()}
+    shared = {**NAMES, **sizes, **numbers, "y": case.y.astype(np.int64)}
+    bounded = {name: case.exact(tensor) for name, tensor in tensors.items()}
+    return Bench(
+        case.quantity,
+        case.got,
+        case.expected,
+        line_of(step, case.quantity),
+        names,
+        {**shared, **tensors, "params": {n: tensors[n] for n in case.params}},
+        {**shared, **bounded, "params": {n: bounded[n] for n in case.params}},
+        tuple(
+            line_of(step, case.quantity, order[i : len(earlier)]) for i in reversed(range(len(earlier)))
+        ),
+    )
+
+
+def bench_of_spiral(quantity: str, noise: Plain, got: Plain, arithmetic: Arithmetic) -> Bench:
+    """The bench of the generator's points X, or of its labels y."""
+    exact = Rounded.exact(noise, arithmetic)
+    X, y = spiral(exact, linspace(arithmetic))
+    expected = X if quantity == "X" else Rounded.exact(y, arithmetic)
+    shared = {**NAMES, "K": noise.shape[0], "N": noise.shape[1]}
+    return Bench(
+        quantity,
+        np.asarray(got, dtype=np.float64),
+        expected,
+        line_of(spiral, quantity),
+        Names({"t", "r"}, {}, {}),
+        {**shared, "noise": _frozen(noise), "linspace": np.linspace},
+        {**shared, "noise": exact, "linspace": linspace(arithmetic)},
+    )
+
+
+def _frozen(tensor: Any) -> Plain:
+    """A float64 copy that an edited line cannot write into."""
+    array = np.array(tensor, dtype=np.float64)
+    array.flags.writeable = False
+    return array
+
+
+def _after(case: Case, tensors: Collection[str]) -> dict[str, str]:
+    """Each parameter after the update, in this step and in the one before."""
+    names = [*case.params, *(f"last_{n}" for n in case.params)]
+    return {name: f"{name}_next" for name in names if f"{name}_next" in tensors}
+
+
+def pre_activations(case: Case) -> dict[str, str]:
+    """The code of what each ReLU is given, by the variable that holds its result."""
+    found, variables = {}, variables_of(case.model.step)
+    for name in case.model.relus:
+        match line_of(case.model.step, name).statements[-1]:
+            case ast.Assign(value=ast.Call(args=[ast.Constant(0), argument])):
+                found[variables[name]] = ast.unparse(argument)
+    return found
+
+
+def parts_of_lines_before(bench: Bench) -> dict[str, Plain]:
+    """Arrays that the lines before compute on the way, by their code: a ReLU's pre-activation, say."""
+    found = dict[str, Plain]()
+    statements = bench.lines_before[-1] if bench.lines_before else bench.line
+    for _, node in statements.nodes():
+        if isinstance(node, ast.BinOp | ast.Call) and names_in(node) <= bench.plain.keys():
+            code = ast.unparse(node)
+            try:
+                with np.errstate(all="ignore"):
+                    value = eval(code, dict(bench.plain))
+            except Exception:  # a part that is a list or a range, or has no meaning by itself
+                continue
+            if isinstance(value, np.ndarray) and value.ndim:
+                found[code] = value
+    return found

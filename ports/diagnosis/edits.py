@@ -1,0 +1,288 @@
+"""Edits of a line: every place where a row of the grammar fits, and the line that it gives."""
+
+import ast
+import itertools
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import cast
+
+from ports.diagnosis.grammar import Rule
+from ports.diagnosis.lines import Line, Path, is_assigned
+
+#: The number of a rule that is not known yet.
+FREE = "C"
+
+Bindings = dict[str, ast.expr]
+
+
+@dataclass(frozen=True)
+class Names:
+    """What the special names of the grammar stand for in one step.
+
+    Attributes:
+        tensors: the names of arrays and numbers in the line that may be exchanged.
+        lists: the names that stand for each of several, such as WEIGHTS.
+        functions: what last(n), after(n) and before(n) are, as code, for each tensor n that has one.
+        parameter: the parameter whose gradient or next value the line computes, or an empty string.
+    """
+
+    tensors: Collection[str]
+    lists: Mapping[str, Sequence[str]]
+    functions: Mapping[str, Mapping[str, str]]
+    parameter: str = ""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A line changed by a rule, or by several one after the other.
+
+    `line` may still have a free number, `C`, of the last rule. `bound` says what the names of the
+    rules stand for.
+    """
+
+    line: Line
+    rules: tuple[Rule, ...]
+    bound: Mapping[str, ast.expr]
+    number: str = ""
+    fitted: bool = False
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a number is still to be found."""
+        return not self.number and (self.rules[-1].fits or bool(self.rules[-1].numbers))
+
+    def with_number(self, code: str, fitted: bool) -> "Edit":
+        """The edit with its free number written as this code."""
+        number = {FREE: ast.parse(code, mode="eval").body}
+        statements = tuple(_Filled(number).visit(_copied(s)) for s in self.line.statements)
+        return replace(self, line=Line(self.line.target, statements), number=code, fitted=fitted)
+
+    @property
+    def cause(self) -> str:
+        """The short key of the first rule."""
+        return self._said(self.rules[0].cause)
+
+    @property
+    def says(self) -> str:
+        """The rules' phrases."""
+        return ", and ".join(self._said(rule.says) for rule in self.rules)
+
+    def _said(self, text: str) -> str:
+        for name, node in self.bound.items():
+            text = text.replace(f"{{{name}}}", ast.unparse(node))
+        return text.replace(f"{{{FREE}}}", self.number)
+
+
+def edits_of(
+    line: Line, rules: Sequence[Rule], names: Names, after: Edit | None = None
+) -> Iterator[Edit]:
+    """Every edit of a line by one rule, in the order of the rules; `after` is an edit made before."""
+    nodes = list(line.nodes())
+    for rule in rules:
+        pattern, replacement = _parsed(rule.change)
+        if pattern is WHOLE:
+            made = _of_the_whole(line, replacement, names)
+        elif isinstance(pattern, ast.Name) and pattern.id in ONE_NAME:
+            made = _of_each_name(line, nodes, pattern.id, replacement, names)
+        else:
+            made = _of_each_node(line, nodes, pattern, replacement, names)
+        for changed, bound in made:
+            if after is None:
+                yield Edit(changed, (rule,), bound)
+            else:
+                yield Edit(changed, (*after.rules, rule), {**bound, **after.bound}, fitted=after.fitted)
+
+
+#: A pattern that stands for what the line computes.
+WHOLE = ast.Name("WHOLE", ast.Load())
+
+
+#: Patterns that stand for a single name.
+ONE_NAME = ("_n", "_m")
+
+Changed = tuple[Line, Bindings]
+Nodes = Sequence[tuple[Path, ast.AST]]
+
+
+def _of_each_node(
+    line: Line, nodes: Nodes, pattern: ast.AST, replacement: Sequence[ast.AST], names: Names
+) -> Iterator[Changed]:
+    for path, node in nodes:
+        bound = Bindings()
+        if _matches(pattern, node, bound, names):
+            for filled, more in _filled(replacement, bound, names):
+                if isinstance(node, ast.stmt):
+                    yield _with_statements(line, path, filled), more
+                elif not is_assigned(node):
+                    yield line.replaced(path, filled[0]), more
+                elif isinstance(filled[0], ast.Subscript):  # the target of an assignment
+                    filled[0].ctx = ast.Store()
+                    yield line.replaced(path, filled[0]), more
+
+
+def _with_statements(line: Line, path: Path, new: Sequence[ast.AST]) -> Line:
+    """Replace a statement by none, one or two."""
+    *above, field_or_index = path
+    if above:  # within a loop
+        return line.replaced(path, new[0]) if new else line
+    at = cast(int, field_or_index)
+    return Line(
+        line.target, (*line.statements[:at], *cast(list[ast.stmt], new), *line.statements[at + 1 :])
+    )
+
+
+def _of_each_name(
+    line: Line, nodes: Nodes, pattern: str, replacement: Sequence[ast.AST], names: Names
+) -> Iterator[Changed]:
+    """Change a tensor wherever it occurs, and then at each single place."""
+    places: dict[str, list[Path]] = {}
+    for path, node in nodes:
+        if isinstance(node, ast.Name) and node.id in names.tensors:
+            places.setdefault(node.id, []).append(path)
+    for name, paths in places.items():
+        bound: Bindings = {pattern: ast.Name(name, ast.Load())}
+        for filled, more in _filled(replacement, bound, names):
+            for chosen in [paths, *([path] for path in paths if len(paths) > 1)]:
+                changed = line
+                for path in chosen:
+                    changed = changed.replaced(path, filled[0])
+                yield changed, more
+
+
+def _of_the_whole(line: Line, replacement: Sequence[ast.AST], names: Names) -> Iterator[Changed]:
+    """Change what the last statement gives: within a plain assignment, or else after it."""
+    *before, last = line.statements
+    match last:
+        case ast.Assign(targets=[ast.Name(variable)], value=value) if variable == line.target:
+            whole, rest = value, before
+        case _:
+            whole, rest = ast.Name(line.target, ast.Load()), [*before, last]
+    bound: Bindings = {"WHOLE": whole, "_q": ast.Name(line.target, ast.Load())}
+    for filled, more in _filled(replacement, bound, names):
+        assigned = ast.Assign([ast.Name(line.target, ast.Store())], cast(ast.expr, filled[0]))
+        yield Line(line.target, (*rest, ast.fix_missing_locations(assigned))), more
+
+
+# Patterns
+
+
+@cache
+def _parsed(change: str) -> tuple[ast.AST, tuple[ast.AST, ...]]:
+    """A rule's pattern and its replacement, a statement or an expression each."""
+    pattern, replacement = (_code(part) for part in change.split(" -> "))
+    (first,) = pattern
+    is_whole = isinstance(first, ast.Name) and first.id == "WHOLE"
+    return (WHOLE if is_whole else first), replacement
+
+
+def _code(text: str) -> tuple[ast.AST, ...]:
+    statements = ast.parse(text.strip()).body
+    return tuple(s.value if isinstance(s, ast.Expr) else s for s in statements)
+
+
+def _matches(pattern: ast.AST, node: ast.AST, bound: Bindings, names: Names) -> bool:
+    """Whether a node has the pattern's form; `bound` then says what the pattern's names stand for."""
+    if isinstance(pattern, ast.Name) and (pattern.id.startswith("_") or pattern.id in names.lists):
+        if pattern.id in bound:
+            return ast.dump(bound[pattern.id]) == ast.dump(_read(node))
+        if not isinstance(node, ast.expr) or not _may_be(pattern.id, node, names):
+            return False
+        bound[pattern.id] = _read(node)
+        return True
+    if type(pattern) is not type(node):
+        return False
+    return all(
+        _matching(getattr(pattern, field), getattr(node, field), bound, names)
+        for field in pattern._fields
+        if field not in ("ctx", "kind", "type_comment")
+    )
+
+
+def _may_be(name: str, node: ast.expr, names: Names) -> bool:
+    """Whether a name of a pattern may stand for a node."""
+    if name in names.lists:
+        return isinstance(node, ast.Name) and node.id in names.lists[name]
+    return name not in ONE_NAME or (isinstance(node, ast.Name) and node.id != "np")
+
+
+def _matching(pattern: object, node: object, bound: Bindings, names: Names) -> bool:
+    if isinstance(pattern, ast.AST) and isinstance(node, ast.AST):
+        return _matches(pattern, node, bound, names)
+    if isinstance(pattern, list) and isinstance(node, list):
+        same = len(pattern) == len(node)
+        return same and all(_matching(p, n, bound, names) for p, n in zip(pattern, node, strict=True))
+    return type(pattern) is type(node) and pattern == node
+
+
+def _read(node: ast.AST) -> ast.expr:
+    """The same expression where it is read, not assigned to."""
+    copied = _copied(node)
+    if isinstance(copied, ast.Name | ast.Subscript | ast.Attribute):
+        copied.ctx = ast.Load()
+    assert isinstance(copied, ast.expr)
+    return copied
+
+
+# Replacements
+
+
+def _filled(
+    replacement: Sequence[ast.AST], bound: Bindings, names: Names
+) -> Iterator[tuple[list[ast.AST], Bindings]]:
+    """The replacement with its names filled in, once for each choice of WEIGHTS and the like."""
+    used = {n.id for part in replacement for n in ast.walk(part) if isinstance(n, ast.Name)}
+    lists = [name for name in names.lists if name in used and name not in bound]
+    if "parameter" in used and not names.parameter:
+        return
+    for choice in itertools.product(*(names.lists[name] for name in lists)):
+        more = bound | {n: ast.Name(c, ast.Load()) for n, c in zip(lists, choice, strict=True)}
+        if names.parameter:
+            more["parameter"] = ast.Name(names.parameter, ast.Load())
+        filling = _Filled(more, names.functions)
+        filled = [filling.visit(_copied(part)) for part in replacement]
+        if not filling.failed:
+            kept = [ast.fix_missing_locations(part) for part in filled if not isinstance(part, ast.Pass)]
+            yield kept, more
+
+
+class _Filled(ast.NodeTransformer):
+    """Puts code in the place of names, and tensors in the place of last(n), after(n), before(n)."""
+
+    def __init__(
+        self, bound: Mapping[str, ast.expr], functions: Mapping[str, Mapping[str, str]] | None = None
+    ) -> None:
+        self.bound, self.functions, self.failed = bound, functions or {}, False
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        found = self.bound.get(node.id)
+        if found is None:
+            return node
+        copied = _copied(found)
+        if isinstance(copied, ast.Name | ast.Subscript):
+            copied.ctx = type(node.ctx)()
+        return copied
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        match node:
+            case ast.Call(func=ast.Name(function), args=[argument]) if function in self.functions:
+                code = self.functions[function].get(ast.unparse(argument))
+                if code is None:
+                    self.failed = True
+                    return node
+                return ast.parse(code, mode="eval").body
+        return node
+
+
+def _copied(node: ast.AST) -> ast.AST:
+    """A deep copy, faster than copy.deepcopy."""
+    fields = {
+        name: [_copied(x) if isinstance(x, ast.AST) else x for x in value]
+        if isinstance(value, list)
+        else _copied(value)
+        if isinstance(value, ast.AST)
+        else value
+        for name, value in ast.iter_fields(node)
+    }
+    return type(node)(**fields)
