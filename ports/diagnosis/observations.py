@@ -56,7 +56,7 @@ def _scores_overwritten(case: Case) -> Iterator[Suspicion]:
             ("the shift by the row maximum", np.max(case.expected.value, axis=1, keepdims=True)),
             ("the shift by the largest of all scores", np.max(case.expected.value)),
         ):
-            shifted = cast(Rounded, case.expected - case.exact(top))
+            shifted = case.expected - case.exact(top)
             yield Suspicion("overwritten", f"being overwritten in place by {what}", shifted)
         try:
             exponentials = cast(Rounded, np.exp(case.expected))

@@ -31,7 +31,7 @@ def lower_precision(case: Case) -> Iterator[Suspicion]:
         if predicted is not None and case.explained_by(predicted):
             far_within = Rounded(predicted.value, predicted.errors() * LEAST_SHARE, narrower)
             if not case.explained_by(far_within):
-                yield Suspicion(cause, phrase, case.exact(case.got))
+                yield Suspicion(cause, phrase, case.exact(case.got), fitted=True)
             return
 
 
@@ -44,7 +44,7 @@ def a_few_roundings(case: Case) -> Iterator[Suspicion]:
             "an error a few roundings larger than the bound allows: the order of operations is not one "
             "that docs/bounds.md covers, or a function is less accurate than promised"
         )
-        yield Suspicion("a few roundings", phrase, case.exact(case.got))
+        yield Suspicion("a few roundings", phrase, case.exact(case.got), fitted=True)
 
 
 def narrower_formats(arithmetic: Arithmetic) -> Iterator[tuple[str, str, Arithmetic]]:

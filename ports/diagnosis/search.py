@@ -27,6 +27,8 @@ from reference.arrays import Plain
 BUDGET = 1.5
 #: How many of the likeliest, and how many of the most promising, edits are tried with a second one.
 PAIRED = 40
+#: A line of at most so many statements is shown whole; of a longer one, what differs.
+SHORT = 3
 #: Significant digits of the numbers that people write.
 DIGITS = (1, 2, 3)
 #: Where the search for a free number starts, and how many steps it takes.
@@ -57,7 +59,7 @@ class Found:
     def change(self, bench: Bench) -> Change:
         """The line and the edited line as code, without what is the same in both if that is much."""
         before, after = self.line.shown(), self.edit.line.shown()
-        if len(before) > len(bench.line.shown()):  # it holds the lines of other quantities too
+        if len(before) > SHORT:
             before, after = ([x for x in a if x not in b] for a, b in ((before, after), (after, before)))
         sizes = {x for x in before if ".shape" in x and x in after}
         document, yours = ([x for x in lines if x not in sizes] for lines in (before, after))
@@ -189,9 +191,15 @@ def _fitted(bench: Bench, edit: Edit, run: Run) -> Iterator[Edit]:
     best = best_number(bench, run)
     if not best > 0:  # negative numbers have rules of their own
         return
-    for code in [f"{best:.{digits}g}" for digits in DIGITS] + [repr(best)] * (bench.got.size > 2):
+    for code in [_written(best, digits) for digits in DIGITS] + [repr(best)] * (bench.got.size > 2):
         if np.all(bench.near(bench.value_of(run, float(code)))):
             yield edit.with_number(code, fitted=True)
+
+
+def _written(number: float, digits: int) -> str:
+    """A number to so many significant digits, as a person would write it."""
+    rounded = float(f"{number:.{digits}g}")
+    return str(int(rounded)) if rounded.is_integer() and rounded < 1e6 else f"{rounded:g}"
 
 
 def best_number(bench: Bench, run: Run) -> float:

@@ -7,7 +7,7 @@ import pytest
 
 from ports.check.results import odd_sizes
 from ports.diagnosis import UNEXPLAINED, diagnose, explain
-from ports.diagnosis.precision import rounded_to
+from ports.diagnosis.vocabulary import rounded_to
 from ports.registry import PORTS
 from ports.traps import GALLERY
 from ports.traps.fixtures import FIXTURES
