@@ -134,7 +134,7 @@ def _other_points(noise: Plain, X: Plain, arithmetic: Arithmetic) -> Diagnosis |
     radius, got = (np.hypot(*points.T) for points in (in_float32.value, X))
     if np.all(np.abs(radius - got) <= 16 * arithmetic.function):
         what = "other draws of noise: every radius is right, the angles are not"
-        return Diagnosis("other noise", f"X is consistent with {what}.", certain=True)
+        return Diagnosis("other noise", f"X is consistent with {what}.")
     return None
 
 

@@ -6,7 +6,7 @@ from typing import cast
 import numpy as np
 
 from ports.diagnosis.case import Case, Suspicion
-from reference.agreement.arithmetic import Unbounded
+from reference.agreement.arithmetic import ARITHMETICS, Unbounded
 from reference.agreement.rounded import Rounded
 from reference.arrays import Plain
 
@@ -146,11 +146,12 @@ def other_weights(case: Case) -> Iterator[Suspicion]:
 
 
 def flushed(case: Case) -> Iterator[Suspicion]:
-    """All numbers below some size are 0, and no others."""
+    """All numbers below some size are 0, and no others. That size is not normal in some format."""
     size = np.abs(case.expected.value)
     gone = (case.got == 0) & (size > 0)
     left = size[~gone & (size > 0)]
-    if gone.any() and left.size and size[gone].max() < left.min():
+    normal = max(known.smallest_normal for known in ARITHMETICS.values())
+    if gone.any() and left.size and size[gone].max() < min(normal, left.min()):
         kept = np.where(gone, 0.0, 1.0)
         phrase = f"numbers of {size[gone].max():.0e} and below flushed to 0"
         yield Suspicion("flushed", phrase, case.expected * case.exact(kept))

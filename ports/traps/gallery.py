@@ -1,10 +1,12 @@
 """A trap: a port with one wrong line, as people write it, and what must be found.
 
 A trap's module is the port's own source with one snippet replaced. So the correct twin is the port
-itself, and a trap whose snippet is no longer there is an error, not a silent pass.
+itself, and a trap whose snippet is no longer there is an error, not a silent pass. The NumPy port calls
+the reference: its traps replace a line of the reference, and a copy of the port calls the result.
 """
 
 import ast
+import importlib
 import inspect
 import linecache
 from dataclasses import dataclass
@@ -44,6 +46,7 @@ class Trap:
         source: a public thread about it, if there is one.
         fixture, dtype: the problem and the number format in which it must show.
         step: the step in which it must show first.
+        written_in: the module with the line, if the port imports it whole and calls it.
     """
 
     name: str
@@ -58,11 +61,17 @@ class Trap:
     fixture: str = "document"
     dtype: str = "float64"
     step: int = 0
+    written_in: str = ""
 
     @property
     def twin(self) -> Port:
         """The port as it is."""
         return PORTS[self.port]
+
+    @property
+    def module(self) -> ModuleType:
+        """The module with the line, as it is."""
+        return importlib.import_module(self.written_in) if self.written_in else self.twin.module
 
     @property
     def cell(self) -> Cell:
@@ -82,30 +91,48 @@ def noise() -> Plain:
 
 
 def wrong_source(trap: Trap) -> str:
-    """The port's source with the snippet replaced, in every definition that has it.
+    """The module's source with the snippet replaced, in every definition that has it.
 
     Raises Stale if the snippet occurs nowhere, or twice in one definition.
     """
-    source = inspect.getsource(trap.twin.module)
+    source = inspect.getsource(trap.module)
     lines = source.splitlines(keepends=True)
     definitions = ["".join(lines[d.lineno - 1 : d.end_lineno]) for d in ast.parse(source).body]
     counts = [definition.count(trap.right) for definition in definitions]
     if not any(counts):
-        raise Stale(f"{trap.name}: {trap.port} no longer has {trap.right!r}")
+        raise Stale(f"{trap.name}: {trap.module.__name__} no longer has {trap.right!r}")
     if max(counts) > 1:
         raise Stale(f"{trap.name}: {trap.right!r} occurs {max(counts)} times in one definition")
     return source.replace(trap.right, trap.wrong)
 
 
+def wrong_module(trap: Trap) -> ModuleType:
+    """The module with the wrong line, loaded beside the right one."""
+    return executed(f"ports.traps.{trap.name}", wrong_source(trap), f"<trap {trap.name}: {trap.port}>")
+
+
 def wrong_port(trap: Trap) -> LoadedPort:
     """The port with the wrong line, loaded beside the right one."""
-    source, file = wrong_source(trap), f"<trap {trap.name}: {trap.port}>"
-    module = ModuleType(f"ports.traps.{trap.name}")
+    twin, module = trap.twin, wrong_module(trap)
+    if trap.written_in:
+        module = calling(module, trap)
+    return LoadedPort(trap.port, module.__name__, twin.framework, twin.packages, loaded=module)
+
+
+def calling(wrong: ModuleType, trap: Trap) -> ModuleType:
+    """A copy of the port that calls the wrong module in the place of the right one."""
+    port = executed(f"{wrong.__name__}.port", inspect.getsource(trap.twin.module), f"<port {trap.name}>")
+    vars(port)[trap.written_in.rpartition(".")[2]] = wrong
+    return port
+
+
+def executed(name: str, source: str, file: str) -> ModuleType:
+    """A module of that source. Tracebacks and compilers read the source under the file's name."""
+    module = ModuleType(name)
     module.__file__ = file
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
     exec(compile(source, file, "exec"), module.__dict__)
-    twin = trap.twin
-    return LoadedPort(trap.port, module.__name__, twin.framework, twin.packages, loaded=module)
+    return module
 
 
 def run(port: Port, trap: Trap, steps: int = STEPS) -> CellResult:
