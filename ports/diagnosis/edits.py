@@ -108,17 +108,44 @@ Nodes = Sequence[tuple[Path, ast.AST]]
 def _of_each_node(
     line: Line, nodes: Nodes, pattern: ast.AST, replacement: Sequence[ast.AST], names: Names
 ) -> Iterator[Changed]:
+    matching = []
     for path, node in nodes:
         bound = Bindings()
         if _matches(pattern, node, bound, names):
-            for filled, more in _filled(replacement, bound, names):
-                if isinstance(node, ast.stmt):
-                    yield _with_statements(line, path, filled), more
-                elif not is_assigned(node):
-                    yield line.replaced(path, filled[0]), more
-                elif isinstance(filled[0], ast.Subscript):  # the target of an assignment
-                    filled[0].ctx = ast.Store()
-                    yield line.replaced(path, filled[0]), more
+            matching.append((path, node, bound))
+    if len(matching) > 1 and not any(
+        isinstance(node, ast.stmt) or is_assigned(node) for _, node, _ in matching
+    ):
+        yield from _everywhere(line, matching, replacement, names)
+    for path, node, bound in matching:
+        for filled, more in _filled(replacement, bound, names):
+            if isinstance(node, ast.stmt):
+                yield _with_statements(line, path, filled), more
+            elif not is_assigned(node):
+                yield line.replaced(path, filled[0]), more
+            elif isinstance(filled[0], ast.Subscript):  # the target of an assignment
+                filled[0].ctx = ast.Store()
+                yield line.replaced(path, filled[0]), more
+
+
+def _everywhere(
+    line: Line,
+    matching: Sequence[tuple[Path, ast.AST, Bindings]],
+    replacement: Sequence[ast.AST],
+    names: Names,
+) -> Iterator[Changed]:
+    """Change all places at once, if none lies within another."""
+    paths = [path for path, _, _ in matching]
+    if any(a != b and b[: len(a)] == a for a in paths for b in paths):
+        return
+    changed, said = line, Bindings()
+    for path, _, bound in matching:
+        filled = next(_filled(replacement, bound, names), None)
+        if filled is None:
+            return
+        changed = changed.replaced(path, filled[0][0])
+        said = said or filled[1]
+    yield changed, said
 
 
 def _with_statements(line: Line, path: Path, new: Sequence[ast.AST]) -> Line:

@@ -24,7 +24,7 @@ NUMPY_TRAPS = (
         "    for i in range(N): probs[i] /= np.sum(probs[i])\n"
         '    probs = tap("probs", probs)',
         blames="probs",
-        cause="rows",
+        cause="not normalized",
         meant="All rows: N is the number of points per class, and there are N*K examples.",
     ),
     softmax(

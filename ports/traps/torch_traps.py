@@ -92,7 +92,7 @@ TORCH_TRAPS = (
         right="data_loss = nn.CrossEntropyLoss()(scores, y)",
         wrong="data_loss = nn.CrossEntropyLoss(label_smoothing=0.1)(scores, y)",
         blames="data_loss",
-        cause="unexplained",
+        cause="label smoothing",
         meant="The plain cross-entropy.",
     ),
     Trap(
@@ -406,7 +406,7 @@ TORCH_TRAPS = (
         right="torch.optim.SGD(",
         wrong="torch.optim.Adam(",
         blames="W_next",
-        cause="unexplained",
+        cause="adam",
         meant="SGD: Adam's first step has the size of the step size, whatever the gradient.",
     ),
     Trap(
