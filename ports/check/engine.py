@@ -11,7 +11,7 @@ from typing import cast
 
 import numpy as np
 
-from ports.check.explain import explanation_of
+from ports.check.explain import explanation_of, explanation_of_spiral
 from ports.check.process import UserProcess
 from ports.check.results import Case, Check, ModelResult, Options, Run, RunResult, runs_of
 from ports.check.worker import Message
@@ -173,6 +173,7 @@ class RemoteStep:
     def __init__(self, process: UserProcess, problem: Problem, dtype: str) -> None:
         self.process, self.what = process, problem.model.step_name
         self.trace: dict[str, Plain] = {}
+        self.params: dict[str, Plain] = {}
         self.previous_trace: dict[str, Plain] | None = None
         self.facts: Message = {}
         self.error = ""
@@ -183,7 +184,7 @@ class RemoteStep:
         self, params: Mapping[str, Plain], X: Plain, y: Plain, reg: float, step_size: float
     ) -> dict[str, Plain]:
         """Make one step; X and y were sent at the start. Raises UserCodeError."""
-        before, self.trace, self.facts = self.trace, {}, {}
+        before, self.trace, self.facts = {**self.params, **self.trace}, {}, {}
         request = {"do": "step", "reg": reg, "step_size": step_size}
         try:
             self.facts, self.trace = self.process.ask(self.what, request, params)
@@ -191,6 +192,7 @@ class RemoteStep:
             self.error = str(why)
             raise
         self.previous_trace = before or None
+        self.params = dict(params)
         return self.trace
 
 
@@ -200,7 +202,7 @@ def check_spiral(session: Session, dtype: str, options: Options) -> ModelResult:
     cell = Cell(SPIRAL, session.path.name, "eager", "cpu", dtype)
     run = Run("the document's draws", "", draws.problem(next(iter(MODELS.values()))), 1, range(1))
     found = RunResult(run, CellResult(cell))
-    noise = {"noise": draws.noise}
+    noise, got = {"noise": draws.noise}, dict[str, Plain]()
     try:
         facts, got = session.live().ask(SPIRAL, {"do": SPIRAL, "dtype": dtype}, noise)
     except UserCodeError as why:
@@ -211,7 +213,9 @@ def check_spiral(session: Session, dtype: str, options: Options) -> ModelResult:
             found.result = certify_spiral(cell, spiral_port(cell.port, got), draws.noise)
         elif misshapen := misshapen_spiral(got, draws.X.shape, dtype):
             found.result.add(misshapen, 0)
-    return ModelResult(SPIRAL, dtype, {}, [found])
+    result = ModelResult(SPIRAL, dtype, {}, [found])
+    result.explanation = explanation_of_spiral(result, draws.noise, got, dtype)
+    return result
 
 
 def spiral_port(name: str, got: Mapping[str, Plain]) -> LoadedPort:

@@ -1,11 +1,15 @@
 """Why a quantity is probably wrong: from its shape, its memory, and then from its numbers."""
 
 import re
+from collections.abc import Mapping
+
+import numpy as np
 
 from ports.check.results import Case, ModelResult
-from ports.diagnosis import UNEXPLAINED, Diagnosis, diagnose
-from reference.arrays import Plain
-from reference.formula import formula
+from ports.diagnosis import UNEXPLAINED, Diagnosis, diagnose, diagnose_spiral
+from reference.agreement.arithmetic import ARITHMETICS
+from reference.arrays import Plain, held_as
+from reference.line import formula
 
 
 def explanation_of(result: ModelResult) -> Diagnosis | None:
@@ -23,6 +27,17 @@ def explanation_of(result: ModelResult) -> Diagnosis | None:
         return explain(found.case, finding.quantity)
     except Exception as why:
         return Diagnosis(UNEXPLAINED, f"no explanation ({type(why).__name__}: {why})")
+
+
+def explanation_of_spiral(
+    result: ModelResult, noise: Plain, got: Mapping[str, Plain], dtype: str
+) -> Diagnosis | None:
+    """Why the points or the labels of a spiral are wrong, from the draws of `noise` (K, N)."""
+    for _, _, finding in result.failures():
+        name = finding.quantity
+        if not finding.problem and np.all(np.isfinite(got[name])):
+            return diagnose_spiral(held_as(dtype, noise), got[name], ARITHMETICS[dtype], name)
+    return None
 
 
 def explain(case: Case, quantity: str) -> Diagnosis | None:
@@ -49,6 +64,9 @@ def _shape(case: Case, quantity: str) -> Diagnosis | None:
         return Diagnosis("transposed", "It is transposed.")
     if quantity in ("data_loss", "loss") and got == case.start.y.shape:
         return Diagnosis("not averaged", "It has one number per example: average them.")
+    found = diagnose(case.start, case.trace, case.arithmetic, quantity)
+    if found.changes:
+        return found
     return Diagnosis("shape", "Probably an axis or an operand is not the one you meant.", certain=False)
 
 
@@ -65,7 +83,7 @@ def _dtype(case: Case, quantity: str) -> Diagnosis | None:
 
 def _changed_input(case: Case, quantity: str) -> Diagnosis | None:
     """The step overwrote X or y, and the quantity is computed from it."""
-    operands = " ".join(formula(case.start.model.name, quantity))
+    operands = " ".join(formula(case.start.model.step, quantity))
     changed = [n for n in case.facts.get("changed", []) if re.search(rf"\b{n}\b", operands)]
     if not changed:
         return None
@@ -99,14 +117,21 @@ def _shared_memory(case: Case, quantity: str) -> Diagnosis | None:
 def _numbers(case: Case, quantity: str) -> Diagnosis:
     """What `ports.diagnosis` reads from the recorded tensors."""
     usable = {n: a for n, a in case.trace.items() if _is_usable(case, n, a)}
-    previous = case.previous_trace
     return diagnose(
         case.start,
         usable,
         case.arithmetic,
         quantity,
-        previous_trace={n: a for n, a in previous.items() if n in usable} if previous else None,
+        previous_trace=_before(case, usable),
     )
+
+
+def _before(case: Case, usable: Mapping[str, Plain]) -> dict[str, Plain] | None:
+    """What the step before was given and computed, as far as it is usable."""
+    previous = case.previous_trace
+    if not previous:
+        return None
+    return {n: a for n, a in previous.items() if n in usable or n in case.start.params}
 
 
 def _is_usable(case: Case, name: str, array: Plain) -> bool:

@@ -182,9 +182,9 @@ def _verdict(quantity: str, got: Plain, fitting: Sequence[Suspicion]) -> Diagnos
     more = f", or with {len(phrases) - SHOWN} more" if len(phrases) > SHOWN else ""
     sentence = f"{quantity} is consistent with {' or with '.join(phrases[:SHOWN])}{more}"
     certain = len(phrases) == 1 and not fitting[0].fitted
-    if certain and got.size > 1:
-        sentence += "; that explains every element down to rounding"
     changes = [suspicion.code for suspicion in fitting if suspicion.code]
+    if certain and not changes and got.size > 1:
+        sentence += "; that explains every element down to rounding"
     return Diagnosis(fitting[0].cause, f"{sentence}.", certain, tuple(changes[:SHOWN]))
 
 

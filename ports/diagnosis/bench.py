@@ -10,12 +10,12 @@ import numpy as np
 
 from ports.diagnosis.case import Case
 from ports.diagnosis.edits import FREE, Names
-from ports.diagnosis.lines import Line, line_of, names_in, variables_of
 from ports.diagnosis.vocabulary import NAMES
 from reference.agreement.arithmetic import Arithmetic
 from reference.agreement.judge import LOCAL, compare
 from reference.agreement.rounded import Rounded, linspace
 from reference.arrays import Plain
+from reference.line import Line, line_of, names_in, variables_of
 from reference.spiral import spiral
 
 Run = Callable[[Mapping[str, Any]], Any]

@@ -8,7 +8,7 @@ from functools import cache
 from typing import cast
 
 from ports.diagnosis.grammar import Rule
-from ports.diagnosis.lines import Line, Path, is_assigned
+from reference.line import Line, Path, is_assigned
 
 #: The number of a rule that is not known yet.
 FREE = "C"

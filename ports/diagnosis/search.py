@@ -19,18 +19,18 @@ from ports.diagnosis.bench import Bench, Run, parts_of_lines_before
 from ports.diagnosis.case import Change
 from ports.diagnosis.edits import Edit, edits_of
 from ports.diagnosis.grammar import Rule
-from ports.diagnosis.lines import Line
 from reference.agreement.rounded import Rounded
 from reference.arrays import Plain
+from reference.line import Line
 
 #: Seconds that the search for one failure may take. Single edits of the line itself are always tried.
-BUDGET = 1.5
+BUDGET = 1.2
 #: How many of the likeliest, and how many of the most promising, edits are tried with a second one.
 PAIRED = 40
 #: A line of at most so many statements is shown whole; of a longer one, what differs.
 SHORT = 3
 #: Significant digits of the numbers that people write.
-DIGITS = (1, 2, 3)
+DIGITS = (1, 2, 3, 4, 7)
 #: Where the search for a free number starts, and how many steps it takes.
 STARTS, IMPROVEMENTS = (1e-6, 1e-3, 0.1, 1.0, 10.0), 8
 
@@ -61,9 +61,8 @@ class Found:
         before, after = self.line.shown(), self.edit.line.shown()
         if len(before) > SHORT:
             before, after = ([x for x in a if x not in b] for a, b in ((before, after), (after, before)))
-        sizes = {x for x in before if ".shape" in x and x in after}
-        document, yours = ([x for x in lines if x not in sizes] for lines in (before, after))
-        return Change(tuple(document), tuple(yours))
+        explained = bench.got.size if self.part is None else int(self.part.sum())
+        return Change(tuple(before), tuple(after) or ("pass",), explained, bench.got.size)
 
 
 class Search:

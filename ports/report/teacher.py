@@ -6,13 +6,15 @@ from collections.abc import Iterable, Iterator
 
 from ports.check.results import FIRST_STEPS, SPREAD_STEPS, Check, ModelResult, Options, RunResult
 from ports.diagnosis import Diagnosis
+from ports.diagnosis.case import Change
 from ports.engine.results import SPIRAL
 from ports.registry import FRAMEWORKS
 from ports.report.table import in_digits
 from reference.agreement.judge import LOCAL, Finding
-from reference.formula import formula
+from reference.line import formula
 from reference.models import MODELS
 from reference.runs import K
+from reference.spiral import spiral
 
 WIDTH = 100
 
@@ -102,7 +104,10 @@ def _first_wrong(
             yield f"    allowed   ± {finding.allowed:.2g}; this is {in_digits(finding.share)} times that"
         else:
             yield "    allowed   nothing else: no rounding happens here"
-    yield from (f"    {start}{line}" for start, line in _with_label("document  ", formula(model, name)))
+    document = formula(MODELS[model].step if model in MODELS else spiral, name)
+    yield from (f"    {start}{line}" for start, line in _with_label("document  ", document))
+    for i, change in enumerate(explanation.changes if explanation else ()):
+        yield from _change(change, "yours is  " if i == 0 else "or        ", document)
     if explanation:
         yield from textwrap.wrap(
             f"why       {explanation.sentence}",
@@ -110,6 +115,24 @@ def _first_wrong(
             initial_indent=" " * 4,
             subsequent_indent=" " * 14,
         )
+
+
+def _change(change: Change, label: str, shown: list[str]) -> Iterator[str]:
+    """The line that would give the port's numbers, under the note's if that is not shown yet."""
+    if not set(change.document) <= set(shown):
+        yield from (
+            f"    {start}{line}" for start, line in _with_label("document  ", [*change.document])
+        )
+    if change.explained == change.elements:
+        explains = f"explains all {change.elements:,} elements down to rounding"
+    else:
+        explains = f"explains {change.explained:,} of {change.elements:,} elements; the others are right"
+    lines = [f"    {start}{line}" for start, line in _with_label(label, [*change.yours])]
+    if change.elements > 1 and len(lines[-1]) + len(explains) + 6 <= WIDTH:
+        lines[-1] += f"      {explains}"
+    elif change.elements > 1:
+        lines.append(f"              ({explains})")
+    yield from lines
 
 
 def _with_label(label: str, lines: list[str]) -> Iterator[tuple[str, str]]:

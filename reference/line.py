@@ -43,8 +43,8 @@ class Line:
         return run
 
     def shown(self) -> list[str]:
-        """The statements as code. Those that only unpack the parameters are left out."""
-        shown = [ast.unparse(s) for s in self.statements if is_editable(s)]
+        """The statements as code, without those that unpack the parameters or take sizes."""
+        shown = [ast.unparse(s) for s in self.statements if is_editable(s) and not _is_size(s)]
         return [text for part in shown for text in part.splitlines()]
 
     def nodes(self) -> Iterator[tuple[Path, ast.AST]]:
@@ -61,6 +61,11 @@ class Line:
 def is_editable(statement: ast.stmt) -> bool:
     """Whether a statement computes something, and does more than unpack the parameters."""
     return "params" not in names_in(statement)
+
+
+def _is_size(statement: ast.stmt) -> bool:
+    """Whether a statement takes a size from a shape."""
+    return ".shape" in ast.unparse(statement)
 
 
 def names_in(node: ast.AST) -> set[str]:
@@ -95,6 +100,14 @@ def _replaced(old: Any, path: Path, new: ast.AST) -> Any:
 
 
 # Cutting a line out of a step
+
+
+def formula(step: Callable[..., Any], quantity: str) -> list[str]:
+    """The lines that compute a quantity of a step, as code; none for an unknown quantity."""
+    try:
+        return line_of(step, quantity).shown()
+    except KeyError:
+        return []
 
 
 class _Statement(NamedTuple):
