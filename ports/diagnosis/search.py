@@ -23,7 +23,7 @@ from reference.agreement.rounded import Rounded
 from reference.arrays import Plain
 from reference.line import Line
 
-#: Seconds of computing that the search for one failure may take. Single edits of the line itself are always tried.
+#: Seconds of computing for the search for one failure. Single edits of the line itself are always tried.
 BUDGET = 1.2
 #: How many of the likeliest, and how many of the most promising, edits are tried with a second one.
 PAIRED = 40
@@ -83,7 +83,7 @@ class Search:
         others = {n: v for n, v in self.bench.plain.items() if isinstance(v, np.ndarray) and v.ndim}
         return self._first_of(
             lambda: self._explained(itertools.chain(self.singles, exchanged(self.bench, others))),
-            lambda: self._explained(self.singles, fitting=True),
+            lambda: sorted(self._explained(self.singles, fitting=True), key=digits),
         )
 
     def further(self) -> list[Found]:
@@ -193,6 +193,11 @@ def _fitted(bench: Bench, edit: Edit, run: Run) -> Iterator[Edit]:
     for code in [_written(best, digits) for digits in DIGITS] + [repr(best)] * (bench.got.size > 2):
         if np.all(bench.near(bench.value_of(run, float(code)))):
             yield edit.with_number(code, fitted=True)
+
+
+def digits(found: Found) -> int:
+    """How long a fitted number is: people write short ones."""
+    return len(found.edit.number)
 
 
 def _written(number: float, digits: int) -> str:
