@@ -40,6 +40,7 @@ def in_full(outcome: Outcome) -> str:
         f"  found:     {outcome.blamed or 'nothing'} at step {outcome.step}"
         f" (declared: {trap.blames} at step {trap.step})",
         f"  diagnosis: {outcome.diagnosis.sentence}",
+        *(f"  yours is:  {line}" for change in outcome.diagnosis.changes[:1] for line in change.yours),
         *(f"  {check}: {said}" for check, said in outcome.naive.items()),
     ]
     return "\n".join(lines)

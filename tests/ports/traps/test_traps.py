@@ -17,24 +17,9 @@ from ports.traps.naive import rejects
 from ports.traps.outcome import diagnosis_of
 
 STEPS = 2  # each trap declares step 0 or 1
-NAMED_RIGHTLY = 73 / 89  # the share of causes that the diagnosis must name
-#: Traps whose cause the diagnosis does not name yet. One that it learns to name must leave this list.
-NOT_NAMED = {
-    "bias_not_scaled_back",
-    "binary_cross_entropy",
-    "epsilon_in_the_denominator",
-    "jacobian_diagonal",
-    "labels_from_one",
-    "layer_counted_twice",
-    "log_of_whole_columns",
-    "noise_of_another_size",
-    "norm_not_squared",
-    "other_models_weights",
-    "radius_without_its_end",
-    "regularized_with_the_gradient",
-    "rows_of_one_class_normalized",
-    "whole_columns",
-}
+NAMED_RIGHTLY = 0.97  # the share of causes that the diagnosis must name
+#: Traps whose cause the diagnosis does not name. One that it learns to name must leave this list.
+NOT_NAMED = {"other_models_weights"}  # the other weights are nowhere in the record
 
 
 @pytest.fixture(params=GALLERY)
