@@ -45,6 +45,7 @@ class Line:
     def shown(self) -> list[str]:
         """The statements as code, without those that unpack the parameters or take sizes."""
         shown = [ast.unparse(s) for s in self.statements if is_editable(s) and not _is_size(s)]
+        shown = [text.replace(".T.T", "") for text in shown]
         return [text for part in shown for text in part.splitlines()]
 
     def nodes(self) -> Iterator[tuple[Path, ast.AST]]:
@@ -186,9 +187,9 @@ def _untapped(statement: ast.stmt) -> Iterator[_Statement]:
                 names = value.elts if isinstance(value, ast.Tuple) else [value]
                 yield from (_computes(q, q, node) for q, node in zip("Xy", names, strict=False))
             elif not taps and not isinstance(value, ast.Constant):  # not a docstring
-                yield _Statement(statement, _assigned(statement))
+                yield _Statement(statement, assigned_in(statement))
         case _:
-            yield _Statement(statement, _assigned(statement))
+            yield _Statement(statement, assigned_in(statement))
 
 
 def _computes(variable: str, quantity: str, value: ast.AST) -> _Statement:
@@ -213,7 +214,7 @@ def _says_nothing(statement: ast.stmt) -> bool:
     return False
 
 
-def _assigned(statement: ast.stmt) -> set[str]:
+def assigned_in(statement: ast.stmt) -> set[str]:
     """The names that a statement binds, or whose arrays and lists it writes into."""
     found = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and is_assigned(n)}
     for node in ast.walk(statement):

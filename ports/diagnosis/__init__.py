@@ -40,7 +40,7 @@ from reference.spiral import spiral
 
 UNEXPLAINED = "unexplained"
 #: How many explanations are shown, where several fit.
-SHOWN = 4
+SHOWN = 3
 
 #: What is looked for beside single edits of the line.
 OBSERVATIONS: tuple[Observation, ...] = (overwritten, permuted, dropout, flushed, clipped)
@@ -171,8 +171,10 @@ def _observed(case: Case, observations: Iterable[Observation]) -> list[Suspicion
 def _shown(bench: Bench, found: Iterable[Found]) -> list[Suspicion]:
     """The edits that were found, with their code."""
     return [
-        Suspicion(f.edit.cause, _phrase(f, bench), f.predicted, not f.is_certain, f.change(bench))
-        for f in found
+        Suspicion(
+            f.edit.cause, _phrase(f, bench), f.predicted, not f.is_certain, f.change(bench, whole=i == 0)
+        )
+        for i, f in enumerate(found)
     ]
 
 
@@ -189,10 +191,15 @@ def _verdict(quantity: str, got: Plain, fitting: Sequence[Suspicion]) -> Diagnos
 
 
 def _phrase(found: Found, bench: Bench) -> str:
-    """What an edit says, and where, if it holds in a part of the tensor alone."""
-    if found.part is None:
-        return found.edit.says
-    return f"{found.edit.says}, {place_of(found.part, bench.plain.get('y'))} alone; the rest is right"
+    """What an edit says, and where, if it holds in a part of the tensor or in a line before alone."""
+    if found.part is not None:
+        place = place_of(found.part, bench.plain.get("y"))
+        return f"{found.edit.says}, {place} alone; the rest is right"
+    if found.line is not bench.line:
+        changed = found.edit.changed_in(found.line)
+        if changed != bench.line.target:
+            return f"{found.edit.says}, in a {changed} of its own, not in the {changed} that you return"
+    return found.edit.says
 
 
 def _structure(case: Case, problem: str) -> Diagnosis:

@@ -102,13 +102,19 @@ class Bench:
             return False
         return self._holds(predicted, self.got) and not self._holds(predicted, self.expected.value)
 
-    def explained_part(self, predicted: Rounded | None) -> Plain | None:
-        """Which elements a prediction explains, if the port's others are right; else None."""
-        if predicted is None or predicted.value.shape != self.expected.value.shape:
-            return None
-        fits = self._within(predicted)
-        part: Plain = self.wrong & fits
-        return part if part.any() and not (self.wrong & ~fits).any() else None
+    @cached_property
+    def wrong_parts(self) -> list[Plain]:
+        """The rows that have wrong elements, and the columns, as masks; not if those are all."""
+        if self.got.ndim not in (1, 2) or self.got.shape != self.expected.value.shape:
+            return []
+        axes = range(self.got.ndim)
+        parts = [np.broadcast_to(self.wrong.any(axis=a, keepdims=True), self.got.shape) for a in axes]
+        parts = [self.wrong] if self.got.ndim == 1 else parts[::-1]
+        return [part for part in parts if not part.all()]
+
+    def explains_part(self, predicted: Rounded, part: Plain) -> bool:
+        """Whether a prediction holds for every element of a part that has all the wrong ones."""
+        return bool(self._within(predicted)[part].all())
 
     def _within(self, predicted: Rounded) -> Any:
         return np.abs(self.got - predicted.value) <= predicted.errors() * (1 + 2.0**-20)
@@ -144,6 +150,7 @@ def bench_of(case: Case) -> Bench:
         case.parameter,
     )
     sizes = {letter: size for letter, size in case.start.sizes.items() if letter.isalpha()}
+    numbers["global_norm"] = _global_norm(case)
     shared = {**NAMES, **sizes, **numbers, "y": case.y.astype(np.int64)}
     bounded = {name: case.exact(tensor) for name, tensor in tensors.items()}
     return Bench(
@@ -156,6 +163,16 @@ def bench_of(case: Case) -> Bench:
         {**shared, **bounded, "params": {n: bounded[n] for n in case.params}},
         step,
         tuple(earlier),
+    )
+
+
+def _global_norm(case: Case) -> float:
+    """The norm of all gradients of the step together; NaN if one is hidden."""
+    gradients = [case.trace.get(f"d{name}") for name in case.params]
+    if any(gradient is None for gradient in gradients):
+        return float("nan")
+    return float(
+        np.sqrt(sum(np.sum(np.square(g, dtype=np.float64)) for g in gradients if g is not None))
     )
 
 

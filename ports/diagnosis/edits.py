@@ -8,7 +8,7 @@ from functools import cache
 from typing import cast
 
 from ports.diagnosis.grammar import Rule
-from reference.line import Line, Path, assignment, is_assigned, located, name_node
+from reference.line import Line, Path, assigned_in, assignment, is_assigned, located, name_node
 
 #: The number of a rule that is not known yet.
 FREE = "C"
@@ -57,6 +57,14 @@ class Edit:
         number = {FREE: ast.parse(code, mode="eval").body}
         statements = tuple(_Filled(number).visit(_copied(s)) for s in self.line.statements)
         return replace(self, line=Line(self.line.target, statements), number=code, fitted=fitted)
+
+    def changed_in(self, line: Line) -> str:
+        """The variable of the first statement that is not as it was in a line."""
+        before = {ast.unparse(statement) for statement in line.statements}
+        for statement in self.line.statements:
+            if ast.unparse(statement) not in before:
+                return next(iter(assigned_in(statement)), self.line.target)
+        return self.line.target
 
     @property
     def cause(self) -> str:
@@ -113,10 +121,6 @@ def _of_each_node(
         bound = Bindings()
         if _matches(pattern, node, bound, names):
             matching.append((path, node, bound))
-    if len(matching) > 1 and not any(
-        isinstance(node, ast.stmt) or is_assigned(node) for _, node, _ in matching
-    ):
-        yield from _everywhere(line, matching, replacement, names)
     for path, node, bound in matching:
         for filled, more in _filled(replacement, bound, names):
             if isinstance(node, ast.stmt):
@@ -126,6 +130,8 @@ def _of_each_node(
             elif isinstance(filled[0], ast.Subscript):  # the target of an assignment
                 filled[0].ctx = ast.Store()
                 yield line.replaced(path, filled[0]), more
+    if len(matching) > 1 and not any(isinstance(n, ast.stmt) or is_assigned(n) for _, n, _ in matching):
+        yield from _everywhere(line, matching, replacement, names)
 
 
 def _everywhere(

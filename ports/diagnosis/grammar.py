@@ -9,6 +9,7 @@ A row has what it changes, a short key, and a phrase. `pattern -> replacement` i
   after the update, `before(_n)` what the ReLU that made it was given;
 * `parameter` is the parameter whose gradient or next value the line computes; `WEIGHTS` and `BIAS`
   stand for each regularized and each other parameter in turn;
+* `global_norm` is the norm of all gradients together;
 * `pass` leaves a statement out, and `;` separates two.
 
 In the key and the phrase, braces quote what a name stands for. To teach the diagnosis another mistake,
@@ -23,7 +24,23 @@ FACTORS = ("N", "1/N", "2", "1/2", "-1", "K", "1/K", "step_size", "-step_size", 
 SMALL = tuple(f"1e-{digits}" for digits in (8, 12, 7, 10, 5, 6, 9, 15, 4, 3, 20, 16))
 DIVISORS = ("N // K", "N // 2", "100", "N - 1", "K")
 #: How many rows a slip takes.
-ROWS = ("N // K", "N // 2", "1", "K", "N - 1")
+ROWS = (
+    "N // K",
+    "N // 2",
+    "1",
+    "K",
+    "N - 1",
+    "32",
+    "64",
+    "16",
+    "100",
+    "10",
+    "N // 16 * 16",
+    "N // 32 * 32",
+    "N // 64 * 64",
+    "N // 10 * 10",
+    "N // 100 * 100",
+)
 SLOPES = ("0.01", "0.1", "0.2", "0.3", "0.001", "0.05")
 DECAYS = ("reg", "2*reg", "reg/2", "1e-4", "5e-4", "1e-2")
 MOMENTA = ("0.9", "0.99", "0.95", "0.5", "0.8", "0.1")
@@ -123,8 +140,8 @@ RULES: tuple[Rule, ...] = (
     R("_w + -step_size * _g -> (_w + -step_size * _g) * (1 - step_size * reg)", "decoupled decay", "a decay of the updated {_w}, beside its regularization"),
     R("_w + -step_size * _g -> _w + -step_size * (_g - reg * _w) - reg * _w", "decoupled decay", "a decay of {_w} that the step size does not scale"),
     R("_w + -step_size * _g -> _w + -step_size * (_g + last(_g))", "stale gradient", "a stale gradient: this step's plus the last one's"),
-    R("_w + -step_size * _g -> _w + -step_size * (_g + C * last(_g))", "momentum", "momentum of {C} in the optimizer", MOMENTA, fits=True),
     R("_w + -step_size * _g -> _w + -step_size * (_g + C * (last(_w) - last(after(_w))) / step_size)", "momentum", "momentum of {C} in the optimizer", MOMENTA),
+    R("_w + -step_size * _g -> _w + -step_size * (_g + C * last(_g))", "momentum", "momentum of {C} in the optimizer", MOMENTA, fits=True),
     R("_w + -step_size * _g -> _w + -step_size * ((1 - C) * _g)", "momentum", "a running average of gradients that starts with {C} of 0", MOMENTA),
     R("_w + -step_size * _g -> _w + -step_size * (_g + C * _g)", "nesterov", "Nesterov momentum of {C} in its first step", MOMENTA),
     R("_w + -step_size * _g -> _w + -step_size * (_g + C * _g + (C) * (C) * last(_g))", "nesterov", "Nesterov momentum of {C}", MOMENTA),
@@ -139,6 +156,7 @@ RULES: tuple[Rule, ...] = (
     R("_w + -step_size * _g -> _w + -step_size * _g / (np.sqrt(0.1 * _g * _g) + 1e-8)", "rmsprop", "RMSprop in its first step"),
     R("_w + -step_size * _g -> _w + -step_size * np.clip(_g, -C, C)", "clipped gradient", "a gradient clipped to {C}", ("1", "0.1", "0.01", "5", "1e-3"), fits=True),
     R("_w + -step_size * _g -> _w + -step_size * _g * np.minimum(1, C / np.linalg.norm(_g))", "clipped gradient", "a gradient clipped to a norm of {C}", ("1", "0.1", "0.5", "0.25", "0.01", "5"), fits=True),
+    R("_w + -step_size * _g -> _w + -step_size * _g * np.minimum(1, C / global_norm)", "clipped gradient", "gradients clipped together to a norm of {C}", ("1", "0.1", "0.5", "0.25", "0.01", "5"), fits=True),
     R("_w + -step_size * _g -> _w + -step_size * _g / np.linalg.norm(_g)", "clipped gradient", "a gradient divided by its norm"),
     R("_w + -step_size * _g -> _w + -step_size * (_g + C * _w)", "weight decay", "a further weight decay of {C} on {_w}", DECAYS, fits=True),
     R("-step_size * _g -> -step_size * C * _g", "factor {C}", "a factor of {C} in the update", FACTORS),
@@ -286,6 +304,7 @@ RULES: tuple[Rule, ...] = (
     R("np.dot(_a, _b) -> np.dot(tf32_truncated(_a), tf32_truncated(_b))", "tf32 products", "{_a} and {_b} truncated to TF32 in the product"),
     R("np.dot(_a, _b) -> np.dot(bfloat16_truncated(_a), bfloat16_truncated(_b))", "bfloat16 products", "{_a} and {_b} truncated to bfloat16 in the product"),
     R("np.dot(_a, _b) -> np.dot(np.float32(_a), np.float32(_b))", "float32", "{_a} and {_b} in float32"),
+    R("np.dot(_a, _b) -> C * np.dot(_a, _b)", "factor {C}", "a factor of {C} on the product", FACTORS),
     R("np.dot(_a, _b) + _n -> np.dot(_a, _b)", "bias missing", "{_n} left out"),
     R("np.dot(_a, _b) + _n -> np.dot(_a, _b) - _n", "sign", "{_n} subtracted, not added"),
     R("np.dot(_a, _b) + _n -> np.dot(_a, _b) + 2 * _n", "bias twice", "{_n} added twice"),
@@ -355,7 +374,7 @@ SPIRAL_RULES: tuple[Rule, ...] = (
     R("linspace(j * 4, (j + 1) * 4, N) -> linspace(j * C, (j + 1) * C, N)", "angle", "an arm of {C} radians, not 4", ("3", "5", "2 * np.pi", "np.pi", "2"), fits=True),
     R("linspace(j * 4, (j + 1) * 4, N) -> linspace(j * 2 * np.pi / K, j * 2 * np.pi / K + 4, N)", "angle", "arms that start evenly around the circle"),
     R("linspace(j * 4, (j + 1) * 4, N) -> linspace(0, 4, N)", "angle", "the same angles for every class"),
-    R("noise[j] * 0.2 -> noise[j] * C", "noise size", "noise of size {C}, not 0.2", ("0.1", "0.3", "1", "0.5", "0.25"), fits=True),
+    R("noise[j] * 0.2 -> noise[j] * C", "noise size", "noise of size {C}, not 0.2", ("0.1", "0.3", "1", "0.5", "0.25", "np.sqrt(0.2)", "0.04", "0.02", "2"), fits=True),
     R("noise[j] * 0.2 -> noise[j] * np.float32(0.2)", "float32", "0.2 in float32"),
     R("noise[j] * 0.2 -> np.float32(noise[j]) * 0.2", "float32", "the noise in float32"),
     R("noise[j] * 0.2 -> np.float32(noise[j] * 0.2)", "float32", "the noise in float32"),

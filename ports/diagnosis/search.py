@@ -56,13 +56,13 @@ class Found:
         """Whether nothing in it was chosen to suit the port's numbers."""
         return len(self.edit.rules) == 1 and not self.edit.fitted and self.part is None
 
-    def change(self, bench: Bench) -> Change:
-        """The line and the edited line as code, without what is the same in both if that is much."""
+    def change(self, bench: Bench, whole: bool = True) -> Change:
+        """The line and the edited line as code; what is the same in both is left out if that is much."""
         before, after = self.line.shown(), self.edit.line.shown()
-        if len(before) > SHORT:
+        if len(before) > SHORT or not whole:
             before, after = ([x for x in a if x not in b] for a, b in ((before, after), (after, before)))
         explained = bench.got.size if self.part is None else int(self.part.sum())
-        return Change(tuple(before), tuple(after) or ("pass",), explained, bench.got.size)
+        return Change(tuple(before), tuple(after), explained, bench.got.size)
 
 
 class Search:
@@ -115,17 +115,16 @@ class Search:
         return found
 
     def _in_some_rows(self) -> list[Found]:
-        """An edit that explains every wrong element, where the others are right."""
+        """An edit that holds in the rows, or in the columns, that have wrong elements."""
         bench, found = self.bench, list[Found]()
-        if bench.wrong.all() or bench.got.ndim == 0:
-            return []
         for edit in self.singles:
             value = None if edit.is_free else bench.value_of(edit.line.compiled())
-            if value is not None and bench.near(value)[bench.wrong].all():
-                predicted = bench.predicted(edit.line)
-                part = bench.explained_part(predicted)
-                if predicted is not None and part is not None:
-                    found.append(Found(edit, bench.line, predicted, part))
+            for part in bench.wrong_parts if value is not None else ():
+                if bench.near(value)[part].all():
+                    predicted = bench.predicted(edit.line)
+                    if predicted is not None and bench.explains_part(predicted, part):
+                        found.append(Found(edit, bench.line, predicted, part))
+                        break
         return found
 
     def _in_lines_before(self) -> list[Found]:
@@ -175,11 +174,12 @@ def completed(bench: Bench, edit: Edit, fitting: bool) -> Iterator[Edit]:
 
 
 def _number(code: str, names: Mapping[str, Any]) -> float:
-    """A number written as code."""
+    """A number written as code. Whole numbers stay whole, since they may be an index."""
     try:
-        return float(eval(code, {}, dict(names)))
+        number = eval(code, {}, dict(names))
     except (NameError, ZeroDivisionError):
         return float("nan")
+    return number if isinstance(number, int) else float(number)
 
 
 def _fitted(bench: Bench, edit: Edit, run: Run) -> Iterator[Edit]:

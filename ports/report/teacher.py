@@ -124,15 +124,17 @@ def _change(change: Change, label: str, shown: list[str]) -> Iterator[str]:
             f"    {start}{line}" for start, line in _with_label("document  ", [*change.document])
         )
     if change.explained == change.elements:
-        explains = f"explains all {change.elements:,} elements down to rounding"
+        explains = f"  # explains all {change.elements:,} elements down to rounding"
     else:
-        explains = f"explains {change.explained:,} of {change.elements:,} elements; the others are right"
-    lines = [f"    {start}{line}" for start, line in _with_label(label, [*change.yours])]
-    if change.elements > 1 and len(lines[-1]) + len(explains) + 6 <= WIDTH:
-        lines[-1] += f"      {explains}"
+        explains = (
+            f"  # explains {change.explained:,} of {change.elements:,} elements; the others are right"
+        )
+    yours = [*change.yours] or ["# left out"]
+    if change.elements > 1 and len(yours[-1]) + len(explains) + 14 <= WIDTH:
+        yours[-1] += explains
     elif change.elements > 1:
-        lines.append(f"              ({explains})")
-    yield from lines
+        yours.append(explains.strip())
+    yield from (f"    {start}{line}" for start, line in _with_label(label, yours))
 
 
 def _with_label(label: str, lines: list[str]) -> Iterator[tuple[str, str]]:
