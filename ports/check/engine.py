@@ -13,7 +13,7 @@ import numpy as np
 
 from ports.check.explain import explanation_of
 from ports.check.process import UserProcess
-from ports.check.results import Case, Check, ModelResult, Options, Run, RunResult, runs_of
+from ports.check.results import Case, Check, ModelResult, Options, Run, RunResult, changes_of, runs_of
 from ports.check.worker import Message
 from ports.contract import LoadedPort
 from ports.engine.lockstep import Contestant, Heat, certify_spiral, misshapen_spiral
@@ -107,7 +107,27 @@ def check_model(
         if found.error:
             break
     found.explanation = explanation_of(found)
+    if found.fails_elsewhere_alone:
+        found.limits = limits_of(session, model, found, options)
     return found
+
+
+def limits_of(session: Session, model: Model, found: ModelResult, options: Options) -> list[RunResult]:
+    """The runs that fail with one thing changed from the note's run, or with other points alone.
+
+    A file that has hung or crashed is left alone: each of these runs would cost its time again.
+    """
+    if not session.process.alive:
+        return []
+    results = (
+        check_run(session, run, found.dtype, found.hidden, lambda: None)
+        for run in changes_of(model, options)
+        if session.process.alive
+    )
+    other_points = next(results)
+    if found.fails(other_points):  # then all fail
+        return [other_points]
+    return [result for result in results if found.fails(result)]
 
 
 def check_run(
@@ -147,6 +167,7 @@ def judge_step(
     if found.case is None and disagreement(found):
         found.case = case_of(step, start.held_as(found.result.cell.dtype), found.result.cell.dtype, i)
     if step.error:
+        found.raised = step.error
         found.result.error = f"{step.error}, at step {i} of {found.run.name}"
 
 
