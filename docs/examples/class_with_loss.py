@@ -56,9 +56,9 @@ class TwoLayerNet:
 # The adapter that `lockstep check` reads.
 
 hidden_quantities = dict.fromkeys(
-    "hidden_layer probs correct_logprobs data_loss reg_loss dscores dhidden".split(),
+    ["hidden_layer", "probs", "correct_logprobs", "data_loss", "reg_loss", "dscores", "dhidden"],
     "loss() keeps it to itself",
-) | dict.fromkeys("W_next b_next W2_next b2_next".split(), "train() draws its own batches")
+) | dict.fromkeys(["W_next", "b_next", "W2_next", "b2_next"], "train() draws its own batches")
 
 
 def two_layer_step(params, X, y, reg, step_size):

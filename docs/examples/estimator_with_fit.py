@@ -50,7 +50,7 @@ class SoftmaxRegression:
 # The adapter that `lockstep check` reads.
 
 hidden_quantities = dict.fromkeys(
-    "correct_logprobs data_loss reg_loss dscores dW db".split(), "fit() keeps it to itself"
+    ["correct_logprobs", "data_loss", "reg_loss", "dscores", "dW", "db"], "fit() keeps it to itself"
 )
 
 

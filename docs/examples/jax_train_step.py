@@ -40,7 +40,19 @@ def make_train_step(optimizer, reg):
 
 framework = "jax"
 hidden_quantities = dict.fromkeys(
-    "hidden_layer probs correct_logprobs data_loss reg_loss dscores dhidden dW2 db2 dW db".split(),
+    [
+        "hidden_layer",
+        "probs",
+        "correct_logprobs",
+        "data_loss",
+        "reg_loss",
+        "dscores",
+        "dhidden",
+        "dW2",
+        "db2",
+        "dW",
+        "db",
+    ],
     "the training step keeps it to itself",
 )
 

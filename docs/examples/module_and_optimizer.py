@@ -36,7 +36,7 @@ def train_step(model, optimizer, X, y, reg):
 
 framework = "torch"
 hidden_quantities = dict.fromkeys(
-    "hidden_layer probs correct_logprobs data_loss reg_loss dscores dhidden".split(),
+    ["hidden_layer", "probs", "correct_logprobs", "data_loss", "reg_loss", "dscores", "dhidden"],
     "the training step keeps it to itself",
 )
 

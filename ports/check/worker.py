@@ -135,7 +135,7 @@ class Worker:
     def load(self, path: Path) -> tuple[Message, dict[str, Plain]]:
         """Import the file and say what is in it."""
         load_extensions()
-        self.port = load_port(path)
+        self.port = load_port(path, own_process=True)
         self.host = self.port.host
         self.settings = self.host.exact_settings()
         self.settings.__enter__()  # for the life of this process
