@@ -17,6 +17,7 @@ from ports.check.results import Case, Check, ModelResult, Options, Run, RunResul
 from ports.check.worker import Message
 from ports.contract import LoadedPort
 from ports.engine.lockstep import Contestant, Heat, certify_spiral, misshapen_spiral
+from ports.engine.memory import keep_freed_memory
 from ports.engine.results import SPIRAL, Cell, CellResult
 from ports.extensions import VARIABLE
 from ports.registry import FRAMEWORKS
@@ -37,6 +38,7 @@ def check_file(
     `begin` is given the number of steps; what it returns is called after each of them.
     Raises UserCodeError in one sentence if the file cannot be loaded.
     """
+    keep_freed_memory()
     with Session(path, options.timeout) as session:
         facts = session.facts
         models = [known_model(path, name) for name in facts["models"]]
@@ -173,9 +175,12 @@ def judge_step(
 
 def judged(run: Run) -> Iterator[tuple[int, Problem]]:
     """The run's chosen steps, and what each starts from."""
-    for i, start, _ in trajectory(run.problem, min(run.iterations, max(run.steps) + 1)):
-        if i in run.steps:
+    walked = [i for i in run.steps if i not in run.recorded]
+    for i, start, _ in trajectory(run.problem, min(run.iterations, max(walked) + 1)):
+        if i in walked:
             yield i, start
+    for i, params in run.recorded.items():
+        yield i, run.problem.starting_from(params)
 
 
 def disagreement(found: RunResult) -> bool:

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from ports.check.late_weights import DRAWN, late_weights
 from ports.check.worker import Message
 from ports.diagnosis import Diagnosis
 from ports.engine.lockstep import chosen_steps
 from ports.engine.results import SPIRAL, CellResult, quantities_of
 from reference.agreement.arithmetic import Arithmetic
 from reference.agreement.judge import LOCAL, Finding
-from reference.arrays import Plain
+from reference.arrays import Params, Plain
 from reference.models import Model, Problem
 from reference.runs import D, K, draw, kink
 
@@ -28,13 +29,17 @@ COUNTED = {"N": "examples", "D": "dimensions", "K": "classes"}
 
 @dataclass(frozen=True)
 class Run:
-    """The steps at which a model's port is judged, and what the run shows."""
+    """The steps at which a model's port is judged, and what the run shows.
+
+    The reference walks to those steps, except those whose weights are `recorded`.
+    """
 
     name: str
     shows: str
     problem: Problem
     iterations: int
     steps: Collection[int]
+    recorded: Mapping[int, Params] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -225,7 +230,9 @@ def runs_of(model: Model, options: Options) -> list[Run]:
     """The note's run, one with ReLU ties, and one with other sizes, which shows hard-coded ones."""
     problem = draw(np.random.RandomState(options.seed), options.points).problem(model)
     steps = steps_of(model.iterations, options.steps)
-    runs = [Run("the document's run", "", problem, model.iterations, steps)]
+    by_default = options.steps is None and (options.points, options.seed) == DRAWN
+    recorded = late_weights(model) if by_default else {}
+    runs = [Run("the document's run", "", problem, model.iterations, steps, recorded)]
     if model.relus:
         ties = kink(model, options.seed)
         runs.append(Run("ReLU ties", "pre-activations of exactly 0", ties, 1, range(1)))

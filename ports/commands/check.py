@@ -9,7 +9,7 @@ from ports.check.template import write_template
 from ports.commands.arguments import add_json, add_run, seconds, steps_or_all, typed, word
 from ports.messages import either
 from ports.registry import FRAMEWORKS
-from ports.report import as_json, teacher
+from ports.report import teacher
 from ports.report.progress import Progress
 from reference.agreement.arithmetic import DTYPES
 
@@ -78,6 +78,8 @@ def run(args: argparse.Namespace) -> int:
         check = check_file(args.file, options, progress.begin)
     status = check.status(args.partial)
     if args.json:  # first: printing fails if nobody reads it
+        from ports.report import as_json  # it imports what the other commands report
+
         as_json.write(args.json, as_json.of_check(check, options, status))
     print(teacher.answer(check, options, args.partial, solution=args.solution or not args.partial))
     return status
