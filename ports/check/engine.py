@@ -4,7 +4,7 @@ The file's steps run in a child process; the reference, the bounds and the judge
 If one model's step crashes, the other model's results are kept.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import cast
@@ -16,7 +16,7 @@ from ports.check.process import UserProcess
 from ports.check.results import Case, Check, ModelResult, Options, Run, RunResult, changes_of, runs_of
 from ports.check.worker import Message
 from ports.contract import LoadedPort
-from ports.engine.lockstep import Contestant, Heat, certify_spiral, misshapen_spiral
+from ports.engine.lockstep import STACK, Contestant, Heat, certify_spiral, misshapen_spiral
 from ports.engine.memory import keep_freed_memory
 from ports.engine.results import SPIRAL, Cell, CellResult
 from ports.extensions import VARIABLE
@@ -145,32 +145,44 @@ def check_run(
         found.result.error = str(why)
         return found
     port = LoadedPort(cell.port, "", FRAMEWORKS["numpy"], loaded=ModuleType(model.name))
-    contestant = Contestant(port, found.result, step, problem.X, problem.y, run.steps)
+    heat = Heat(problem, [Contestant(port, found.result, step, problem.X, problem.y, run.steps)])
+    starts: list[tuple[int, Problem]] = []
+    overflow = ""
     try:
-        for i, start in judged(run):
-            judge_step(found, contestant, step, i, start)
-            progress()
-            if found.result.error:
-                break
+        for start in judged(run):
+            starts.append(start)
+            if len(starts) == STACK:
+                judge_steps(found, heat, step, starts, progress)
+                starts = []
+                if found.result.error:
+                    return found
     except ScoreOverflow as why:
-        found.result.error = str(why)
+        overflow = str(why)
+    judge_steps(found, heat, step, starts, progress)
+    found.result.error = found.result.error or overflow
     return found
 
 
-def judge_step(
-    found: RunResult, contestant: Contestant, step: "RemoteStep", i: int, start: Problem
+def judge_steps(
+    found: RunResult,
+    heat: Heat,
+    step: "RemoteStep",
+    starts: Sequence[tuple[int, Problem]],
+    progress: Callable[[], None],
 ) -> None:
-    """Make and certify one step, and keep the first case that disagrees."""
-    heat = Heat(found.run.problem, [contestant])
-    heat.start_from(i, start.params)
-    heat.run()
-    found.returned |= set(step.trace)
-    found.unreadable = step.facts.get("unreadable", {}) | found.unreadable
-    if found.case is None and disagreement(found):
-        found.case = case_of(step, start.held_as(found.result.cell.dtype), found.result.cell.dtype, i)
+    """Make and certify a few steps, and keep the first case that disagrees."""
+    step.forget()
+    for i, start in starts:
+        heat.start_from(i, start.params, progress)
+    heat.run(progress)
+    for trace, facts in step.made:
+        found.returned |= set(trace)
+        found.unreadable = facts["unreadable"] | found.unreadable
+    if found.case is None:
+        found.case = case_of(found, step, starts)
     if step.error:
         found.raised = step.error
-        found.result.error = f"{step.error}, at step {i} of {found.run.name}"
+        found.result.error = f"{step.error}, at step {starts[len(step.made)][0]} of {found.run.name}"
 
 
 def judged(run: Run) -> Iterator[tuple[int, Problem]]:
@@ -183,24 +195,33 @@ def judged(run: Run) -> Iterator[tuple[int, Problem]]:
         yield i, run.problem.starting_from(params)
 
 
-def disagreement(found: RunResult) -> bool:
-    """Whether a quantity that came back has disagreed."""
-    return any(f.quantity in found.returned for _, f in found.result.first_failures())
-
-
-def case_of(step: "RemoteStep", start: Problem, dtype: str, i: int) -> Case:
-    """Everything about the step just judged."""
-    return Case(i, start, step.trace, step.previous_trace, ARITHMETICS[dtype], step.facts)
+def case_of(found: RunResult, step: "RemoteStep", starts: Sequence[tuple[int, Problem]]) -> Case | None:
+    """Everything about the first of these steps in which something that came back disagreed."""
+    steps = [i for i, _ in starts]
+    failures = found.result.first_failures()
+    wrong = [i for i, f in failures if i in steps and f.quantity in found.returned]
+    if not wrong:
+        return None
+    k = steps.index(wrong[0])
+    dtype = found.result.cell.dtype
+    trace, facts = step.made[k]
+    before = step.made[k - 1][0] if k else step.before
+    return Case(wrong[0], starts[k][1].held_as(dtype), trace, before, ARITHMETICS[dtype], facts)
 
 
 class RemoteStep:
-    """A step in the user's process, called like any other; it remembers its last two traces."""
+    """A step in the user's process, called like any other.
+
+    Attributes:
+        made: what the steps since `forget` have returned, each with the facts about it.
+        before: the trace of the step before these, or None.
+        error: what ended the run, or an empty string.
+    """
 
     def __init__(self, process: UserProcess, problem: Problem, dtype: str) -> None:
         self.process, self.what = process, problem.model.step_name
-        self.trace: dict[str, Plain] = {}
-        self.previous_trace: dict[str, Plain] | None = None
-        self.facts: Message = {}
+        self.made: list[tuple[dict[str, Plain], Message]] = []
+        self.before: dict[str, Plain] | None = None
         self.error = ""
         start = {"do": "start", "model": problem.model.name, "dtype": dtype}
         process.ask(self.what, start, {"X": problem.X, "y": problem.y})
@@ -209,15 +230,20 @@ class RemoteStep:
         self, params: Mapping[str, Plain], X: Plain, y: Plain, reg: float, step_size: float
     ) -> dict[str, Plain]:
         """Make one step; X and y were sent at the start. Raises UserCodeError."""
-        before, self.trace, self.facts = self.trace, {}, {}
         request = {"do": "step", "reg": reg, "step_size": step_size}
         try:
-            self.facts, self.trace = self.process.ask(self.what, request, params)
+            facts, trace = self.process.ask(self.what, request, params)
         except UserCodeError as why:
             self.error = str(why)
             raise
-        self.previous_trace = before or None
-        return self.trace
+        self.made.append((trace, facts))
+        return trace
+
+    def forget(self) -> None:
+        """Forget the steps that were made, but for the last trace."""
+        if self.made:
+            self.before = self.made[-1][0]
+        self.made = []
 
 
 def check_spiral(session: Session, dtype: str, options: Options) -> ModelResult:

@@ -1,4 +1,4 @@
-"""The weights late in the note's long run, recorded: to walk there takes far longer than to judge a file.
+"""The weights late in the note's long run, recorded: the way there takes longer than all judging.
 
     python -m ports.check.late_weights
 
