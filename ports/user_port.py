@@ -134,8 +134,9 @@ def load_port(path: str | os.PathLike[str], own_process: bool = False) -> UserPo
     absence = missing_packages(file.name, framework.packages)
     if absence:
         raise Absent(absence)
-    for other in imported_frameworks(tree):
-        _ = other.absence() or other.host  # before the file runs, so that its changes are seen
+    if not own_process:
+        for other in imported_frameworks(tree):
+            _ = other.absence() or other.host  # before the file runs, so that its changes are seen
     with watched(file, "its import", own_process):
         module = executed(tree, file, framework)
     check_contract(module, file.name)
