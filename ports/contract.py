@@ -45,6 +45,20 @@ class PortError(ValueError):
     """A port or host does not keep to the contract; the message tells its author what is wrong."""
 
 
+class ProcessSetting(NamedTuple):
+    """A setting of a framework that holds for the whole process.
+
+    Attributes:
+        name: what it is, for messages.
+        get: returns its value.
+        set: sets it to a value that `get` has returned.
+    """
+
+    name: str
+    get: Callable[[], Any]
+    set: Callable[[Any], Any]
+
+
 class Host(ABC):
     """A framework's devices, dtypes, transfer and precision settings.
 
@@ -52,11 +66,14 @@ class Host(ABC):
         natural_mode: the mode in which its users run it, "eager" or "compiled".
         modes: the modes that it has.
         immutable: whether nothing can write to what `get` returned, not even a later step.
+        process_settings: what a user's file may not change where it shares the process with other ports.
+            Precision settings are not among them: `exact_settings` restores these.
     """
 
     natural_mode: str = "eager"
     modes: tuple[str, ...] = ("eager",)
     immutable: bool = False
+    process_settings: tuple[ProcessSetting, ...] = ()
 
     @abstractmethod
     def devices(self) -> list[str]:

@@ -14,6 +14,7 @@ import ast
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -23,6 +24,7 @@ from typing import Any
 from ports.contract import Absent, Framework, LoadedPort, Port, Step, Tensor
 from ports.messages import brief, did_you_mean, either, missing_packages
 from ports.registry import FRAMEWORKS, PORTS
+from ports.shared_process import left_alone
 from ports.user_code import UserCodeError, users_code
 from reference.models import MODELS, Model
 
@@ -36,9 +38,13 @@ def step_names() -> list[str]:
 
 @dataclass(frozen=True)
 class UserPort(LoadedPort):
-    """A port loaded from a user's file. An error in its code is reported with the user's own line."""
+    """A port loaded from a user's file. An error in its code is reported with the user's own line.
+
+    If the process is not its own, its code must leave that as it was (see `ports.shared_process`).
+    """
 
     path: Path = field(kw_only=True)
+    own_process: bool = field(kw_only=True)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the path: another process loads the file anew."""
@@ -46,8 +52,7 @@ class UserPort(LoadedPort):
 
     def make_step(self, model: Model, mode: str) -> Step:
         """The model's step, guarded: it raises only UserCodeError, even for sys.exit."""
-        with users_code(self.path, model.step_name):
-            step = super().make_step(model, mode)
+        step = self._guarded(super().make_step, model.step_name)(model, mode)
         return self._guarded(step, model.step_name)
 
     def make_spiral(self, mode: str) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
@@ -58,7 +63,11 @@ class UserPort(LoadedPort):
         """Wrap a function of the file so that it raises only UserCodeError."""
 
         def call(*arguments: Any) -> Any:
-            with users_code(self.path, what):
+            with (
+                watched(self.path, what, self.own_process),
+                self.host.exact_settings(),
+                users_code(self.path, what),
+            ):
                 return function(*arguments)
 
         return call
@@ -111,8 +120,10 @@ def load_installed(point: EntryPoint) -> Port:
     return Port(point.name, found.__name__, FRAMEWORKS[name])
 
 
-def load_port(path: str | os.PathLike[str]) -> UserPort:
+def load_port(path: str | os.PathLike[str], own_process: bool = False) -> UserPort:
     """Import a port from a .py file: this runs the file.
+
+    `own_process` says that nothing else is computed in this process.
 
     Raises UserCodeError (a ValueError) or OSError in one sentence for a file that is no port,
     and Absent where the framework that it names is not installed.
@@ -123,9 +134,25 @@ def load_port(path: str | os.PathLike[str]) -> UserPort:
     absence = missing_packages(file.name, framework.packages)
     if absence:
         raise Absent(absence)
-    module = executed(tree, file, framework)
+    if not own_process:
+        for other in imported_frameworks(tree):
+            _ = other.absence() or other.host  # before the file runs, so that its changes are seen
+    with watched(file, "its import", own_process):
+        module = executed(tree, file, framework)
     check_contract(module, file.name)
-    return UserPort(file.name, module.__name__, framework, loaded=module, path=file.resolve())
+    return UserPort(
+        file.name,
+        module.__name__,
+        framework,
+        loaded=module,
+        path=file.resolve(),
+        own_process=own_process,
+    )
+
+
+def watched(file: Path, what: str, own_process: bool) -> AbstractContextManager[None]:
+    """The context in which the file's code runs: the process stays as it is, unless it is its own."""
+    return nullcontext() if own_process else left_alone(file, what)
 
 
 def parsed(file: Path) -> ast.Module:
@@ -225,9 +252,15 @@ def check_hidden(hidden: Any, name: str) -> None:
 
 def undeclared_framework(path: Path, framework: str) -> str | None:
     """The registered framework that a file imports but does not declare, or None."""
-    nodes = list(ast.walk(ast.parse(path.read_bytes()))) if framework == "numpy" else []
+    if framework != "numpy":
+        return None
+    return next((other.name for other in imported_frameworks(ast.parse(path.read_bytes()))), None)
+
+
+def imported_frameworks(tree: ast.Module) -> list[Framework]:
+    """The registered frameworks that a file imports, NumPy aside."""
+    nodes = list(ast.walk(tree))
     names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
     imported = {name.partition(".")[0] for name in names}
-    others = (name for name, known in FRAMEWORKS.items() if known.packages)
-    return next((name for name in others if name in imported), None)
+    return [known for name, known in FRAMEWORKS.items() if known.packages and name in imported]

@@ -14,6 +14,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from reference.models import MODELS
+from reference.spiral import spiral
+
 #: Where a node stands in a list of statements: the field names and indices that lead to it.
 Path = tuple[str | int, ...]
 
@@ -123,12 +126,28 @@ def _replaced(old: Any, path: Path, new: ast.AST) -> Any:
 # Cutting a line out of a step
 
 
-def formula(step: Callable[..., Any], quantity: str) -> list[str]:
-    """The lines that compute a quantity of a step, as code; none for an unknown quantity."""
+def formula(model: str, quantity: str) -> list[str]:
+    """The lines, as code, that compute a quantity of a model or of the spiral; none if unknown."""
     try:
-        return line_of(step, quantity).shown()
+        return line_of(MODELS[model].step if model in MODELS else spiral, quantity).shown()
     except KeyError:
         return []
+
+
+def ingredients(model: str, quantity: str) -> list[str]:
+    """What the lines of a quantity use, in their order: quantities, parameters, X, y, reg and step_size.
+
+    An array that lends its shape alone is not among them.
+    """
+    step = MODELS[model].step
+    quantities = {variable: name for name, variable in variables_of(step).items()}
+    given = {name: name for name in ("X", "y", "reg", "step_size", *MODELS[model].parameters)}
+    known = quantities | given
+    source = "\n".join(formula(model, quantity))
+    used = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)]
+    used.sort(key=lambda node: (node.lineno, node.col_offset))
+    found = dict.fromkeys(known[node.id] for node in used if node.id in known)
+    return [name for name in found if name != quantity]
 
 
 class _Statement(NamedTuple):

@@ -30,7 +30,7 @@ def forward(params, probes, X, y, reg):
     }
 
 
-class three_layer_step:  # noqa: N801 (a step, like the functions of other ports)
+class three_layer_step:
     """One step of the three-layer net; the compiled mode compiles the forward pass."""
 
     def __init__(self, compile):

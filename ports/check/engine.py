@@ -4,19 +4,20 @@ The file's steps run in a child process; the reference, the bounds and the judge
 If one model's step crashes, the other model's results are kept.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 
 from ports.check.explain import explanation_of, explanation_of_spiral
 from ports.check.process import UserProcess
-from ports.check.results import Case, Check, ModelResult, Options, Run, RunResult, runs_of
+from ports.check.results import Case, Check, ModelResult, Options, Run, RunResult, changes_of, runs_of
 from ports.check.worker import Message
 from ports.contract import LoadedPort
-from ports.engine.lockstep import Contestant, Heat, certify_spiral, misshapen_spiral
+from ports.engine.lockstep import STACK, Contestant, Heat, certify_spiral, misshapen_spiral
+from ports.engine.memory import keep_freed_memory
 from ports.engine.results import SPIRAL, Cell, CellResult
 from ports.extensions import VARIABLE
 from ports.registry import FRAMEWORKS
@@ -37,6 +38,7 @@ def check_file(
     `begin` is given the number of steps; what it returns is called after each of them.
     Raises UserCodeError in one sentence if the file cannot be loaded.
     """
+    keep_freed_memory()
     with Session(path, options.timeout) as session:
         facts = session.facts
         models = [known_model(path, name) for name in facts["models"]]
@@ -107,7 +109,27 @@ def check_model(
         if found.error:
             break
     found.explanation = explanation_of(found)
+    if found.fails_elsewhere_alone:
+        found.limits = limits_of(session, model, found, options)
     return found
+
+
+def limits_of(session: Session, model: Model, found: ModelResult, options: Options) -> list[RunResult]:
+    """The runs that fail with one thing changed from the note's run, or with other points alone.
+
+    A file that has hung or crashed is left alone: each of these runs would cost its time again.
+    """
+    if not session.process.alive:
+        return []
+    results = (
+        check_run(session, run, found.dtype, found.hidden, lambda: None)
+        for run in changes_of(model, options)
+        if session.process.alive
+    )
+    other_points = next(results)
+    if found.fails(other_points):  # then all fail
+        return [other_points]
+    return [result for result in results if found.fails(result)]
 
 
 def check_run(
@@ -123,59 +145,92 @@ def check_run(
         found.result.error = str(why)
         return found
     port = LoadedPort(cell.port, "", FRAMEWORKS["numpy"], loaded=ModuleType(model.name))
-    contestant = Contestant(port, found.result, step, problem.X, problem.y, run.steps)
+    heat = Heat(problem, [Contestant(port, found.result, step, problem.X, problem.y, run.steps)])
+    starts: list[tuple[int, Problem]] = []
+    overflow = ""
     try:
-        for i, start in judged(run):
-            judge_step(found, contestant, step, i, start)
-            progress()
-            if found.result.error:
-                break
+        for start in judged(run):
+            starts.append(start)
+            if len(starts) == STACK:
+                judge_steps(found, heat, step, starts, progress)
+                starts = []
+                if found.result.error:
+                    return found
     except ScoreOverflow as why:
-        found.result.error = str(why)
+        overflow = str(why)
+    judge_steps(found, heat, step, starts, progress)
+    found.result.error = found.result.error or overflow
     return found
 
 
-def judge_step(
-    found: RunResult, contestant: Contestant, step: "RemoteStep", i: int, start: Problem
+def judge_steps(
+    found: RunResult,
+    heat: Heat,
+    step: "RemoteStep",
+    starts: Sequence[tuple[int, Problem]],
+    progress: Callable[[], None],
 ) -> None:
-    """Make and certify one step, and keep the first case that disagrees."""
-    heat = Heat(found.run.problem, [contestant])
-    heat.start_from(i, start.params)
-    heat.run()
-    found.returned |= set(step.trace)
-    found.unreadable = step.facts.get("unreadable", {}) | found.unreadable
-    if found.case is None and disagreement(found):
-        found.case = case_of(step, start.held_as(found.result.cell.dtype), found.result.cell.dtype, i)
+    """Make and certify a few steps, and keep the first case that disagrees."""
+    step.forget()
+    for i, start in starts:
+        heat.start_from(i, start.params, progress)
+    heat.run(progress)
+    for made in step.made:
+        found.returned |= set(made.trace)
+        found.unreadable = made.facts["unreadable"] | found.unreadable
+    if found.case is None:
+        found.case = case_of(found, step, starts)
     if step.error:
-        found.result.error = f"{step.error}, at step {i} of {found.run.name}"
+        found.raised = step.error
+        found.result.error = f"{step.error}, at step {starts[len(step.made)][0]} of {found.run.name}"
 
 
 def judged(run: Run) -> Iterator[tuple[int, Problem]]:
     """The run's chosen steps, and what each starts from."""
-    for i, start, _ in trajectory(run.problem, min(run.iterations, max(run.steps) + 1)):
-        if i in run.steps:
+    walked = [i for i in run.steps if i not in run.recorded]
+    for i, start, _ in trajectory(run.problem, min(run.iterations, max(walked) + 1)):
+        if i in walked:
             yield i, start
+    for i, params in run.recorded.items():
+        yield i, run.problem.starting_from(params)
 
 
-def disagreement(found: RunResult) -> bool:
-    """Whether a quantity that came back has disagreed."""
-    return any(f.quantity in found.returned for _, f in found.result.first_failures())
+def case_of(found: RunResult, step: "RemoteStep", starts: Sequence[tuple[int, Problem]]) -> Case | None:
+    """Everything about the first of these steps in which something that came back disagreed."""
+    steps = [i for i, _ in starts]
+    failures = found.result.first_failures()
+    wrong = [i for i, f in failures if i in steps and f.quantity in found.returned]
+    if not wrong:
+        return None
+    k = steps.index(wrong[0])
+    dtype = found.result.cell.dtype
+    made, before = step.made[k], step.made[k - 1] if k else step.before
+    previous = {**before.params, **before.trace} if before else None
+    start = starts[k][1].held_as(dtype)
+    return Case(wrong[0], start, made.trace, previous, ARITHMETICS[dtype], made.facts)
 
 
-def case_of(step: "RemoteStep", start: Problem, dtype: str, i: int) -> Case:
-    """Everything about the step just judged."""
-    return Case(i, start, step.trace, step.previous_trace, ARITHMETICS[dtype], step.facts)
+class Made(NamedTuple):
+    """One step that was made: what it was given, what it returned, and the facts about that."""
+
+    params: Mapping[str, Plain]
+    trace: dict[str, Plain]
+    facts: Message
 
 
 class RemoteStep:
-    """A step in the user's process, called like any other; it remembers its last two traces."""
+    """A step in the user's process, called like any other.
+
+    Attributes:
+        made: the steps since `forget`.
+        before: the step before these, or None.
+        error: what ended the run, or an empty string.
+    """
 
     def __init__(self, process: UserProcess, problem: Problem, dtype: str) -> None:
         self.process, self.what = process, problem.model.step_name
-        self.trace: dict[str, Plain] = {}
-        self.params: dict[str, Plain] = {}
-        self.previous_trace: dict[str, Plain] | None = None
-        self.facts: Message = {}
+        self.made: list[Made] = []
+        self.before: Made | None = None
         self.error = ""
         start = {"do": "start", "model": problem.model.name, "dtype": dtype}
         process.ask(self.what, start, {"X": problem.X, "y": problem.y})
@@ -184,16 +239,20 @@ class RemoteStep:
         self, params: Mapping[str, Plain], X: Plain, y: Plain, reg: float, step_size: float
     ) -> dict[str, Plain]:
         """Make one step; X and y were sent at the start. Raises UserCodeError."""
-        before, self.trace, self.facts = {**self.params, **self.trace}, {}, {}
         request = {"do": "step", "reg": reg, "step_size": step_size}
         try:
-            self.facts, self.trace = self.process.ask(self.what, request, params)
+            facts, trace = self.process.ask(self.what, request, params)
         except UserCodeError as why:
             self.error = str(why)
             raise
-        self.previous_trace = before or None
-        self.params = dict(params)
-        return self.trace
+        self.made.append(Made(params, trace, facts))
+        return trace
+
+    def forget(self) -> None:
+        """Forget the steps that were made, but for the last."""
+        if self.made:
+            self.before = self.made[-1]
+        self.made = []
 
 
 def check_spiral(session: Session, dtype: str, options: Options) -> ModelResult:

@@ -83,7 +83,7 @@ def _dtype(case: Case, quantity: str) -> Diagnosis | None:
 
 def _changed_input(case: Case, quantity: str) -> Diagnosis | None:
     """The step overwrote X or y, and the quantity is computed from it."""
-    operands = " ".join(formula(case.start.model.step, quantity))
+    operands = " ".join(formula(case.start.model.name, quantity))
     changed = [n for n in case.facts.get("changed", []) if re.search(rf"\b{n}\b", operands)]
     if not changed:
         return None

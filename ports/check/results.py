@@ -1,36 +1,45 @@
 """What `lockstep check` runs, and what it found: plain data, and the questions asked of it."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from ports.check.late_weights import DRAWN, late_weights
 from ports.check.worker import Message
 from ports.diagnosis import Diagnosis
 from ports.engine.lockstep import chosen_steps
 from ports.engine.results import SPIRAL, CellResult, quantities_of
 from reference.agreement.arithmetic import Arithmetic
 from reference.agreement.judge import LOCAL, Finding
-from reference.arrays import Plain
+from reference.arrays import Params, Plain
 from reference.models import Model, Problem
-from reference.runs import draw, kink
+from reference.runs import D, K, draw, kink
 
 #: Steps judged by default: the first ones, where state goes wrong, and some spread over the run.
 FIRST_STEPS, SPREAD_STEPS = 20, 10
-#: Sizes that no other letter has, for the hidden layers of the run with odd sizes.
-OTHER_SIZES = (5, 6, 8, 9, 10, 11)
+#: Sizes that all differ, also from the note's: examples, dimensions, classes, and of hidden layers.
+OTHER_SIZES, OTHER_WIDTHS = {"N": 7, "D": 3, "K": 4}, (5, 6, 8, 9, 10, 11)
+#: A regularization strength and a step size that the note does not have.
+OTHER_REG, OTHER_STEP_SIZE = 1e-2, 0.1
+#: What the letters of a shape count.
+COUNTED = {"N": "examples", "D": "dimensions", "K": "classes"}
 
 
 @dataclass(frozen=True)
 class Run:
-    """The steps at which a model's port is judged, and what the run shows."""
+    """The steps at which a model's port is judged, and what the run shows.
+
+    The reference walks to those steps, except those whose weights are `recorded`.
+    """
 
     name: str
     shows: str
     problem: Problem
     iterations: int
     steps: Collection[int]
+    recorded: Mapping[int, Params] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,20 +67,25 @@ class Case:
 
 @dataclass
 class RunResult:
-    """One run's verdicts; `case` is the first step that disagreed."""
+    """One run's verdicts; `case` is the first step that disagreed.
+
+    `raised` says what the step raised, or how else it ended the run.
+    """
 
     run: Run
     result: CellResult
     returned: set[str] = field(default_factory=set)
     unreadable: dict[str, str] = field(default_factory=dict)
     case: Case | None = None
+    raised: str = ""
 
 
 @dataclass
 class ModelResult:
     """The results of a file's step (or spiral) in one dtype, over all its runs.
 
-    `explanation` says why the first of `failures` came about, if that is known.
+    `explanation` says why the first of `failures` came about, if that is known. Where the note's run is
+    right, `limits` are the runs that fail with one thing changed from it (see `changes_of`).
     """
 
     model: str
@@ -79,6 +93,7 @@ class ModelResult:
     hidden: Mapping[str, str]
     runs: list[RunResult] = field(default_factory=list)
     explanation: Diagnosis | None = None
+    limits: list[RunResult] = field(default_factory=list)
 
     @property
     def error(self) -> str:
@@ -103,19 +118,37 @@ class ModelResult:
         absent = set(quantities_of(self.model)) - self.returned - set(self.unreadable)
         return [n for n in quantities_of(self.model) if n in absent and n not in self.hidden]
 
+    @property
+    def next_to_write(self) -> str:
+        """The first missing quantity, or an empty string."""
+        return next(iter(self.missing), "")
+
     def failures(self) -> list[tuple[RunResult, int, Finding]]:
         """Every disagreement, run by run, in the order of `CellResult.first_failures`."""
+        return [(r, step, finding) for r in self.runs for step, finding in self.failures_of(r)]
+
+    def failures_of(self, found: RunResult) -> list[tuple[int, Finding]]:
+        """The disagreements of one run."""
         absent = {*self.missing, *self.unreadable}
-        return [
-            (r, step, finding)
-            for r in self.runs
-            for step, finding in r.result.first_failures()
-            if finding.quantity not in absent
-        ]
+        return [(i, f) for i, f in found.result.first_failures() if f.quantity not in absent]
+
+    def fails(self, found: RunResult) -> bool:
+        """Whether one run disagrees, or could not be judged to its end."""
+        return bool(found.result.error or found.unreadable or self.failures_of(found))
+
+    @property
+    def fails_elsewhere_alone(self) -> bool:
+        """Whether the note's run is right, as far as the file goes, and a later run is not."""
+        first, *later = self.runs
+        return bool(first.returned) and not self.fails(first) and any(map(self.fails, later))
 
     def wrong(self) -> list[str]:
         """Quantities whose own operation is wrong, in the note's order; unknown names last."""
-        return self._ordered({f.quantity for _, _, f in self.failures() if self._blames(f)})
+        return self._blamed([finding for _, _, finding in self.failures()])
+
+    def wrong_in(self, found: RunResult) -> list[str]:
+        """Likewise, in one run."""
+        return self._blamed([finding for _, finding in self.failures_of(found)])
 
     def follows(self) -> list[str]:
         """Quantities that are computed correctly from wrong ones."""
@@ -137,8 +170,9 @@ class ModelResult:
             if name in self.returned and v.elements
         )
 
-    def _blames(self, finding: Finding) -> bool:
-        return finding.certificate == LOCAL or self.model == SPIRAL
+    def _blamed(self, findings: Collection[Finding]) -> list[str]:
+        own = (f for f in findings if f.certificate == LOCAL or self.model == SPIRAL)
+        return self._ordered({f.quantity for f in own})
 
     def _ordered(self, names: set[str]) -> list[str]:
         known = [n for n in quantities_of(self.model) if n in names]
@@ -196,12 +230,53 @@ def runs_of(model: Model, options: Options) -> list[Run]:
     """The note's run, one with ReLU ties, and one with other sizes, which shows hard-coded ones."""
     problem = draw(np.random.RandomState(options.seed), options.points).problem(model)
     steps = steps_of(model.iterations, options.steps)
-    runs = [Run("the document's run", "", problem, model.iterations, steps)]
+    by_default = options.steps is None and (options.points, options.seed) == DRAWN
+    recorded = late_weights(model) if by_default else {}
+    runs = [Run("the document's run", "", problem, model.iterations, steps, recorded)]
     if model.relus:
         ties = kink(model, options.seed)
         runs.append(Run("ReLU ties", "pre-activations of exactly 0", ties, 1, range(1)))
-    runs.append(Run("other sizes", "7 examples, 3 dimensions, 4 classes", odd_sizes(model), 2, range(2)))
+    sizes = ", ".join(counted(letter, n) for letter, n in OTHER_SIZES.items())
+    runs.append(Run("other sizes", sizes, odd_sizes(model), 2, range(2)))
     return runs
+
+
+def changes_of(model: Model, options: Options) -> Iterator[Run]:
+    """One step like the note's first with other points, then with one more thing changed each time.
+
+    Where a file is right on the note's run alone, these tell which size or constant is written into it.
+    """
+    sizes = {"N": K * options.points, "D": D, "K": K, **model.sizes}
+    other = random_points(model, sizes)
+    yield one_step("other points", other)
+    for letter, size in other_sizes(model).items():
+        yield one_step(counted(letter, size), random_points(model, sizes | {letter: size}))
+    yield one_step(f"a regularization of {OTHER_REG:g}", replace(other, reg=OTHER_REG))
+    yield one_step(f"a step size of {OTHER_STEP_SIZE:g}", replace(other, step_size=OTHER_STEP_SIZE))
+    biases = {name: np.full_like(other.params[name], 0.1) for name in model.biases}
+    yield one_step("biases that are not 0", other.starting_from({**other.params, **biases}))
+
+
+def one_step(what: str, problem: Problem) -> Run:
+    """A run of one step."""
+    return Run(f"the run at {what}", what, problem, 1, range(1))
+
+
+def random_points(model: Model, sizes: Mapping[str, int]) -> Problem:
+    """Random points of every class in these sizes, with the model's first weights."""
+    rng = np.random.RandomState(1)
+    labels = np.arange(sizes["N"], dtype="uint8") % np.uint8(sizes["K"])
+    return Problem(model, rng.standard_normal((sizes["N"], sizes["D"])), labels, model.draw(rng, sizes))
+
+
+def other_sizes(model: Model) -> dict[str, int]:
+    """A size for each letter of the model's shapes that the note does not have."""
+    return OTHER_SIZES | dict(zip(model.sizes, OTHER_WIDTHS, strict=False))
+
+
+def counted(letter: str, size: int) -> str:
+    """A size in words, as in 4 classes; in a model's own letters, as in H = 5."""
+    return f"{size} {COUNTED[letter]}" if letter in COUNTED else f"{letter} = {size}"
 
 
 def steps_of(iterations: int, steps: int | str | None) -> Collection[int]:
@@ -220,7 +295,7 @@ def odd_sizes(model: Model) -> Problem:
     which shows whether probabilities are clipped or something is added to them.
     """
     normal = np.random.RandomState(1).standard_normal
-    sizes = {"1": 1, "N": 7, "D": 3, "K": 4} | dict(zip(model.sizes, OTHER_SIZES, strict=False))
+    sizes = {"1": 1} | other_sizes(model)
     params = {
         name: normal([sizes[letter] for letter in parameter.shape])
         for name, parameter in model.parameters.items()
@@ -228,4 +303,4 @@ def odd_sizes(model: Model) -> Problem:
     labels = np.array([0, 1, 2, 3, 3, 0, 2], dtype="uint8")
     X = normal((sizes["N"], sizes["D"]))
     X[0] *= 8
-    return Problem(model, X, labels, params, reg=1e-2, step_size=0.1)
+    return Problem(model, X, labels, params, OTHER_REG, OTHER_STEP_SIZE)

@@ -30,7 +30,7 @@ framework = "{framework}"
 '''
 
 #: What a quantity's name alone does not say.
-_HINTS = {
+HINTS = {
     "correct_logprobs": "-log of the right class's probability",
     "data_loss": "their mean",
     "dscores": "gradient of the loss with respect to scores",
@@ -72,7 +72,7 @@ def template(file: str, framework: Framework) -> str:
 def _step(model: Model, framework: Framework) -> Iterator[str]:
     """The lines of a step that computes the first quantity and names the others."""
     first, *others = model.quantities
-    shapes = ", ".join(f"{name} {_shape(p.shape)}" for name, p in model.parameters.items())
+    shapes = ", ".join(f"{name} {shape_of(p.shape)}" for name, p in model.parameters.items())
     yield f"def {model.step_name}(params, X, y, reg, step_size):"
     yield f'    """One step of the {model.title}: params {shapes}."""'
     taken = ", ".join(f'params["{name}"]' for name in model.parameters)
@@ -81,13 +81,13 @@ def _step(model: Model, framework: Framework) -> Iterator[str]:
     yield f"    {first} = {framework.template.relu if first in model.relus else 'X @ W + b'}"
     yield ""
     yield "    return {"
-    yield f'        "{first}": {first},  # {_shape(model.quantities[first])}'
+    yield f'        "{first}": {first},  # {shape_of(model.quantities[first])}'
     for name in others:
-        hint = f": {_HINTS[name]}" if name in _HINTS else ""
-        yield f'        # "{name}": ...,  # {_shape(model.quantities[name])}{hint}'
+        hint = f": {HINTS[name]}" if name in HINTS else ""
+        yield f'        # "{name}": ...,  # {shape_of(model.quantities[name])}{hint}'
     yield "    }"
 
 
-def _shape(letters: str) -> str:
+def shape_of(letters: str) -> str:
     """A shape as the note writes it: (N, K), (N,), ()."""
     return f"({letters},)" if len(letters) == 1 else f"({', '.join(letters)})"

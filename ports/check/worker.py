@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ports.contract import Absent
+from ports.engine.memory import keep_freed_memory
 from ports.extensions import load_extensions
 from ports.returned import named_tensors, points_and_labels, unreadable
 from ports.user_code import at_line, is_in
@@ -134,8 +135,9 @@ class Worker:
 
     def load(self, path: Path) -> tuple[Message, dict[str, Plain]]:
         """Import the file and say what is in it."""
+        keep_freed_memory()
         load_extensions()
-        self.port = load_port(path)
+        self.port = load_port(path, own_process=True)
         self.host = self.port.host
         self.settings = self.host.exact_settings()
         self.settings.__enter__()  # for the life of this process

@@ -9,7 +9,7 @@ from ports.check.template import write_template
 from ports.commands.arguments import add_json, add_run, seconds, steps_or_all, typed, word
 from ports.messages import either
 from ports.registry import FRAMEWORKS
-from ports.report import as_json, teacher
+from ports.report import teacher
 from ports.report.progress import Progress
 from reference.agreement.arithmetic import DTYPES
 
@@ -30,7 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"with --new: {either(FRAMEWORKS)} (default numpy, also for any other framework)",
     )
     parser.add_argument(
-        "--partial", action="store_true", help="accept missing quantities: what is there must be right"
+        "--partial",
+        action="store_true",
+        help="accept missing quantities: what is there must be right; says what to write next",
+    )
+    parser.add_argument(
+        "--solution", action="store_true", help="with --partial: show the document's own lines too"
     )
     parser.add_argument(
         "--steps",
@@ -62,6 +67,10 @@ def run(args: argparse.Namespace) -> int:
     if args.framework:
         quoted = either(f'"{name}"' for name in FRAMEWORKS)
         raise ValueError(f"--framework goes with --new; a file says framework = {quoted} itself")
+    if args.solution and not args.partial:
+        raise ValueError(
+            "--solution goes with --partial: without it the document's lines are shown anyway"
+        )
     options = Options(
         args.points, args.seed, args.steps, tuple(args.dtype) or (DTYPES[0],), args.timeout
     )
@@ -69,13 +78,15 @@ def run(args: argparse.Namespace) -> int:
         check = check_file(args.file, options, progress.begin)
     status = check.status(args.partial)
     if args.json:  # first: printing fails if nobody reads it
+        from ports.report import as_json  # it imports what the other commands report
+
         as_json.write(args.json, as_json.of_check(check, options, status))
-    print(teacher.answer(check, options, args.partial))
+    print(teacher.answer(check, options, args.partial, solution=args.solution or not args.partial))
     return status
 
 
 def _write_new(args: argparse.Namespace) -> int:
-    if args.json or args.steps or args.dtype or args.partial:
+    if args.json or args.steps or args.dtype or args.partial or args.solution:
         raise ValueError("--new writes a template, and judges nothing: it goes with --framework alone")
     write_template(args.file, FRAMEWORKS[args.framework or "numpy"])
     print(f"wrote {args.file}: fill it in, and run lockstep check {args.file} whenever you like")

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ports.contract import Host
+from ports.contract import Host, ProcessSetting
 from reference.agreement.arithmetic import ARITHMETICS, DTYPES, Arithmetic
 from reference.arrays import Plain
 
@@ -22,6 +22,13 @@ class JaxHost(Host):
 
     natural_mode = "compiled"
     modes = ("eager", "compiled")
+    process_settings = (
+        ProcessSetting(
+            "jax_enable_x64",
+            lambda: jax.config.jax_enable_x64,
+            lambda allowed: jax.config.update("jax_enable_x64", allowed),
+        ),
+    )
     immutable = True  # not even a later step is donated a buffer that NumPy sees
 
     def devices(self) -> list[str]:

@@ -11,13 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from ports.contract import Host
+from ports.contract import Host, ProcessSetting
 from reference.agreement.arithmetic import ARITHMETICS, DTYPES, Arithmetic
 from reference.arrays import Plain
 
 
 class NumpyHost(Host):
     """The CPU; code runs as written."""
+
+    process_settings = (
+        ProcessSetting("NumPy's error handling", np.geterr, lambda kinds: np.seterr(**kinds)),
+    )
 
     def devices(self) -> list[str]:
         """The CPU."""

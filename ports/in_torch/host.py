@@ -7,17 +7,28 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 
-from ports.contract import Host
+from ports.contract import Host, ProcessSetting
 from reference.agreement.arithmetic import ARITHMETICS, DTYPES, Arithmetic
 from reference.arrays import Plain
+
+
+def flushes_denormals() -> bool:
+    """Whether this thread takes denormal numbers for 0: torch can set that, for NumPy too."""
+    return bool(np.float64(2.0**-1060) * 1.0 == 0)
 
 
 class TorchHost(Host):
     """The CPU and PyTorch's accelerator; torch.compile."""
 
     modes = ("eager", "compiled")
+    process_settings = (
+        ProcessSetting("torch's default dtype", torch.get_default_dtype, torch.set_default_dtype),
+        ProcessSetting("torch's gradient mode", torch.is_grad_enabled, torch.set_grad_enabled),
+        ProcessSetting("the flushing of denormal numbers", flushes_denormals, torch.set_flush_denormal),
+    )
 
     def devices(self) -> list[str]:
         """The CPU, and PyTorch's accelerator (cuda, xpu, mps, ...) where one is found."""

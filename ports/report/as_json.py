@@ -16,6 +16,8 @@ from ports.engine.results import CellResult, Verdict, quantities_of
 from ports.engine.selection import Skipped
 from ports.traps.outcome import Outcome, totals
 from reference.agreement.judge import Finding
+from reference.line import ingredients
+from reference.models import MODELS
 
 COMPARE, CHECK, TRAPS, BENCH = "lockstep/1", "lockstep-check/1", "lockstep-traps/1", "lockstep-bench/1"
 
@@ -121,8 +123,22 @@ def model_result(result: ModelResult) -> dict[str, Any]:
         "unreadable": result.unreadable,
         "error": result.error or None,
         "first_wrong": first_wrong(result),
+        "next": next_to_write(result),
+        "limits": [
+            {"at": r.run.shows, "wrong": result.wrong_in(r), "error": r.result.error or None}
+            for r in result.limits
+        ],
         "runs": [{"run": r.run.name, **cell(r.result)} for r in result.runs],
     }
+
+
+def next_to_write(result: ModelResult) -> dict[str, Any] | None:
+    """The first missing quantity: its shape in letters, and what it is computed from."""
+    name = result.next_to_write
+    if not name:
+        return None
+    shape = MODELS[result.model].quantities[name]
+    return {"quantity": name, "shape": shape, "from": ingredients(result.model, name)}
 
 
 def first_wrong(result: ModelResult) -> dict[str, Any] | None:

@@ -5,26 +5,27 @@ import textwrap
 from collections.abc import Iterable, Iterator
 
 from ports.check.results import FIRST_STEPS, SPREAD_STEPS, Check, ModelResult, Options, RunResult
+from ports.check.template import HINTS, shape_of
 from ports.diagnosis import Diagnosis
 from ports.diagnosis.case import Change
 from ports.engine.results import SPIRAL
+from ports.messages import both
 from ports.registry import FRAMEWORKS
 from ports.report.table import in_digits
 from reference.agreement.judge import LOCAL, Finding
-from reference.line import formula
+from reference.line import formula, ingredients
 from reference.models import MODELS
 from reference.runs import K
-from reference.spiral import spiral
 
 WIDTH = 100
 
 
-def answer(check: Check, options: Options, partial: bool) -> str:
-    """The whole answer."""
+def answer(check: Check, options: Options, partial: bool, solution: bool) -> str:
+    """The whole answer; with `solution`, the note's own lines are in it."""
     parts = [_head(check)]
-    parts += ["\n".join(_model(check, result)) for result in check.results]
+    parts += ["\n".join(_model(check, result, solution)) for result in check.results]
     parts += [f"Your file printed:\n{_indented(text)}" for text in check.printed]
-    parts += ["\n".join(_conclusion(check, options, partial))]
+    parts += ["\n".join(_conclusion(check, options, partial, solution))]
     return "\n\n".join(parts)
 
 
@@ -33,7 +34,7 @@ def _head(check: Check) -> str:
     return f"{check.path}: your own code, run with your rights in a process of its own, on {tensors}."
 
 
-def _model(check: Check, result: ModelResult) -> Iterator[str]:
+def _model(check: Check, result: ModelResult, solution: bool) -> Iterator[str]:
     """One step's part of the answer."""
     yield f"{step_name(result.model)}, {result.dtype}"
     yield from textwrap.wrap(
@@ -49,7 +50,7 @@ def _model(check: Check, result: ModelResult) -> Iterator[str]:
     failures = result.failures()
     if failures:
         yield ""
-        yield from _first_wrong(*failures[0], result.explanation)
+        yield from _first_wrong(*failures[0], result.explanation, solution)
     if result.error:
         yield f"  stopped: {result.error}"
     if check.undeclared and (failures or result.error or result.unreadable):
@@ -85,7 +86,7 @@ def _listed(label: str, names: Iterable[str], note: str = "") -> Iterator[str]:
 
 
 def _first_wrong(
-    found: RunResult, step: int, finding: Finding, explanation: Diagnosis | None
+    found: RunResult, step: int, finding: Finding, explanation: Diagnosis | None, solution: bool
 ) -> Iterator[str]:
     """The first wrong operation: where, by how much, what the note does, and the probable cause."""
     name, model = finding.quantity, found.result.cell.model
@@ -104,9 +105,11 @@ def _first_wrong(
             yield f"    allowed   ± {finding.allowed:.2g}; this is {in_digits(finding.share)} times that"
         else:
             yield "    allowed   nothing else: no rounding happens here"
-    document = formula(MODELS[model].step if model in MODELS else spiral, name)
-    yield from (f"    {start}{line}" for start, line in _with_label("document  ", document))
-    for i, change in enumerate(explanation.changes if explanation else ()):
+    changes = explanation.changes if explanation and solution else ()
+    if solution:
+        document = formula(model, name)
+        yield from (f"    {start}{line}" for start, line in _with_label("document  ", document))
+    for i, change in enumerate(changes):
         yield from _change(change, "yours is  " if i == 0 else "or        ", document)
     if explanation:
         yield from textwrap.wrap(
@@ -142,9 +145,12 @@ def _with_label(label: str, lines: list[str]) -> Iterator[tuple[str, str]]:
         yield (label if i == 0 else " " * len(label)), line
 
 
-def _conclusion(check: Check, options: Options, partial: bool) -> Iterator[str]:
-    """The last lines: the verdict, and what was not looked at."""
-    yield _verdict(check, partial)
+def _conclusion(check: Check, options: Options, partial: bool, solution: bool) -> Iterator[str]:
+    """The last lines: the verdict, what to write next, and what was not looked at."""
+    yield from _verdict(check, partial)
+    if partial and not (check.disagrees or check.broken):
+        unfinished = [r for r in check.results if r.next_to_write and r.dtype == options.dtypes[0]]
+        yield from (line for result in unfinished for line in _next(result, solution))
     others = [name for name in MODELS if name not in check.models]
     if others:
         yield f"Not in the file, so not judged: {', '.join(step_name(m) for m in others)}."
@@ -155,21 +161,58 @@ def _conclusion(check: Check, options: Options, partial: bool) -> Iterator[str]:
         )
 
 
-def _verdict(check: Check, partial: bool) -> str:
+def _next(result: ModelResult, solution: bool) -> Iterator[str]:
+    """The next quantity to write: what it is, its shape, and what it is computed from."""
+    name, problem = result.next_to_write, result.runs[0].run.problem
+    letters = problem.model.quantities[name]
+    what = f"{name} ({HINTS[name]})" if name in HINTS else name
+    shape = (
+        f"of shape {shape_of(letters)}, here {problem.shapes[name]}" if letters else "a single number"
+    )
+    yield f"Next in {step_name(result.model)}: {what}, {shape}."
+    yield f"  It is computed from {both(ingredients(result.model, name))}."
+    if solution:
+        document = _with_label("document  ", formula(result.model, name))
+        yield from (f"  {start}{line}" for start, line in document)
+
+
+def _verdict(check: Check, partial: bool) -> Iterator[str]:
+    """Whether the file is right; of a step that fails elsewhere alone, first that the note's run is."""
+    elsewhere = [r for r in check.results if r.fails_elsewhere_alone]
+    rest = [r for r in check.results if not r.fails_elsewhere_alone]
     count = sum(r.comparisons for r in check.results)
-    if check.disagrees:
-        wrong = [f"{step_name(r.model)} ({r.dtype})" for r in check.results if r.failures()]
-        return f"Not yet: {', '.join(dict.fromkeys(wrong))} disagrees with the document."
-    if check.broken:
-        rest = f"the {count} comparisons before agree" if count else "nothing was compared"
-        return f"Not judged to the end: see above; {rest}."
-    if check.empty:
-        return "Nothing was compared: return at least one quantity."
-    if check.missing:
-        rest = "the missing ones are the next to write"
-        ending = f"{rest}." if partial else f"{rest} (--partial accepts a file as far as it goes)."
-        return f"All that it returns is right ({count} comparisons); {ending}"
-    return f"Right: {count} comparisons, every quantity under both certificates."
+    wrong = [f"{step_name(r.model)} ({r.dtype})" for r in rest if r.failures()]
+    if wrong:
+        yield f"Not yet: {', '.join(wrong)} disagrees with the document."
+    elif any(r.error or r.unreadable for r in rest):
+        before = f"the {count} comparisons before agree" if count else "nothing was compared"
+        yield f"Not judged to the end: see above; {before}."
+    elif check.empty:
+        yield "Nothing was compared: return at least one quantity."
+    elif check.missing and not elsewhere:
+        unwritten = "the missing ones are the next to write"
+        ending = "" if partial else " (--partial accepts a file as far as it goes)"
+        yield f"All that it returns is right ({count} comparisons); {unwritten}{ending}."
+    elif not elsewhere:
+        yield f"Right: {count} comparisons, every quantity under both certificates."
+    yield from (line for result in elsewhere for line in _right_in_the_note(result))
+
+
+def _right_in_the_note(result: ModelResult) -> Iterator[str]:
+    """What a step that is right on the note's run does elsewhere."""
+    right = "All that it returns is right" if result.missing else "Right"
+    sizes = result.runs[0].run.problem.sizes
+    yield (
+        f"{right} on the document's run, at {sizes['K']} classes and {sizes['N']} points: "
+        f"{step_name(result.model)} ({result.dtype})."
+    )
+    failing = result.limits or [r for r in result.runs if result.fails(r)]
+    for found in failing:
+        if found.raised:
+            yield f"Stops at {found.run.shows}: {found.raised.rstrip('.')}."
+        else:
+            wrong = result.wrong_in(found) or [f.quantity for _, f in result.failures_of(found)]
+            yield f"Wrong at {found.run.shows}: {both([*wrong, *found.unreadable])}."
 
 
 def _indented(text: str) -> str:

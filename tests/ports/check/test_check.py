@@ -151,12 +151,79 @@ def test_wrong_only_at_ties(write, check):
     assert names(output, "wrong") == ["dhidden"]
 
 
-def test_hard_coded_size(write, check):
-    """A number of examples written into the code is right for the note's run, and found."""
-    status, output, _ = check(write(SOFTMAX, ("N = X.shape[0]", "N = 15")), *QUICK)
+#: What is written into the file, the exit status, and the last lines on where it is right and not.
+WRITTEN_IN = {
+    "examples": (
+        ("N = X.shape[0]", "N = 15"),
+        2,
+        r"Stops at 7 examples: my_port\.py:\d+ \(`correct_logprobs = .*`\): softmax_step raised Index",
+    ),
+    "classes": (
+        ("np.eye(probs.shape[1]", "np.eye(3"),
+        2,
+        r"Stops at 4 classes: my_port\.py:\d+ \(`dscores = .*`\): softmax_step raised IndexError",
+    ),
+    "a divisor": (
+        ("np.mean(correct_logprobs)", "np.sum(correct_logprobs) / 15"),
+        1,
+        "Wrong at 7 examples: data_loss",
+    ),
+    "regularization": (
+        ("+ reg * W", "+ 1e-3 * W"),
+        1,
+        "Wrong at a regularization of 0.01: dW",
+    ),
+    "step size": (
+        ("W - step_size * dW", "W - dW"),
+        1,
+        "Wrong at a step size of 0.1: W_next",
+    ),
+    "zero biases": (("X @ W + b", "X @ W"), 1, "Wrong at biases that are not 0: scores"),
+    "order of the labels": (
+        ("[np.arange(N), y]", "[np.arange(N), np.arange(N) // 5]"),
+        1,
+        "Wrong at other points: correct_logprobs",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "expected", "said"), WRITTEN_IN.values(), ids=WRITTEN_IN)
+def test_file_that_is_right_on_the_notes_run_alone(write, check, change, expected, said):
+    """Both are said, the good one first: it is right there; which size or constant it is bound to."""
+    status, output, _ = check(write(SOFTMAX, change), "--steps", "1", "--points", "5")
+    right, alone, *_ = output.partition("\nRight on ")[2].splitlines()
+    assert status == expected
+    assert right == "the document's run, at 3 classes and 15 points: softmax_step (float64)."
+    assert re.match(said, alone)
+    assert output.count("\nWrong at") + output.count("\nStops at") == 1
+
+
+def test_several_sizes_written_in_are_all_told(write, check):
+    """A file that holds both the classes and the examples fails at each of them."""
+    changes = (("N = X.shape[0]", "N = 15"), ("np.eye(probs.shape[1]", "np.eye(3"))
+    status, output, _ = check(write(SOFTMAX, *changes), *QUICK)
     assert status == 2
-    assert "raised IndexError" in output
-    assert "at step 0 of other sizes" in output
+    assert re.findall(r"^Stops at ([^:]*):", output, re.MULTILINE) == ["7 examples", "4 classes"]
+
+
+def test_file_wrong_on_the_notes_run_is_not_called_right_there(write, check):
+    """Negative control: nothing is right there, and no size is searched for."""
+    status, output, _ = check(write(SOFTMAX, ("db = np.sum", "db = 2 * np.sum")), *QUICK)
+    assert status == 1
+    assert "Right on" not in output
+    assert "Wrong at" not in output
+
+
+def test_crash_at_other_sizes_is_not_repeated(write, check):
+    """A file that ends its process there is told what it did, and is not run with one size at a time."""
+    crash = ("    N = X.shape[0]", "    N = X.shape[0]\n    if N == 7: __import__('os')._exit(3)")
+    status, output, _ = check(write(SOFTMAX, crash), *QUICK)
+    assert status == 2
+    assert "Right on the document's run" in output
+    assert (
+        "Stops at 7 examples, 3 dimensions, 4 classes: my_port.py: softmax_step ended the process"
+        in output
+    )
 
 
 @pytest.mark.parametrize("source", [SOFTMAX, TWO_LAYER], ids=["softmax", "two_layer"])
@@ -251,6 +318,52 @@ def test_partial(write, check):
     assert names(output, "missing") == ["probs", "dW"]
     assert "All that it returns is right" in output
     assert check(path, *QUICK, "--partial")[0] == 0
+
+
+def test_partial_says_what_to_write_next(write, check):
+    """The first missing quantity, its shape, and what it is computed from; its line if asked for."""
+    path = write(SOFTMAX, ('        "dscores": dscores,\n', ""), ('        "dW": dW,\n', ""))
+    line = "dscores = probs.copy()"
+    status, output, _ = check(path, *QUICK, "--partial")
+    assert status == 0
+    assert (
+        "Next in softmax_step: dscores (gradient of the loss with respect to scores), of shape (N, K), "
+        "here (15, 3).\n  It is computed from probs and y.\n" in output
+    )
+    assert line not in output
+    assert f"  document  {line}" in check(path, *QUICK, "--partial", "--solution")[1]
+    assert "Next in" not in check(path, *QUICK)[1]
+
+
+def test_next_is_of_each_step_and_once(write, check):
+    """A file with two steps has two next quantities, in however many dtypes it is judged."""
+    source = write(
+        SOFTMAX + TWO_LAYER, ('        "loss": data_loss + reg_loss,\n', ""), ('db2 dhidden "', 'db2 "')
+    )
+    output = check(source, *QUICK, "--partial", "--dtype", "float64", "--dtype", "float32")[1]
+    assert re.findall(r"Next in (.*)", output) == [
+        "softmax_step: loss, a single number.",
+        "two_layer_step: dhidden (after the ReLU's mask), of shape (N, H), here (15, 100).",
+    ]
+    assert "  It is computed from dscores, W2 and hidden_layer.\n" in output
+
+
+def test_next_waits_until_what_is_there_is_right(write, check):
+    """While something is wrong, that is what to do; the note's line for it is not given away either."""
+    path = write(SOFTMAX, ('        "dW": dW,\n', ""), ("db = np.sum", "db = 2 * np.sum"))
+    status, output, _ = check(path, *QUICK, "--partial")
+    assert status == 1
+    assert "Next in" not in output
+    assert "First wrong: db" in output
+    assert "document  db" not in output
+    assert "document  db" in check(path, *QUICK, "--partial", "--solution")[1]
+
+
+def test_solution_is_for_exercises(write, check):
+    """Elsewhere the note's lines are shown anyway."""
+    status, _, error = check(write(), *QUICK, "--solution")
+    assert status == 2
+    assert "--solution goes with --partial" in error
 
 
 def test_partial_still_refuses_what_is_wrong(write, check):
@@ -593,24 +706,6 @@ def test_help_says_whose_rights(capfd):
     with pytest.raises(SystemExit):
         main(["check", "--help"])
     assert "runs with your rights" in capfd.readouterr().out
-
-
-def test_numpy_example_in_both_dtypes(check):
-    """The example in the documentation is right."""
-    assert (
-        check(EXAMPLES / "my_port_numpy.py", *QUICK, "--dtype", "float64", "--dtype", "float32")[0] == 0
-    )
-
-
-def test_tensorflow_example(check):
-    """A third framework in one short file: spiral, softmax and two-layer, float64 and float32."""
-    pytest.importorskip("tensorflow", reason="optional: pip install tensorflow-cpu")
-    status, output, _ = check(
-        EXAMPLES / "my_port_tensorflow.py", *QUICK, "--dtype", "float64", "--dtype", "float32"
-    )
-    assert status == 0
-    assert "spiral, float32" in output
-    assert "two_layer_step, float32" in output
 
 
 def test_find_port_by_name_or_path(write):
