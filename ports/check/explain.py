@@ -1,12 +1,13 @@
 """Why a quantity is probably wrong: from its shape, its memory, and then from its numbers."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from ports.check.results import Case, ModelResult
 from ports.diagnosis import UNEXPLAINED, Diagnosis, diagnose, diagnose_spiral
+from ports.diagnosis.case import Case as Recorded
 from reference.agreement.arithmetic import ARITHMETICS
 from reference.arrays import Plain, held_as
 from reference.line import formula
@@ -23,8 +24,9 @@ def explanation_of(result: ModelResult) -> Diagnosis | None:
     found, _, finding = failures[0]
     if found.case is None:
         return None
+    others = [run.case for run in result.runs if run.case and run is not found]
     try:
-        return explain(found.case, finding.quantity)
+        return explain(found.case, finding.quantity, others)
     except Exception as why:
         return Diagnosis(UNEXPLAINED, f"no explanation ({type(why).__name__}: {why})")
 
@@ -40,8 +42,8 @@ def explanation_of_spiral(
     return None
 
 
-def explain(case: Case, quantity: str) -> Diagnosis | None:
-    """The first cause that the step's record supports, or None."""
+def explain(case: Case, quantity: str, others: Sequence[Case] = ()) -> Diagnosis | None:
+    """The first cause that the step's record supports, or None. `others` are steps of other runs."""
     if quantity not in case.start.shapes or quantity not in case.trace:
         return None
     return (
@@ -49,7 +51,7 @@ def explain(case: Case, quantity: str) -> Diagnosis | None:
         or _dtype(case, quantity)
         or _changed_input(case, quantity)
         or _shared_memory(case, quantity)
-        or _numbers(case, quantity)
+        or _numbers(case, quantity, others)
     )
 
 
@@ -114,20 +116,24 @@ def _shared_memory(case: Case, quantity: str) -> Diagnosis | None:
     return None
 
 
-def _numbers(case: Case, quantity: str) -> Diagnosis:
+def _numbers(case: Case, quantity: str, others: Sequence[Case]) -> Diagnosis:
     """What `ports.diagnosis` reads from the recorded tensors."""
-    usable = {n: a for n, a in case.trace.items() if _is_usable(case, n, a)}
-    return diagnose(
-        case.start,
-        usable,
-        case.arithmetic,
-        quantity,
-        previous_trace=_before(case, usable),
-    )
+    usable = _usable(case)
+    elsewhere = [
+        Recorded(other.start, _usable(other), other.arithmetic, quantity, _before(other) or {})
+        for other in others
+    ]
+    return diagnose(case.start, usable, case.arithmetic, quantity, _before(case), elsewhere)
 
 
-def _before(case: Case, usable: Mapping[str, Plain]) -> dict[str, Plain] | None:
+def _usable(case: Case) -> dict[str, Plain]:
+    """The recorded tensors of the right form."""
+    return {n: a for n, a in case.trace.items() if _is_usable(case, n, a)}
+
+
+def _before(case: Case) -> dict[str, Plain] | None:
     """What the step before was given and computed, as far as it is usable."""
+    usable = _usable(case)
     previous = case.previous_trace
     if not previous:
         return None

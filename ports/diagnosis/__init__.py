@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ports.contract import Port
-from ports.diagnosis.bench import Bench, bench_of, bench_of_spiral
+from ports.diagnosis.bench import Bench, bench_of, bench_of_spiral, benches_of
 from ports.diagnosis.case import Case, Change, Observation, Suspicion
 from ports.diagnosis.grammar import RULES, SPIRAL_RULES
 from ports.diagnosis.observations import (
@@ -22,6 +22,7 @@ from ports.diagnosis.observations import (
     dropout,
     flushed,
     kept_between,
+    loss_by_class,
     other_weights,
     overwritten,
     permuted,
@@ -45,7 +46,13 @@ SHOWN = 3
 #: What is looked for beside single edits of the line.
 OBSERVATIONS: tuple[Observation, ...] = (overwritten, permuted, dropout, flushed, clipped)
 #: What explains an error last, because it fits numbers or only the error's size.
-LAST: tuple[Observation, ...] = (kept_between, by_class, other_weights, lower_precision)
+LAST: tuple[Observation, ...] = (
+    kept_between,
+    by_class,
+    loss_by_class,
+    other_weights,
+    lower_precision,
+)
 
 
 @dataclass(frozen=True)
@@ -71,17 +78,19 @@ def diagnose(
     arithmetic: Arithmetic,
     quantity: str,
     previous_trace: Mapping[str, Plain] | None = None,
+    others: Sequence[Case] = (),
 ) -> Diagnosis:
     """Explain one wrong quantity of one step from the port's recorded tensors.
 
     `previous_trace` is the trace of the step before, with that step's parameters if they are known.
+    `others` are other steps of the same code, of other sizes say. An edit that they refute is dropped.
     """
     case = Case(start, trace, arithmetic, quantity, previous_trace or {})
     structural = case.structural_problem()
     if structural:
         return _structure(case, structural)
     try:
-        return _value(case)
+        return _value(case, others)
     except Unbounded as why:
         return Diagnosis(UNEXPLAINED, f"{quantity}: unexplained ({why})")
 
@@ -138,7 +147,7 @@ def _other_points(noise: Plain, X: Plain, arithmetic: Arithmetic) -> Diagnosis |
     return None
 
 
-def _value(case: Case) -> Diagnosis:
+def _value(case: Case, others: Sequence[Case]) -> Diagnosis:
     """A quantity of the right form with wrong numbers."""
     if case.explained_by(case.expected):
         why = "this operation is right: the error comes from a quantity before it"
@@ -147,7 +156,7 @@ def _value(case: Case) -> Diagnosis:
         cause, phrase = not_finite(case)
         return Diagnosis(cause, f"{case.quantity} {phrase}.")
     bench = bench_of(case)
-    searched = Search(bench, RULES)
+    searched = Search(bench, RULES, benches_of(case.quantity, others))
     stages: tuple[Callable[[], list[Suspicion]], ...] = (
         lambda: [*_shown(bench, searched.one_edit()), *_observed(case, OBSERVATIONS)],
         lambda: _observed(case, [a_few_roundings]),
@@ -194,7 +203,7 @@ def _phrase(found: Found, bench: Bench) -> str:
     """What an edit says, and where, if it holds in a part of the tensor or in a line before alone."""
     if found.part is not None:
         place = place_of(found.part, bench.plain.get("y"))
-        return f"{found.edit.says}, {place} alone; the rest is right"
+        return f"{found.edit.says}, {place} alone (the rest is right)"
     if found.line is not bench.line:
         changed = found.edit.changed_in(found.line)
         if changed != bench.line.target:

@@ -1,7 +1,8 @@
 """The bench on which edited lines are run: the right line, and the tensors that the port recorded."""
 
 import ast
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from ports.diagnosis.case import Case
 from ports.diagnosis.edits import FREE, Names
 from ports.diagnosis.vocabulary import NAMES
-from reference.agreement.arithmetic import Arithmetic
+from reference.agreement.arithmetic import Arithmetic, Unbounded
 from reference.agreement.judge import LOCAL, compare
 from reference.agreement.rounded import Rounded, linspace
 from reference.arrays import Plain
@@ -112,6 +113,11 @@ class Bench:
         parts = [self.wrong] if self.got.ndim == 1 else parts[::-1]
         return [part for part in parts if not part.all()]
 
+    def allows(self, line: Line) -> bool:
+        """Whether a line gives the port's numbers here, wrong or right."""
+        predicted = self.predicted(line)
+        return predicted is not None and self._holds(predicted, self.got)
+
     def explains_part(self, predicted: Rounded, part: Plain) -> bool:
         """Whether a prediction holds for every element of a part that has all the wrong ones."""
         return bool(self._within(predicted)[part].all())
@@ -192,6 +198,17 @@ def bench_of_spiral(quantity: str, noise: Plain, got: Plain, arithmetic: Arithme
         {**shared, "noise": exact, "linspace": linspace(arithmetic)},
         spiral,
     )
+
+
+def benches_of(quantity: str, cases: Sequence[Case]) -> list[Bench]:
+    """The benches of a quantity in other steps, where it has the right form and a bound."""
+    found = []
+    for case in cases:
+        about = case.about(quantity)
+        with suppress(Unbounded):
+            if quantity in case.trace and not about.structural_problem():
+                found.append(bench_of(about))
+    return found
 
 
 def _frozen(tensor: Any) -> Plain:

@@ -59,10 +59,10 @@ class Edit:
         return replace(self, line=Line(self.line.target, statements), number=code, fitted=fitted)
 
     def changed_in(self, line: Line) -> str:
-        """The variable of the first statement that is not as it was in a line."""
-        before = {ast.unparse(statement) for statement in line.statements}
-        for statement in self.line.statements:
-            if ast.unparse(statement) not in before:
+        """The variable of the first statement that is not the same in a line."""
+        before, after = ({ast.unparse(s): s for s in x.statements} for x in (line, self.line))
+        for code, statement in {**before, **after}.items():
+            if (code in before) != (code in after):
                 return next(iter(assigned_in(statement)), self.line.target)
         return self.line.target
 

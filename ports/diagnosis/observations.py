@@ -104,22 +104,43 @@ def kept_between(case: Case) -> Iterator[Suspicion]:
 def by_class(case: Case) -> Iterator[Suspicion]:
     """A factor for each class: class weights."""
     if case.got.shape[:1] == case.y.shape:
-        factors = {int(k): _factor(case, case.y == k) for k in np.unique(case.y)}
-        if 3 * len(factors) <= case.got.size and len(set(factors.values())) > 1:
-            of_row = np.array([factors[int(k)] for k in case.y])
-            weights = of_row.reshape(-1, *[1] * (case.got.ndim - 1))
-            listed = ", ".join(f"{factor:.4g}" for factor in factors.values())
-            phrase = f"a factor for each class: {listed}"
-            roundings = case.expected.errors() * np.abs(weights) * 4
-            predicted = (case.expected * case.exact(weights)).with_error(roundings)
-            yield Suspicion("class weights", phrase, predicted, fitted=True)
+        weights = _class_weights(case)
+        if 3 * np.unique(case.y).size <= case.got.size and np.unique(weights).size > 1:
+            of_rows = case.exact(weights.reshape(-1, *[1] * (case.got.ndim - 1)))
+            scaled = case.expected * of_rows
+            # A fitted factor is off by no more than the worst of its rows.
+            predicted = scaled.with_error(4 * scaled.errors())
+            yield Suspicion("class weights", _factors(case, weights), predicted, fitted=True)
 
 
-def _factor(case: Case, rows: Plain) -> float:
-    """The factor between the port's rows and the right ones, rounded to what the numbers hold."""
-    got, right = np.ravel(case.got[rows]), np.ravel(case.expected.value[rows])
-    along = float(right @ right)
-    return float(f"{float(got @ right) / along:.6g}") if along else 1.0
+def loss_by_class(case: Case) -> Iterator[Suspicion]:
+    """The loss has the class weights that the gradient on the scores shows."""
+    if case.quantity != "data_loss" or "dscores" not in case.trace or "dscores" in case.problems:
+        return
+    gradient = case.about("dscores")
+    for seen in by_class(gradient):
+        if gradient.bears_out(seen.predicted):
+            weights = _class_weights(gradient)
+            losses = case.exact(case.value_of("correct_logprobs")) * case.exact(weights)
+            mean: Rounded = np.sum(losses) / case.y.size
+            predicted = mean.with_error(4 * (mean.errors() + case.expected.errors()))
+            yield Suspicion("class weights", _factors(case, weights), predicted, fitted=True)
+
+
+def _class_weights(case: Case) -> Plain:
+    """For each row (N,) the factor between the port's rows of its class and the right ones."""
+    weights = np.ones(case.y.shape)
+    for k in np.unique(case.y):
+        rows = case.y == k
+        got, right = np.ravel(case.got[rows]), np.ravel(case.expected.value[rows])
+        along = float(right @ right)
+        weights[rows] = float(got @ right) / along if along else 1.0
+    return weights
+
+
+def _factors(case: Case, weights: Plain) -> str:
+    listed = ", ".join(f"{weights[case.y == k][0]:.4g}" for k in np.unique(case.y))
+    return f"a factor for each class: {listed}"
 
 
 def other_weights(case: Case) -> Iterator[Suspicion]:

@@ -66,11 +66,14 @@ class Found:
 
 
 class Search:
-    """The stages of one search, each tried only where those before it found nothing."""
+    """The stages of one search, each tried only where those before it found nothing.
 
-    def __init__(self, bench: Bench, rules: Sequence[Rule]) -> None:
-        self.bench, self.rules = bench, rules
-        self.deadline = time.thread_time() + BUDGET
+    `others` are the benches of other steps of the same code.
+    """
+
+    def __init__(self, bench: Bench, rules: Sequence[Rule], others: Sequence[Bench] = ()) -> None:
+        self.bench, self.rules, self.others = bench, rules, others
+        self.deadline = time.thread_time() + BUDGET / 2  # for all but pairs
         self.singles = list(edits_of(bench.line, rules, bench.names))
 
     @property
@@ -97,7 +100,14 @@ class Search:
 
     def _first_of(self, *stages: Callable[[], list[Found]]) -> list[Found]:
         found = next((found for stage in stages if (found := stage())), [])
-        return distinct(self.bench, found)
+        return distinct(self.bench, self._borne_out(found))
+
+    def _borne_out(self, found: list[Found]) -> list[Found]:
+        """The edits that other steps of the same code do not refute; all, if none is left."""
+        kept = [
+            f for f in found if f.part is not None or all(o.allows(f.edit.line) for o in self.others)
+        ]
+        return kept or found
 
     def _explained(
         self, edits: Iterable[Edit], line: Line | None = None, fitting: bool = False, timed: bool = False
@@ -139,7 +149,8 @@ class Search:
 
     def _two_edits(self) -> list[Found]:
         """Two edits of the line: the first is likely, or alone comes nearer to the port's numbers."""
-        complete = [edit for edit in self.singles if not edit.is_free]
+        self.deadline += BUDGET / 2
+        complete = [edit for single in self.singles for edit in with_numbers(single)]
         nearest = sorted(complete, key=lambda edit: distance(self.bench, edit))
         both: list[Edit] = [e for pair in zip(nearest, complete, strict=True) for e in pair]
         for first in list(dict.fromkeys(map(id, both)))[: 2 * PAIRED]:
@@ -150,6 +161,13 @@ class Search:
             if found or not self.in_time:
                 return found
         return []
+
+
+def with_numbers(edit: Edit) -> list[Edit]:
+    """An edit with each of the numbers that people write, or itself if it has no free number."""
+    if not edit.is_free:
+        return [edit]
+    return [edit.with_number(code, fitted=False) for code in edit.rules[-1].numbers]
 
 
 def completed(bench: Bench, edit: Edit, fitting: bool) -> Iterator[Edit]:

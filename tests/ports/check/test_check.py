@@ -131,9 +131,9 @@ def test_first_wrong_quantity(write, check):
         assert f"\n    {label}" in output
 
 
-@pytest.mark.parametrize(("factor", "said"), [("1.000000001", "1 + 1e-09"), ("0.9", "0.9")])
+@pytest.mark.parametrize(("factor", "said"), [("1.000000001", "1.000000001"), ("0.9", "0.9")])
 def test_factor_is_told(factor, said, write, check):
-    """The factor is told, even one that six digits would round to 1."""
+    """The factor is told, even one that few digits would round to 1."""
     change = (
         "np.sum(dscores, axis=0, keepdims=True)",
         f"{factor} * np.sum(dscores, axis=0, keepdims=True)",
@@ -580,7 +580,7 @@ def test_explained_once(write, check, tmp_path, monkeypatch):
     """The diagnosis runs once per step function, and text and JSON tell the same."""
     calls = []
 
-    def counted(case, quantity):
+    def counted(case, quantity, others):
         calls.append(quantity)
         return explain.Diagnosis("planted", "The planted reason.")
 
@@ -592,13 +592,13 @@ def test_explained_once(write, check, tmp_path, monkeypatch):
     assert (status, calls) == (1, ["db"])
     assert "why       The planted reason." in output
     (step,) = json.loads(report.read_text())["steps"]
-    expected = {"cause": "planted", "sentence": "The planted reason.", "certain": False}
+    expected = {"cause": "planted", "sentence": "The planted reason.", "certain": False, "changes": []}
     assert step["first_wrong"]["explanation"] == expected
 
 
 def test_fault_in_the_explaining_costs_no_verdict(write, check, monkeypatch):
     """The fault is told in place of the reason."""
-    monkeypatch.setattr(explain, "explain", lambda case, quantity: {}["nothing"])
+    monkeypatch.setattr(explain, "explain", lambda case, quantity, others: {}["nothing"])
     status, output, _ = check(write(SOFTMAX, ("db = np.sum", "db = 2 * np.sum")), *QUICK)
     assert status == 1
     assert names(output, "wrong") == ["db"]
