@@ -34,29 +34,64 @@ class Names:
 
 
 @dataclass(frozen=True)
+class Applied:
+    """A rule as it was applied: what its names stand for, and its free number once that is known."""
+
+    rule: Rule
+    bound: Mapping[str, ast.expr]
+    number: str = ""
+
+    def said(self, text: str) -> str:
+        """A text of the rule with the names and the number filled in."""
+        for name, node in self.bound.items():
+            text = text.replace(f"{{{name}}}", ast.unparse(node))
+        return text.replace(f"{{{FREE}}}", self.number)
+
+
+@dataclass(frozen=True)
 class Edit:
     """A line changed by a rule, or by several one after the other.
 
-    `line` may still have a free number, `C`, of the last rule. `bound` says what the names of the
-    rules stand for.
+    `line` may still have a free number, `C`, of the last rule. `fitted` says whether a number was
+    chosen to suit the port's tensor.
     """
 
     line: Line
-    rules: tuple[Rule, ...]
-    bound: Mapping[str, ast.expr]
-    number: str = ""
+    applied: tuple[Applied, ...]
     fitted: bool = False
+
+    @property
+    def rule(self) -> Rule:
+        """The last rule."""
+        return self.applied[-1].rule
+
+    @property
+    def number(self) -> str:
+        """The number of the last rule, once it is known."""
+        return self.applied[-1].number
 
     @property
     def is_free(self) -> bool:
         """Whether a number is still to be found."""
-        return not self.number and (self.rules[-1].fits or bool(self.rules[-1].numbers))
+        return not self.number and (self.rule.fits or bool(self.rule.numbers))
 
     def with_number(self, code: str, fitted: bool) -> "Edit":
         """The edit with its free number written as this code."""
         number = {FREE: ast.parse(code, mode="eval").body}
         statements = tuple(_Filled(number).visit(_copied(s)) for s in self.line.statements)
-        return replace(self, line=Line(self.line.target, statements), number=code, fitted=fitted)
+        *before, last = self.applied
+        applied = (*before, replace(last, number=code))
+        return Edit(Line(self.line.target, statements), applied, fitted)
+
+    @property
+    def cause(self) -> str:
+        """The short key of the first rule."""
+        return self.applied[0].said(self.applied[0].rule.cause)
+
+    @property
+    def says(self) -> str:
+        """The rules' phrases."""
+        return ", and ".join(applied.said(applied.rule.says) for applied in self.applied)
 
     def changed_in(self, line: Line) -> str:
         """The variable of the first statement that is not the same in a line."""
@@ -65,21 +100,6 @@ class Edit:
             if (code in before) != (code in after):
                 return next(iter(assigned_in(statement)), self.line.target)
         return self.line.target
-
-    @property
-    def cause(self) -> str:
-        """The short key of the first rule."""
-        return self._said(self.rules[0].cause)
-
-    @property
-    def says(self) -> str:
-        """The rules' phrases."""
-        return ", and ".join(self._said(rule.says) for rule in self.rules)
-
-    def _said(self, text: str) -> str:
-        for name, node in self.bound.items():
-            text = text.replace(f"{{{name}}}", ast.unparse(node))
-        return text.replace(f"{{{FREE}}}", self.number)
 
 
 def edits_of(
@@ -96,10 +116,8 @@ def edits_of(
         else:
             made = _of_each_node(line, nodes, pattern, replacement, names)
         for changed, bound in made:
-            if after is None:
-                yield Edit(changed, (rule,), bound)
-            else:
-                yield Edit(changed, (*after.rules, rule), {**bound, **after.bound}, fitted=after.fitted)
+            before = after.applied if after else ()
+            yield Edit(changed, (*before, Applied(rule, bound)), fitted=bool(after and after.fitted))
 
 
 #: A pattern that stands for what the line computes.

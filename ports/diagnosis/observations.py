@@ -74,7 +74,7 @@ def dropout(case: Case) -> Iterator[Suspicion]:
         return
     scale = float(np.median(case.got[on] / case.expected.value[on]))
     p = round(1 - 1 / scale, 2) if scale > 1 else 0.0
-    if p:
+    if 0 < p < 1:
         kept = np.where(case.got != 0, 1 / (1 - p), 0.0)
         yield Suspicion("dropout", f"dropout of {p:g} left on", case.expected * case.exact(kept))
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from ports.diagnosis.bench import Bench, Run, parts_of_lines_before
 from ports.diagnosis.case import Change
-from ports.diagnosis.edits import Edit, edits_of
+from ports.diagnosis.edits import Applied, Edit, edits_of
 from ports.diagnosis.grammar import Rule
 from reference.agreement.rounded import Rounded
 from reference.arrays import Plain
@@ -54,7 +54,7 @@ class Found:
     @property
     def is_certain(self) -> bool:
         """Whether nothing in it was chosen to suit the port's numbers."""
-        return len(self.edit.rules) == 1 and not self.edit.fitted and self.part is None
+        return len(self.edit.applied) == 1 and not self.edit.fitted and self.part is None
 
     def change(self, bench: Bench, whole: bool = True) -> Change:
         """The line and the edited line as code; what is the same in both is left out if that is much."""
@@ -167,7 +167,7 @@ def with_numbers(edit: Edit) -> list[Edit]:
     """An edit with each of the numbers that people write, or itself if it has no free number."""
     if not edit.is_free:
         return [edit]
-    return [edit.with_number(code, fitted=False) for code in edit.rules[-1].numbers]
+    return [edit.with_number(code, fitted=False) for code in edit.rule.numbers]
 
 
 def completed(bench: Bench, edit: Edit, fitting: bool) -> Iterator[Edit]:
@@ -177,14 +177,14 @@ def completed(bench: Bench, edit: Edit, fitting: bool) -> Iterator[Edit]:
     """
     run = edit.line.compiled()
     if fitting:
-        if edit.rules[-1].fits:
+        if edit.rule.fits:
             yield from _fitted(bench, edit, run)
     elif not edit.is_free:
         if np.all(bench.near(bench.value_of(run))):
             yield edit
     else:
         tried = set()
-        for code in edit.rules[-1].numbers:
+        for code in edit.rule.numbers:
             number = _number(code, bench.plain)
             if number not in tried and np.all(bench.near(bench.value_of(run, number))):
                 yield edit.with_number(code, fitted=False)
@@ -272,7 +272,7 @@ def exchanged(bench: Bench, others: Mapping[str, Plain]) -> Iterator[Edit]:
                 new = ast.parse(code, mode="eval").body
                 spoken = code.replace("last_", "the last step's ") if code.isidentifier() else code
                 said = {"other": ast.Name(spoken), "name": node}
-                yield Edit(bench.line.replaced(path, new), (EXCHANGED,), said)
+                yield Edit(bench.line.replaced(path, new), (Applied(EXCHANGED, said),))
 
 
 # Edits that are one mistake

@@ -39,7 +39,10 @@ def drawn_errors(rng, edits, count):
         line = bench.line
         for _ in range(edits):
             choice = [e for e in edits_of(line, RULES, bench.names) if not e.is_free]
-            line = choice[rng.randint(len(choice))].line if choice else line
+            edited = choice[rng.randint(len(choice))].line if choice else line
+            values = [bench.value_of(x.compiled()) for x in (line, edited)]
+            if not np.array_equal(*values):  # an edit that changes nothing here cannot be seen
+                line = edited
         value = bench.value_of(line.compiled())
         if value is None or not np.all(np.isfinite(value)):
             continue
