@@ -11,7 +11,7 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
-from ports.check.explain import explanation_of, explanation_of_spiral
+from ports.check.explain import explanations_of, explanations_of_spiral
 from ports.check.process import UserProcess
 from ports.check.results import Case, Check, ModelResult, Options, Run, RunResult, changes_of, runs_of
 from ports.check.worker import Message
@@ -108,7 +108,7 @@ def check_model(
         found.runs.append(check_run(session, run, dtype, hidden, progress))
         if found.error:
             break
-    found.explanation = explanation_of(found)
+    found.explanations = explanations_of(found)
     if found.fails_elsewhere_alone:
         found.limits = limits_of(session, model, found, options)
     return found
@@ -273,7 +273,7 @@ def check_spiral(session: Session, dtype: str, options: Options) -> ModelResult:
         elif misshapen := misshapen_spiral(got, draws.X.shape, dtype):
             found.result.add(misshapen, 0)
     result = ModelResult(SPIRAL, dtype, {}, [found])
-    result.explanation = explanation_of_spiral(result, draws.noise, got, dtype)
+    result.explanations = explanations_of_spiral(result, draws.noise, got, dtype)
     return result
 
 

@@ -12,38 +12,55 @@ from reference.agreement.arithmetic import ARITHMETICS
 from reference.arrays import Plain, held_as
 from reference.line import formula
 
+#: How many more wrong quantities are explained, beside the first one.
+FURTHER = 3
 
-def explanation_of(result: ModelResult) -> Diagnosis | None:
-    """Why the first disagreement came about, if the record of its step tells.
+
+def explanations_of(result: ModelResult) -> dict[str, Diagnosis]:
+    """Why the wrong quantities of a step are wrong, as far as its record tells: the first one first.
 
     An exception raised while explaining does not cost the verdict.
     """
-    failures = result.failures()
-    if not failures:
-        return None
-    found, _, finding = failures[0]
-    if found.case is None:
-        return None
-    others = [run.case for run in result.runs if run.case and run is not found]
+    explained, wrong = dict[str, Diagnosis](), result.wrong()
+    for i, (found, _, finding) in enumerate(result.failures()):
+        name, first = finding.quantity, i == 0
+        if found.case and (first or (name in wrong and name not in explained)):
+            others = [run.case for run in result.runs if run.case and run is not found]
+            why = _explained(found.case, name, others, thorough=first)
+            if why and (first or why.cause not in ("upstream", UNEXPLAINED)):
+                explained[name] = why
+        if len(explained) > FURTHER:
+            break
+    return explained
+
+
+def _explained(case: Case, quantity: str, others: Sequence[Case], thorough: bool) -> Diagnosis | None:
     try:
-        return explain(found.case, finding.quantity, others)
+        return explain(case, quantity, others, thorough)
     except Exception as why:
         return Diagnosis(UNEXPLAINED, f"no explanation ({type(why).__name__}: {why})")
 
 
-def explanation_of_spiral(
+def explanations_of_spiral(
     result: ModelResult, noise: Plain, got: Mapping[str, Plain], dtype: str
-) -> Diagnosis | None:
+) -> dict[str, Diagnosis]:
     """Why the points or the labels of a spiral are wrong, from the draws of `noise` (K, N)."""
+    explained = dict[str, Diagnosis]()
     for _, _, finding in result.failures():
         name = finding.quantity
         if not finding.problem and np.all(np.isfinite(got[name])):
-            return diagnose_spiral(held_as(dtype, noise), got[name], ARITHMETICS[dtype], name)
-    return None
+            held = held_as(dtype, noise)
+            explained[name] = diagnose_spiral(held, got[name], ARITHMETICS[dtype], name)
+    return explained
 
 
-def explain(case: Case, quantity: str, others: Sequence[Case] = ()) -> Diagnosis | None:
-    """The first cause that the step's record supports, or None. `others` are steps of other runs."""
+def explain(
+    case: Case, quantity: str, others: Sequence[Case] = (), thorough: bool = True
+) -> Diagnosis | None:
+    """The first cause that the step's record supports, or None.
+
+    `others` are steps of other runs. A search that is not thorough tries single edits alone.
+    """
     if quantity not in case.start.shapes or quantity not in case.trace:
         return None
     return (
@@ -51,7 +68,7 @@ def explain(case: Case, quantity: str, others: Sequence[Case] = ()) -> Diagnosis
         or _dtype(case, quantity)
         or _changed_input(case, quantity)
         or _shared_memory(case, quantity)
-        or _numbers(case, quantity, others)
+        or _numbers(case, quantity, others, thorough)
     )
 
 
@@ -116,14 +133,15 @@ def _shared_memory(case: Case, quantity: str) -> Diagnosis | None:
     return None
 
 
-def _numbers(case: Case, quantity: str, others: Sequence[Case]) -> Diagnosis:
+def _numbers(case: Case, quantity: str, others: Sequence[Case], thorough: bool) -> Diagnosis:
     """What `ports.diagnosis` reads from the recorded tensors."""
     usable = _usable(case)
     elsewhere = [
         Recorded(other.start, _usable(other), other.arithmetic, quantity, _before(other) or {})
         for other in others
     ]
-    return diagnose(case.start, usable, case.arithmetic, quantity, _before(case), elsewhere)
+    budget = None if thorough else 0.0
+    return diagnose(case.start, usable, case.arithmetic, quantity, _before(case), elsewhere, budget)
 
 
 def _usable(case: Case) -> dict[str, Plain]:

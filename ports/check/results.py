@@ -84,15 +84,15 @@ class RunResult:
 class ModelResult:
     """The results of a file's step (or spiral) in one dtype, over all its runs.
 
-    `explanation` says why the first of `failures` came about, if that is known. Where the note's run is
-    right, `limits` are the runs that fail with one thing changed from it (see `changes_of`).
+    `explanations` say why quantities are wrong, as far as that is known, the first of `failures` first.
+    Where the note's run is right, `limits` are the runs that fail with one thing changed from it (see `changes_of`).
     """
 
     model: str
     dtype: str
     hidden: Mapping[str, str]
     runs: list[RunResult] = field(default_factory=list)
-    explanation: Diagnosis | None = None
+    explanations: dict[str, Diagnosis] = field(default_factory=dict)
     limits: list[RunResult] = field(default_factory=list)
 
     @property
@@ -141,6 +141,11 @@ class ModelResult:
         """Whether the note's run is right, as far as the file goes, and a later run is not."""
         first, *later = self.runs
         return bool(first.returned) and not self.fails(first) and any(map(self.fails, later))
+
+    def also_wrong(self) -> list[str]:
+        """The quantities after the first wrong one that are explained too."""
+        first = next((finding.quantity for _, _, finding in self.failures()), "")
+        return [name for name in self.explanations if name != first]
 
     def wrong(self) -> list[str]:
         """Quantities whose own operation is wrong, in the note's order; unknown names last."""

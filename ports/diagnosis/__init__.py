@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ports.contract import Port
+from ports.diagnosis import search
 from ports.diagnosis.bench import Bench, bench_of, bench_of_spiral, benches_of
 from ports.diagnosis.case import Case, Change, Observation, Suspicion
 from ports.diagnosis.grammar import RULES, SPIRAL_RULES
@@ -79,18 +80,20 @@ def diagnose(
     quantity: str,
     previous_trace: Mapping[str, Plain] | None = None,
     others: Sequence[Case] = (),
+    budget: float | None = None,
 ) -> Diagnosis:
     """Explain one wrong quantity of one step from the port's recorded tensors.
 
     `previous_trace` is the trace of the step before, with that step's parameters if they are known.
     `others` are other steps of the same code, of other sizes say. An edit that they refute is dropped.
+    `budget` is how many seconds the search may compute, beyond the single edits of the line.
     """
     case = Case(start, trace, arithmetic, quantity, previous_trace or {})
     structural = case.structural_problem()
     if structural:
         return _structure(case, structural)
     try:
-        return _value(case, others)
+        return _value(case, others, search.BUDGET if budget is None else budget)
     except Unbounded as why:
         return Diagnosis(UNEXPLAINED, f"{quantity}: unexplained ({why})")
 
@@ -147,7 +150,7 @@ def _other_points(noise: Plain, X: Plain, arithmetic: Arithmetic) -> Diagnosis |
     return None
 
 
-def _value(case: Case, others: Sequence[Case]) -> Diagnosis:
+def _value(case: Case, others: Sequence[Case], budget: float) -> Diagnosis:
     """A quantity of the right form with wrong numbers."""
     if case.explained_by(case.expected):
         why = "this operation is right: the error comes from a quantity before it"
@@ -156,7 +159,7 @@ def _value(case: Case, others: Sequence[Case]) -> Diagnosis:
         cause, phrase = not_finite(case)
         return Diagnosis(cause, f"{case.quantity} {phrase}.")
     bench = bench_of(case)
-    searched = Search(bench, RULES, benches_of(case.quantity, others))
+    searched = Search(bench, RULES, benches_of(case.quantity, others), budget)
     stages: tuple[Callable[[], list[Suspicion]], ...] = (
         lambda: [*_shown(bench, searched.one_edit()), *_observed(case, OBSERVATIONS)],
         lambda: _observed(case, [a_few_roundings]),

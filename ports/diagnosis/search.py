@@ -68,12 +68,14 @@ class Found:
 class Search:
     """The stages of one search, each tried only where those before it found nothing.
 
-    `others` are the benches of other steps of the same code.
+    `others` are the benches of other steps of the same code; `budget` is in seconds of computing.
     """
 
-    def __init__(self, bench: Bench, rules: Sequence[Rule], others: Sequence[Bench] = ()) -> None:
-        self.bench, self.rules, self.others = bench, rules, others
-        self.deadline = time.thread_time() + BUDGET / 2  # for all but pairs
+    def __init__(
+        self, bench: Bench, rules: Sequence[Rule], others: Sequence[Bench] = (), budget: float = BUDGET
+    ) -> None:
+        self.bench, self.rules, self.others, self.budget = bench, rules, others, budget
+        self.deadline = time.thread_time() + budget / 2  # for all but pairs
         self.singles = list(edits_of(bench.line, rules, bench.names))
 
     @property
@@ -149,7 +151,7 @@ class Search:
 
     def _two_edits(self) -> list[Found]:
         """Two edits of the line: the first is likely, or alone comes nearer to the port's numbers."""
-        self.deadline += BUDGET / 2
+        self.deadline += self.budget / 2
         complete = [edit for single in self.singles for edit in with_numbers(single)]
         nearest = sorted(complete, key=lambda edit: distance(self.bench, edit))
         both: list[Edit] = [e for pair in zip(nearest, complete, strict=True) for e in pair]

@@ -123,6 +123,9 @@ def model_result(result: ModelResult) -> dict[str, Any]:
         "unreadable": result.unreadable,
         "error": result.error or None,
         "first_wrong": first_wrong(result),
+        "also_wrong": [
+            {"quantity": name, "explanation": explanation(result, name)} for name in result.also_wrong()
+        ],
         "next": next_to_write(result),
         "limits": [
             {"at": r.run.shows, "wrong": result.wrong_in(r), "error": r.result.error or None}
@@ -141,6 +144,12 @@ def next_to_write(result: ModelResult) -> dict[str, Any] | None:
     return {"quantity": name, "shape": shape, "from": ingredients(result.model, name)}
 
 
+def explanation(result: ModelResult, quantity: str) -> dict[str, Any] | None:
+    """Why a quantity is wrong, if that is known."""
+    found = result.explanations.get(quantity)
+    return asdict(found) if found else None
+
+
 def first_wrong(result: ModelResult) -> dict[str, Any] | None:
     """The first disagreement and its explanation."""
     failures = result.failures()
@@ -152,7 +161,7 @@ def first_wrong(result: ModelResult) -> dict[str, Any] | None:
         "certificate": first.certificate,
         "run": found.run.name,
         **(finding(first, step) or {}),
-        "explanation": asdict(result.explanation) if result.explanation else None,
+        "explanation": explanation(result, first.quantity),
     }
 
 

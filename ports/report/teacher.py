@@ -50,7 +50,9 @@ def _model(check: Check, result: ModelResult, solution: bool) -> Iterator[str]:
     failures = result.failures()
     if failures:
         yield ""
-        yield from _first_wrong(*failures[0], result.explanation, solution)
+        explanation = result.explanations.get(failures[0][2].quantity)
+        yield from _first_wrong(*failures[0], explanation, solution)
+        yield from _also_wrong(result, solution)
     if result.error:
         yield f"  stopped: {result.error}"
     if check.undeclared and (failures or result.error or result.unreadable):
@@ -105,12 +107,25 @@ def _first_wrong(
             yield f"    allowed   ± {finding.allowed:.2g}; this is {in_digits(finding.share)} times that"
         else:
             yield "    allowed   nothing else: no rounding happens here"
-    changes = explanation.changes if explanation and solution else ()
+    yield from _explanation(model, name, explanation, solution)
+
+
+def _also_wrong(result: ModelResult, solution: bool) -> Iterator[str]:
+    """The other wrong quantities whose cause is known, in short."""
+    for name in result.also_wrong():
+        yield f"\n  Also wrong: {name}"
+        yield from _explanation(result.model, name, result.explanations[name], solution)
+
+
+def _explanation(
+    model: str, quantity: str, explanation: Diagnosis | None, solution: bool
+) -> Iterator[str]:
+    """The note's lines, the lines that would give the file's numbers, and the cause in words."""
     if solution:
-        document = formula(model, name)
+        document = formula(model, quantity)
         yield from (f"    {start}{line}" for start, line in _with_label("document  ", document))
-    for i, change in enumerate(changes):
-        yield from _change(change, "yours is  " if i == 0 else "or        ", document)
+        for i, change in enumerate(explanation.changes if explanation else ()):
+            yield from _change(change, "yours is  " if i == 0 else "or        ", document)
     if explanation:
         yield from textwrap.wrap(
             f"why       {explanation.sentence}",

@@ -580,7 +580,7 @@ def test_explained_once(write, check, tmp_path, monkeypatch):
     """The diagnosis runs once per step function, and text and JSON tell the same."""
     calls = []
 
-    def counted(case, quantity, others):
+    def counted(case, quantity, others, thorough):
         calls.append(quantity)
         return explain.Diagnosis("planted", "The planted reason.")
 
@@ -596,9 +596,54 @@ def test_explained_once(write, check, tmp_path, monkeypatch):
     assert step["first_wrong"]["explanation"] == expected
 
 
+def test_every_wrong_line_is_shown(write, check, tmp_path):
+    """The first wrong quantity and those after it, each as the line that gives the file's numbers."""
+    report = tmp_path / "answer.json"
+    changes = (
+        ("0.5 * reg * np.sum(W * W)", "reg * np.sum(W * W)"),
+        ("db = np.sum(dscores", "db = np.mean(dscores"),
+    )
+    status, output, _ = check(write(SOFTMAX, *changes), *QUICK, "--json", report)
+    assert status == 1
+    assert "yours is  reg_loss = reg * np.sum(W * W)" in output
+    assert "Also wrong: db" in output
+    assert "yours is  db = np.mean(dscores, axis=0, keepdims=True)" in output
+    (step,) = json.loads(report.read_text())["steps"]
+    assert [other["quantity"] for other in step["also_wrong"]] == ["db"]
+    assert step["also_wrong"][0]["explanation"]["certain"]
+
+
+def test_other_sizes_decide_between_explanations(write, check, tmp_path):
+    """With a step size of 1 two lines give the same numbers; the run with 0.1 refutes one of them."""
+    report = tmp_path / "answer.json"
+    change = ("W - step_size * dW", "W - step_size * (dW - reg * W) + reg * W")
+    status, output, _ = check(write(SOFTMAX, change), *QUICK, "--json", report)
+    assert status == 1
+    assert "yours is  W_next = W + -step_size * (dW - reg * W) + reg * W" in output
+    assert "\n    or " not in output
+
+
+def test_points_and_labels_are_explained(write, check):
+    """A generator's wrong points, and wrong labels, are shown as code too."""
+    source = SOFTMAX + (
+        "\ndef spiral(noise):\n"
+        "    K, N = noise.shape\n"
+        "    arms = []\n"
+        "    for j in range(K):\n"
+        "        r = np.arange(N) / N\n"
+        "        t = np.linspace(j * 4, (j + 1) * 4, N) + noise[j] * 0.2\n"
+        "        arms.append(np.stack([r * np.sin(t), r * np.cos(t)], axis=1))\n"
+        "    return np.concatenate(arms), np.repeat(np.arange(K, dtype='uint8'), N) + 1\n"
+    )
+    status, output, _ = check(write(source), *QUICK)
+    assert status == 1
+    assert re.search(r"yours is +r = np.arange\(N\) / N", output)
+    assert "labels that begin at 1" in output
+
+
 def test_fault_in_the_explaining_costs_no_verdict(write, check, monkeypatch):
     """The fault is told in place of the reason."""
-    monkeypatch.setattr(explain, "explain", lambda case, quantity, others: {}["nothing"])
+    monkeypatch.setattr(explain, "explain", lambda case, quantity, others, thorough: {}["nothing"])
     status, output, _ = check(write(SOFTMAX, ("db = np.sum", "db = 2 * np.sum")), *QUICK)
     assert status == 1
     assert names(output, "wrong") == ["db"]
