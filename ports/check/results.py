@@ -85,7 +85,8 @@ class ModelResult:
     """The results of a file's step (or spiral) in one dtype, over all its runs.
 
     `explanations` say why quantities are wrong, as far as that is known, the first of `failures` first.
-    Where the note's run is right, `limits` are the runs that fail with one thing changed from it (see `changes_of`).
+    Where the note's run is right, `limits` are the runs that fail with one thing changed from it (see
+    `changes_of`).
     """
 
     model: str
