@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-# What JAX compiles, each operation of the eager mode for each shape, is kept for all processes and for the
-# next session. (PyTorch's compiler does so by itself.)
+# What JAX compiles (each operation of the eager mode, for each shape) is kept, for all processes and for
+# the next session. PyTorch's compiler does so by itself.
 os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "d" / "jax")
 )

@@ -187,23 +187,21 @@ class Heat:
         self.contestants = [c for c in self.contestants if c not in raised]
 
     def _judge(self, starts: Sequence[Start], traces: Mapping[Contestant, Sequence[PortTrace]]) -> None:
-        """Certify some steps in one pass; if one has no bound, step by step, and then port by port."""
+        """Certify some steps in one pass; if one has no bound, each step of each port alone."""
         traces = {c: made for c, made in traces.items() if c in self.contestants}
         if not starts or not traces:
             return
         try:
             problems, compared = self._certified(starts, traces)
         except Unbounded as why:
-            if len(starts) > 1:
-                for j, start in enumerate(starts):
-                    self._judge([start], {c: [made[j]] for c, made in traces.items()})
-            elif len(traces) > 1:
-                for c, made in traces.items():
-                    self._judge(starts, {c: made})
-            else:
+            if len(starts) == len(traces) == 1:
                 (contestant,) = traces
                 contestant.result.error = str(why)
                 self.contestants.remove(contestant)
+            else:
+                for j, start in enumerate(starts):
+                    for c, made in traces.items():
+                        self._judge([start], {c: [made[j]]})
             return
         results = [contestant.result for contestant in traces]
         for start, of_ports in zip(starts, problems, strict=True):
