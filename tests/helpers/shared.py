@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reference.runs import trajectory
+from ports.engine.lockstep import own_way
 
 
 class SharedWay:
@@ -16,17 +16,18 @@ class SharedWay:
         self.folder = Path(folder)
 
     def __call__(self, problem, iterations):
-        """What each step starts from. The run is kept if all steps that the note makes are in it."""
+        """What each step starts from. A run of all steps that the note makes is kept, others are not."""
         file = self.folder / f"{fingerprint(problem)}.npy"
-        if file.exists():
-            yield from starts_in(np.load(file, mmap_mode="r")[:iterations], problem)
-            return
-        run = []
-        for _, start, _ in trajectory(problem, iterations):
-            run.append(np.concatenate([value.ravel() for value in start.params.values()]))
-            yield start
-        if len(run) == problem.model.iterations:
-            keep(np.stack(run), file)
+        if not file.exists():
+            if iterations < problem.model.iterations:
+                return own_way(problem, iterations)
+            keep(np.stack([row_of(start) for start in own_way(problem, iterations)]), file)
+        return starts_in(np.load(file, mmap_mode="r")[:iterations], problem)
+
+
+def row_of(start):
+    """The parameters in one row."""
+    return np.concatenate([value.ravel() for value in start.params.values()])
 
 
 def fingerprint(problem):

@@ -27,7 +27,7 @@ def same(starts, others):
 def test_run_is_made_once(steps, tmp_path, monkeypatch):
     """After one whole run, any part of it is read; it has the bits of the reference's own."""
     assert same(SharedWay(tmp_path)(PROBLEM, 200), own_way(PROBLEM, 200))
-    monkeypatch.setattr(shared, "trajectory", lambda *_: pytest.fail("it is made again"))
+    monkeypatch.setattr(shared, "own_way", lambda *_: pytest.fail("it is made again"))
     assert same(SharedWay(tmp_path)(PROBLEM, steps), own_way(PROBLEM, steps))
 
 
