@@ -31,7 +31,7 @@ SHORTER = {
     "lockstep": ["--steps", "2", "--mode", "eager", "--points", "5", "--jobs", "1"],
     "lockstep bounds": ["--step", "10"],
     "lockstep drift": ["--steps", "20"],
-    "lockstep plot": ["--steps", "50", "--port", "numpy", "--points", "5"],
+    "lockstep plot": ["--steps", "50", "--port", "numpy", "--points", "5", "--format", "png"],
     "lockstep bench": ["--quick", "--only", "reference"],
     "lockstep traps": ["--steps", "2"],
 }
