@@ -1,13 +1,21 @@
 """The options, the header, and the matrix over which the tests are parametrized."""
 
 import os
+from pathlib import Path
 
+# What JAX compiles (each operation of the eager mode, for each shape) is kept, for all processes and for
+# the next session. PyTorch's compiler does so by itself.
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "d" / "jax")
+)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 if "PYTEST_XDIST_WORKER" in os.environ:  # the workers run in parallel, with one thread each
     for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(threads, "1")
 
 import pytest
 from cells import LONGEST, parametrize, pieces, scopes
+from shared import SharedWay
 
 from ports.commands.arguments import select
 from ports.contract import Absent
@@ -65,6 +73,13 @@ def _exact_settings(pytestconfig):
     keep_freed_memory()
     with exact_settings_of([p.port for p in pytestconfig.lockstep_planned]):
         yield
+
+
+@pytest.fixture(scope="session")
+def shared_way(tmp_path_factory):
+    """The reference's run, made once in the session: all workers have this folder."""
+    own = tmp_path_factory.getbasetemp()
+    return SharedWay(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own)
 
 
 def pytest_generate_tests(metafunc):

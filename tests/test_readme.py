@@ -31,7 +31,7 @@ SHORTER = {
     "lockstep": ["--steps", "2", "--mode", "eager", "--points", "5", "--jobs", "1"],
     "lockstep bounds": ["--step", "10"],
     "lockstep drift": ["--steps", "20"],
-    "lockstep plot": ["--steps", "50", "--port", "numpy", "--points", "5"],
+    "lockstep plot": ["--steps", "50", "--port", "numpy", "--points", "5", "--format", "png"],
     "lockstep bench": ["--quick", "--only", "reference"],
     "lockstep traps": ["--steps", "2"],
 }
@@ -97,7 +97,7 @@ def test_command_runs(command, tmp_path, monkeypatch, capsys):
 
 def test_command_runs_as_a_process():
     """The command that the README installs first: start-up, worker processes, output, exit status."""
-    few = ["--steps", "2", "--mode", "eager", "--points", "5", "--model", "softmax", "--jobs", "2"]
+    few = ["--port", "numpy", "--steps", "2", "--points", "5", "--jobs", "2"]
     words = [sys.executable, "-m", "ports", *few]
     done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr

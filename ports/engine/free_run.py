@@ -137,8 +137,9 @@ class Runner:
     def flip(self, now: Now, hidden: Mapping[str, Plain]) -> Flip | None:
         """The first ReLU that is on here and off in the reference, or the other way round."""
         for name, relu in self.problem.model.relus.items():
-            flipped = np.argwhere((hidden[name] > 0) != (now.hidden[name] > 0))
-            if flipped.size:
+            differ = (hidden[name] > 0) != (now.hidden[name] > 0)
+            if differ.any():
+                flipped = np.argwhere(differ)
                 example, unit = (int(k) for k in flipped[0])
                 there = self.pre_activation(relu, now.params, now.hidden, example, unit)
                 here = self.pre_activation(relu, self.held, hidden, example, unit)

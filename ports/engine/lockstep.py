@@ -6,9 +6,9 @@ Results stream into one `CellResult` per cell, so memory does not grow with the 
 """
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -89,21 +89,32 @@ def run_step(contestant: Contestant, start: Problem) -> dict[str, Any]:
     return {name: kept(read(host, name, tensor)) for name, tensor in trace.items()}
 
 
+#: From a problem and a number of steps to what each of these steps of the reference starts from.
+Way: TypeAlias = Callable[[Problem, int], Iterable[Problem]]
+
+
+def own_way(problem: Problem, iterations: int) -> Iterator[Problem]:
+    """The way of the reference's own training run, step by step."""
+    return (start for _, start, _ in trajectory(problem, iterations))
+
+
 def run_lockstep(
     problem: Problem,
     contestants: Sequence[Contestant],
     iterations: int,
     progress: Callable[[], None] = lambda: None,
+    way: Way = own_way,
 ) -> list[CellResult]:
     """Run contestants of one model in lockstep with the reference, certifying each chosen step.
 
     A contestant ends early if it raises, or if its dtype or the reference leaves the number range. Its
     result keeps the steps so far and says why in `error`. `progress` is called after each port step.
+    `way` may know the reference's run already; by default it is made.
     """
     heats, overflow, reached = _heats(contestants, problem), "", -1
     last = max((max(c.steps) for c in contestants), default=-1)
     try:
-        for i, start, _ in trajectory(problem, min(iterations, last + 1)):
+        for i, start in enumerate(way(problem, min(iterations, last + 1))):
             reached = i
             for heat in heats:
                 if i in heat.steps:
@@ -176,23 +187,21 @@ class Heat:
         self.contestants = [c for c in self.contestants if c not in raised]
 
     def _judge(self, starts: Sequence[Start], traces: Mapping[Contestant, Sequence[PortTrace]]) -> None:
-        """Certify some steps in one pass; if one has no bound, step by step, and then port by port."""
+        """Certify some steps in one pass; if one has no bound, each step of each port alone."""
         traces = {c: made for c, made in traces.items() if c in self.contestants}
         if not starts or not traces:
             return
         try:
             problems, compared = self._certified(starts, traces)
         except Unbounded as why:
-            if len(starts) > 1:
-                for j, start in enumerate(starts):
-                    self._judge([start], {c: [made[j]] for c, made in traces.items()})
-            elif len(traces) > 1:
-                for c, made in traces.items():
-                    self._judge(starts, {c: made})
-            else:
+            if len(starts) == len(traces) == 1:
                 (contestant,) = traces
                 contestant.result.error = str(why)
                 self.contestants.remove(contestant)
+            else:
+                for j, start in enumerate(starts):
+                    for c, made in traces.items():
+                        self._judge([start], {c: [made[j]]})
             return
         results = [contestant.result for contestant in traces]
         for start, of_ports in zip(starts, problems, strict=True):

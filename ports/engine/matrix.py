@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ports.contract import LoadedPort, Port
-from ports.engine.lockstep import certify_spiral, chosen_steps, prepare, run_lockstep
+from ports.engine.lockstep import Way, certify_spiral, chosen_steps, own_way, prepare, run_lockstep
 from ports.engine.memory import keep_freed_memory
 from ports.engine.provenance import provenance
 from ports.engine.results import SPIRAL, CellResult, parts
@@ -109,6 +109,7 @@ def run_cells(
     draws: Draws,
     steps: range | None = None,
     progress: Callable[[], None] = lambda: None,
+    way: Way = own_way,
 ) -> list[CellResult]:
     """Certify cells of one model, sharing the reference's work. The caller enters the exact settings.
 
@@ -120,7 +121,7 @@ def run_cells(
     model = MODELS[part]
     problem, within = draws.problem(model), range(model.iterations) if steps is None else steps
     contestants = [prepare(p.cell, p.port, problem, steps_of(p, within)) for p in cells]
-    return run_lockstep(problem, contestants, within.stop, progress)
+    return run_lockstep(problem, contestants, within.stop, progress, way)
 
 
 def steps_of(planned: Planned, within: range) -> Collection[int]:

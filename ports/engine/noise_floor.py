@@ -31,6 +31,7 @@ where 93 to 5,200 times is allowed. In float32 it was 63 times, where 2,238 is a
 15 steps early.
 """
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -76,12 +77,16 @@ class Member:
         """Its parameters now."""
         return self.problem.params
 
-    def advance(self, now: Now) -> bool:
-        """Make one update; returns whether a ReLU differs from the reference's."""
+    def advance(self, now: Now) -> Mapping[str, Plain]:
+        """Make one update; returns the step's trace."""
         trace = self.step_from(self.params, now.step)
         self.problem = self.problem.starting_from(self.problem.model.next_params(trace))
+        return trace
+
+    def flips(self, trace: Mapping[str, Plain], now: Now) -> bool:
+        """Whether a ReLU in a step of its own differs from the reference's."""
         return any(
-            not np.array_equal(trace[name] > 0, hidden[self.order] > 0)
+            not np.array_equal(trace[name] > 0, (hidden > 0)[self.order])
             for name, hidden in now.hidden.items()
         )
 
@@ -126,8 +131,8 @@ class NoiseFloor:
     def advance(self, now: Now) -> None:
         """Advance every member, and carry the farthest distance and the headroom on."""
         i, members = now.step, [*self.permuted, *self.nudged]
-        flips = [member.advance(now) for member in members]
-        if self.first_flip is None and any(flips):
+        made = [(member, member.advance(now)) for member in members]
+        if self.first_flip is None and any(member.flips(trace, now) for member, trace in made):
             self.first_flip = i
         farthest = max(distance(self.problem.model, member.params, now.after) for member in members)
         self.distances[i] = max(self.distances[i - 1], farthest)  # [-1] is 0 until the last step
@@ -178,9 +183,9 @@ def distance(model: Model, params: Mapping[str, Plain], reference: Mapping[str, 
         / max_abs([reference[name] for name in layer])
         for layer in model.layers
     ]
-    return float(np.max(apart))
+    return float(functools.reduce(np.maximum, apart))
 
 
 def max_abs(arrays: Sequence[Plain]) -> float:
     """The largest magnitude in any of the arrays."""
-    return float(np.max([np.max(np.abs(array)) for array in arrays]))
+    return float(functools.reduce(np.maximum, [np.abs(array).max() for array in arrays]))

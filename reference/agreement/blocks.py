@@ -69,7 +69,7 @@ def _spread(x: Bounded, leading: int, dimensions: int) -> Bounded:
 
 def each(x: Bounded, change: Callable[[Any], Any]) -> Bounded:
     """Make the same change to the value and to the error."""
-    return x._replace(value=change(x.value), error=None if x.error is None else change(x.error))
+    return Bounded(change(x.value), None if x.error is None else change(x.error), x.products)
 
 
 # Tiles

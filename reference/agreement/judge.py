@@ -312,8 +312,8 @@ def _holding(
 
 def compare(quantity: str, certificate: str, got: Plain, expected: Rounded) -> Finding:
     """Hold one recorded tensor against its bound."""
-    recorded = Recorded([0], [0], np.asarray(got, dtype=np.float64)[None, None])
-    return Compared(quantity, certificate, hold(recorded, expected)).finding(0, 0)
+    got = np.asarray(got, dtype=np.float64)
+    return Finding(quantity, certificate, *worst_element(got, expected), got.size)
 
 
 def hold(recorded: Recorded, expected: Rounded) -> Held:

@@ -104,7 +104,7 @@ class Rounded:
 
     def with_error(self, error: Error) -> "Rounded":
         """The same values with another error."""
-        return self._like(self.bounded._replace(error=error))
+        return self._like(Bounded(self.value, error, self.products))
 
     def at(self, place: tuple[int, ...]) -> "Rounded":
         """The array of one (port, step); what has no axis of ports, or none at all, is shared."""

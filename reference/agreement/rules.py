@@ -190,7 +190,7 @@ def multiply(x: Bounded, y: Bounded, arithmetic: Arithmetic) -> Bounded:
     of_x = None if x.error is None else x.error * reach(y)
     of_y = None if y.error is None else np.abs(x.value) * y.error
     result = rounded(x.value * y.value, total(of_x, of_y), arithmetic.unit, arithmetic)
-    return result._replace(products=1)
+    return Bounded(result.value, result.error, products=1)
 
 
 # Quotients

@@ -69,4 +69,5 @@ def test_permuted_member_flips_nothing_at_first(model):
     hidden = {name: trace[name] for name in problem.model.relus}
     now = Now(0, problem.params, problem.model.next_params(trace), hidden, 0.0)
     order = np.random.default_rng(0).permutation(len(problem.y))
-    assert not Member(problem, "float64", order, problem.params).advance(now)
+    member = Member(problem, "float64", order, problem.params)
+    assert not member.flips(member.advance(now), now)
