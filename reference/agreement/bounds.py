@@ -134,14 +134,16 @@ def local_of_all(
         see(name, covered)
         if name in recorded:
             q[name] = as_recorded(recorded[name], ports, covered)
+            q["recorded"].add(name)
         return cast(Rounded, q[name])
 
     _run(start, q, tap, at)
 
 
 def _inputs(start: Problem) -> Quantities:
-    """The step's inputs, which the routes may use from the beginning."""
-    return {"X": start.X, "y": start.y, "reg": start.reg, "num_examples": len(start.y), **start.params}
+    """The step's inputs, which the routes may use from the beginning; nothing is recorded yet."""
+    scalars = {"reg": start.reg, "step_size": start.step_size, "num_examples": len(start.y)}
+    return {"X": start.X, "y": start.y, **scalars, **start.params, "recorded": set()}
 
 
 def _run(start: Problem, q: Quantities, tap: Tap, at: str) -> None:

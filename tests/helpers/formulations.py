@@ -332,9 +332,7 @@ class Program(NamedTuple):
         return LoadedPort(name, name, framework, loaded=module)
 
 
-def program(
-    model: Model, style: Style, rng: np.random.Generator, wrong: Wrong | None = None
-) -> Program:
+def program(model: Model, style: Style, rng: np.random.Generator, wrong: Wrong | None = None) -> Program:
     """Draw a way for each line; where `wrong` has its line, that is taken instead."""
     writer = Writer(model, style, rng, wrong)
     return Program(model, style, writer.source(), frozenset(writer.blames))
@@ -402,7 +400,9 @@ class Writer:
         text += self.line("shift") + "e = xp.exp(z)\ns = xp.sum(e, axis=1, keepdims=True)\n"
         text += "".join(self.line(slot) for slot in ("probs", "correct_logprobs", "data_loss"))
         terms = [f"reg_{W}" for W in self.model.weights]
-        text += "".join(self.line("term", W=W, r=r) for W, r in zip(self.model.weights, terms, strict=True))
+        text += "".join(
+            self.line("term", W=W, r=r) for W, r in zip(self.model.weights, terms, strict=True)
+        )
         text += f"reg_loss = {' + '.join(terms)}\n"
         return text + self.line("loss", terms=" + ".join(terms))
 
@@ -421,7 +421,7 @@ class Writer:
         return text
 
     def differentiated(self) -> str:
-        """The forward pass and the framework's gradients, at the parameters and at each layer's output."""
+        """The forward pass, and the framework's gradients at the parameters and the layers' outputs."""
         params = list(self.model.parameters)
         probes = [f"probe_{layer.out}" for layer in self.layers]
         at = ", ".join(params + probes)
