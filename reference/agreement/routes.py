@@ -7,7 +7,7 @@ roundings in which another way differs from the note's: when a port legitimately
 that way; never widen a number.
 
 A route takes the quantity as the note computes it, and `q`: the step's inputs and the quantities
-before this one, by name. `q["recorded"]` names those that are the port's own.
+before this one, by name. Under the local certificate those are the port's own, and `q["local"]` is true.
 """
 
 import itertools
@@ -49,6 +49,17 @@ def largest_of_row(matrix: Plain) -> Plain:
     return top[..., None]
 
 
+def right_class(q: Quantities) -> tuple[range, Any]:
+    """The index of each example's right class."""
+    return range(len(q["y"])), q["y"]
+
+
+@shared
+def right_score(q: Quantities) -> Rounded:
+    """The score (N,) of each example's right class."""
+    return cast(Rounded, q["scores"])[right_class(q)]
+
+
 @shared
 def row_maximum(q: Quantities) -> Rounded:
     """The largest score of each row (N, 1), as an exact number (see `shifted_scores`)."""
@@ -68,12 +79,14 @@ def largest_score(q: Quantities) -> Rounded:
 def farther(q: Quantities) -> Plain:
     """How much farther than the row's maximum the shift may lie (N, 1): as far as the largest score.
 
-    Not where the row's exponentials might then be flushed to zero: there only its own maximum will do.
+    Not where the right class might then be flushed to zero: there only the row's own maximum will do. With
+    m for the smallest normal number, 8 K^2 m < exp(score - largest score) <= K p_y exp(row maximum -
+    largest score). So what is flushed of K exponentials, each twice (see `shifted_exp`), is below p_y / 4.
     """
-    scores, arithmetic = q["scores"], q["scores"].arithmetic
-    distance = largest_score(q).value - row_maximum(q).value
-    in_range = -np.log(2 * scores.shape[-1] * arithmetic.smallest_normal)
-    return cast(Plain, distance * (distance < in_range))
+    scores, largest = q["scores"], largest_score(q).value
+    in_range = -np.log(8 * scores.shape[-1] ** 2 * scores.arithmetic.smallest_normal)
+    is_in_range = largest - right_score(q).value[..., None] < in_range
+    return cast(Plain, (largest - row_maximum(q).value) * is_in_range)
 
 
 @shared
@@ -91,20 +104,19 @@ def shifted_scores(q: Quantities) -> Rounded:
 
 
 @shared
-def flushed_exp(q: Quantities) -> Plain:
-    """What may be flushed to zero of an exponential (N, 1), in units of exp(row maximum - shift)."""
-    arithmetic = q["scores"].arithmetic
-    return cast(Plain, np.exp(farther(q) + np.log(arithmetic.smallest_normal)))
+def flushed_farther(q: Quantities) -> Plain:
+    """How much more may be flushed to zero (N, 1) in units of exp(row maximum - shift) than of 1."""
+    return cast(Plain, q["scores"].arithmetic.smallest_normal * np.expm1(farther(q)))
 
 
 @shared
 def shifted_exp(q: Quantities) -> Rounded:
     """exp(scores - shift) (N, K), in units of exp(row maximum - shift).
 
-    It counts as flushed twice: as it is, and in a partial sum of its row.
+    It may be flushed farther twice: as it is, and in a partial sum of its row.
     """
     e, per_unit = cast(Rounded, np.exp(shifted_scores(q))), q["scores"].arithmetic.exp_per_unit
-    error = e.error + 2 * flushed_exp(q)
+    error = e.error + 2 * flushed_farther(q)
     if per_unit:
         error += per_unit * farther(q) * (e.value + e.error)
     return e.with_error(error)
@@ -134,66 +146,29 @@ def shifted_softmax(q: Quantities) -> Rounded:
 
 
 @shared
-def log_softmax(q: Quantities) -> Rounded:
-    """log-softmax of the shifted scores (N, K)."""
-    return shifted_scores(q) - log_shifted_sum(q)
+def log_probs(q: Quantities) -> Rounded:
+    """log-softmax (N, K): of the shifted scores, or scores - logsumexp, which rounds at their size."""
+    log_softmax = shifted_scores(q) - log_shifted_sum(q)
+    return hull(log_softmax, q["scores"] - (row_maximum(q) + log_shifted_sum(q)))
 
 
 @shared
-def exp_log_softmax(q: Quantities) -> Rounded:
-    """Softmax as exp of log-softmax (N, K)."""
-    return cast(Rounded, np.exp(log_softmax(q)))
-
-
-@shared
-def logsumexp(q: Quantities) -> Rounded:
-    """log of the row sums (N, 1) of exp(scores), rounded at the size of the scores."""
-    return row_maximum(q) + log_shifted_sum(q)
-
-
-@shared
-def exp_less_logsumexp(q: Quantities) -> Rounded:
-    """Softmax as exp(scores - logsumexp), rounded at the scores' size: the gradient of logsumexp."""
-    return cast(Rounded, np.exp(q["scores"] - logsumexp(q)))
-
-
-def right_class(q: Quantities) -> tuple[range, Any]:
-    """The index of each example's right class."""
-    return range(len(q["y"])), q["y"]
-
-
-@shared
-def right_score(q: Quantities) -> Rounded:
-    """The score (N,) of each example's right class."""
-    return cast(Rounded, q["scores"])[right_class(q)]
+def any_softmax(q: Quantities) -> Rounded:
+    """Softmax by any way (N, K): as in the note, shifted, or as exp of its logarithm."""
+    return hull(q["computed probs"], shifted_softmax(q), cast(Rounded, np.exp(log_probs(q))))
 
 
 # Routes to the probabilities and their logarithms
 
 
-def probs_shifted(computed: Rounded, q: Quantities) -> Rounded:
-    """Shifted by the row's maximum, or by the largest score of all rows."""
-    return shifted_softmax(q)
-
-
-def probs_from_log_softmax(computed: Rounded, q: Quantities) -> Rounded:
-    """Through log-softmax."""
-    return exp_log_softmax(q)
-
-
-def probs_from_logsumexp(computed: Rounded, q: Quantities) -> Rounded:
-    """exp(scores - logsumexp), which rounds more the larger the scores are."""
-    return exp_less_logsumexp(q)
+def probs_by_any_way(computed: Rounded, q: Quantities) -> Rounded:
+    """Shifted by the row's maximum or by the largest score of all rows, or through the logarithm."""
+    return any_softmax(q)
 
 
 def correct_logprobs_from_scores(computed: Rounded, q: Quantities) -> Rounded:
-    """Through log-softmax, without the probabilities."""
-    return -log_softmax(q)[right_class(q)]
-
-
-def correct_logprobs_from_logsumexp(computed: Rounded, q: Quantities) -> Rounded:
-    """logsumexp(scores) - score of the right class, as in optax: rounded at the scores' size."""
-    return logsumexp(q)[:, 0] - right_score(q)
+    """Through log-softmax or as logsumexp less the score, without the probabilities."""
+    return -log_probs(q)[right_class(q)]
 
 
 # Routes to the data loss
@@ -212,18 +187,20 @@ def data_loss_of_two_means(computed: Rounded, q: Quantities) -> Rounded:
     """mean(log of the row sums) - mean(score of the right class), shifted or not.
 
     Let l = correct_logprobs = a - b, where b is the score of the right class less the shift c, and a the
-    logarithm of the row's sum. How far a - b may be off is what the bound of l says. The two means are
-    rounded apart: N - 1 additions, a division of d roundings and the subtraction, together at most
-    gamma_{N + d} (|a| + |b|) of each example, where |a| <= |b| + l. With c = 0, |b| is the size of the
-    score, with c the largest of all scores its distance from that; a row's own maximum gives less.
+    logarithm of the row's sum. How far a - b may be off is what the bound of l says; the port may have
+    recorded another l. The two means are rounded apart: N - 1 additions, a division of d roundings and
+    the subtraction, together at most gamma_{N + d} (|a| + |b|) of each example, where |a| <= |b| + l.
+    With c = 0, |b| is the size of the score, with c the largest of all scores its distance from that; a
+    row's own maximum gives less.
     """
-    scores, top, expected = right_score(q), largest_score(q), q["expected correct_logprobs"]
+    scores, top = right_score(q), largest_score(q)
+    expected, recorded = q["expected correct_logprobs"], q["correct_logprobs"]
     N, arithmetic = q["num_examples"], computed.arithmetic
     b = np.maximum(np.abs(scores.value), top.value[..., 0] - scores.value) + top.error[..., 0]
     gamma = arithmetic.gamma(N + arithmetic.division_roundings)
     error = rules.off(expected.bounded) + gamma * (2 * b + rules.reach(expected.bounded))
-    value, error = (rules.sum_over(x, (-1,), False) / N for x in (expected.value, error))
-    return Rounded(value, error + 5 * arithmetic.smallest_normal, arithmetic, stacked=expected.stacked)
+    error, apart = (rules.sum_over(x, (-1,), False) for x in (error, expected.value - recorded.value))
+    return computed.with_error((error + np.abs(apart)) / N + 5 * arithmetic.smallest_normal)
 
 
 # Routes to the gradient on the scores
@@ -243,8 +220,7 @@ def dscores_split(computed: Rounded, q: Quantities) -> Rounded:
     Autograd computes it again from the scores: as in the note, shifted, as exp of log-softmax (as
     PyTorch's backward does), or as exp of scores - logsumexp (the gradient of logsumexp).
     """
-    own = q["computed probs"], shifted_softmax(q), exp_log_softmax(q), exp_less_logsumexp(q)
-    return split_dscores(hull(q["probs"], *own), q)
+    return split_dscores(hull(q["probs"], any_softmax(q)), q)
 
 
 def dscores_through_quotient(computed: Rounded, q: Quantities) -> Rounded:
@@ -263,7 +239,8 @@ def dscores_through_quotient(computed: Rounded, q: Quantities) -> Rounded:
     least = right_probs.value - right_probs.error
     if not np.all(least > 0):
         raise Unbounded(f"the probability of a right class may be 0 in {arithmetic.name}: {ADVICE}")
-    flushed = flushed_exp(q) * (1 + 2 / (num_examples * least[..., None]))
+    flushed = arithmetic.smallest_normal + flushed_farther(q)
+    flushed = flushed * (1 + 2 / (num_examples * least[..., None]))
     value = probs.value.copy()
     value[..., np.arange(len(y)), y] -= 1
     value /= num_examples
@@ -390,7 +367,7 @@ def divided_late(gradient: str, terms: Callable[[Quantities], int]) -> Route:
 
     def route(computed: Rounded, q: Quantities) -> Rounded:
         n, arithmetic = terms(q), computed.arithmetic
-        if gradient not in q["recorded"] or q["num_examples"] == 1:
+        if not q["local"] or q["num_examples"] == 1:
             return computed
         counted = arithmetic.gamma(n) + (q[gradient].products == 1) * arithmetic.unit
         roundings = arithmetic.gamma(n + 2 * arithmetic.division_roundings)
@@ -513,14 +490,13 @@ def classifier_routes(layers: Mapping[str, tuple[str, str]]) -> dict[str, tuple[
     `layers` maps the gradient on each layer's output to the names of its weights and its bias, from the
     first layer to that of the scores.
     """
-    to_probs = by_example(probs_shifted, probs_from_log_softmax, probs_from_logsumexp)
-    to_logprobs = by_example(correct_logprobs_from_scores, correct_logprobs_from_logsumexp)
+    to_logprobs = by_example(correct_logprobs_from_scores)
     weights = [W for W, _ in layers.values()]
     reg_loss = in_turn(
         reg_loss_in_any_order(*weights), reg_loss_of_scaled_squares(*weights), reg_loss_of_norms
     )
     routes: dict[str, tuple[Route, ...]] = {
-        "probs": (to_probs,),
+        "probs": (by_example(probs_by_any_way),),
         "correct_logprobs": (keeping("expected correct_logprobs", to_logprobs),),
         "data_loss": (data_loss_of_quotients, data_loss_of_two_means),
         "reg_loss": (reg_loss,),
