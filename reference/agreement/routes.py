@@ -79,9 +79,9 @@ def largest_score(q: Quantities) -> Rounded:
 def farther(q: Quantities) -> Plain:
     """How much farther than the row's maximum the shift may lie (N, 1): as far as the largest score.
 
-    Not where the right class might then be flushed to zero: there only the row's own maximum will do. With
-    m for the smallest normal number, 8 K^2 m < exp(score - largest score) <= K p_y exp(row maximum -
-    largest score). So what is flushed of K exponentials, each twice (see `shifted_exp`), is below p_y / 4.
+    Not where the right class might then be flushed to zero: there only the row's own maximum will do.
+    With m for the smallest normal number, 8 K^2 m < exp(score - largest score) <= K p_y exp(row maximum
+    - largest score). What is flushed of K exponentials, twice of each, is then below p_y / 4.
     """
     scores, largest = q["scores"], largest_score(q).value
     in_range = -np.log(8 * scores.shape[-1] ** 2 * scores.arithmetic.smallest_normal)
@@ -362,7 +362,8 @@ def divided_late(gradient: str, terms: Callable[[Quantities], int]) -> Route:
 
     The recorded gradient is off by its own division, and the sum is divided once more: 2d roundings of
     each product beside those of the sum. A quotient re-enters with one rounding (see `bounds`), which is
-    counted already. End to end, the bound holds already: there is one division, early or late.
+    counted already. A single example is not divided. End to end, the bound holds already: there is one
+    division, early or late.
     """
 
     def route(computed: Rounded, q: Quantities) -> Rounded:
