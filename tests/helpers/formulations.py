@@ -9,17 +9,18 @@ lines before it: z are the scores as shifted, e = exp(z), s the row sums of e, a
 classes. `xp` is numpy, torch or jax.numpy.
 """
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from string import Template
 from textwrap import indent
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ports.contract import LoadedPort
 from ports.registry import FRAMEWORKS
-from reference.models import MODELS, Model
+from reference.models import Model
 
 #: The ways to write a line, by name.
 Ways = Mapping[str, str]
@@ -249,11 +250,11 @@ STYLES = (
     Style("torch", late=True),
     Style("torch", objective="loss"),
     Style("torch", objective="data_loss"),
-    Style("jax"),
-    Style("jax", "compiled"),
-    Style("jax", "compiled", late=True),
     Style("jax", "compiled", objective="loss"),
+    Style("jax", "compiled", late=True),
     Style("jax", "compiled", objective="data_loss"),
+    Style("jax", "compiled"),
+    Style("jax"),
 )
 
 
@@ -273,7 +274,7 @@ WRONG = {
     "epsilon in the logarithm": Wrong(
         "correct_logprobs", "correct_logprobs = -xp.log(probs[rows, y] + 1e-3)", "correct_logprobs"
     ),
-    "sum over N - 1": Wrong("data_loss", "data_loss = xp.sum(correct_logprobs) / (N + 1)", "data_loss"),
+    "sum over N + 1": Wrong("data_loss", "data_loss = xp.sum(correct_logprobs) / (N + 1)", "data_loss"),
     "mean of the largest scores": Wrong(
         "data_loss", "data_loss = xp.mean(xp.log(s)) - xp.mean(xp.amax(z, axis=1))", "data_loss"
     ),
@@ -462,15 +463,14 @@ class Writer:
 
 
 def drawn(
-    model: Model, style: Style, count: int, seed: int, wrong: Wrong | None = None
+    model: Model, styles: Sequence[Style], count: int, seed: int, wrong: Wrong | None = None
 ) -> Iterator[Program]:
-    """Draw that many different programs."""
-    rng, seen = np.random.default_rng(seed), set[Any]()
-    while len(seen) < count:
+    """Draw that many different programs, in these styles in turn. Those with a wrong line have it."""
+    rng, seen = np.random.default_rng(seed), set[str]()
+    for style in itertools.cycle(styles):
+        if len(seen) == count:
+            return
         made = program(model, style, rng, wrong)
-        if made.source not in seen:
+        if made.source not in seen and (made.blames or not wrong):
             seen.add(made.source)
             yield made
-
-
-assert MODELS  # the registrations
