@@ -44,6 +44,7 @@ EVERYWHERE: dict[str, Ways] = {
     "shift": {
         "none": "z = scores",
         "largest of the row": "z = scores - constant(xp.amax(scores, axis=1, keepdims=True))",
+        "largest of the row, differentiated too": "z = scores - xp.amax(scores, axis=1, keepdims=True)",
         "largest of all rows": "z = scores - constant(xp.amax(scores))",
     },
     "probs": {
@@ -372,7 +373,7 @@ class Writer:
     def line(self, slot: str, **names: str) -> str:
         """One of the ways to write a line, with its names filled in."""
         if self.wrong and self.wrong.slot == slot:
-            self.blames.add(Template(self.wrong.blames).substitute(names))
+            self.blames.add(Template(self.wrong.blames).substitute(names).removeprefix("late_"))
             code = self.wrong.code
         else:
             code = str(self.rng.choice(list(ways(slot, self.style).values())))
