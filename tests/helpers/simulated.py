@@ -180,7 +180,7 @@ def _multiply(machine, x, y):
 
 def _divide(machine, x, y):
     if np.all(y.value == 1):  # nothing to divide, on any machine
-        return x
+        return x.copy()
     if machine.sloppy and machine.arithmetic.division_roundings > DIVISION_ROUNDINGS:
         return Simulated(machine.function(x.value / y.value, ACCELERATOR_DIVISION_ULPS), machine)
     if not (machine.reciprocal and machine.chance()):
