@@ -36,5 +36,14 @@ def unknown(kind: str, word: str, words: Collection[str]) -> str:
 
 def either(words: Iterable[str]) -> str:
     """Words as a sentence lists them: a, b or c."""
+    return _listed(words, "or")
+
+
+def both(words: Iterable[str]) -> str:
+    """Words as a sentence lists them: a, b and c."""
+    return _listed(words, "and")
+
+
+def _listed(words: Iterable[str], conjunction: str) -> str:
     *most, last = words
-    return f"{', '.join(most)} or {last}" if most else last
+    return f"{', '.join(most)} {conjunction} {last}" if most else last

@@ -203,6 +203,7 @@ def check_contract(module: ModuleType, name: str) -> None:
             found = type(getattr(module, part)).__name__
             raise UserCodeError(f"{name}: {part} is of type {found}, expected a function")
     check_hidden(getattr(module, "hidden_quantities", {}), name)
+    check_convention(getattr(module, "convention", {}), name)
 
 
 def check_hidden(hidden: Any, name: str) -> None:
@@ -221,6 +222,15 @@ def check_hidden(hidden: Any, name: str) -> None:
             )
         if not isinstance(reason, str) or not reason.strip():
             raise UserCodeError(f"{name}: hidden_quantities gives no reason for {quantity}")
+
+
+def check_convention(convention: Any, name: str) -> None:
+    """Refuse a `convention` that does not map names to values. Raises UserCodeError."""
+    words = [*convention, *convention.values()] if isinstance(convention, Mapping) else [convention]
+    if not all(isinstance(word, str) for word in words):
+        raise UserCodeError(
+            f"{name}: convention is {convention!r}, expected a dict such as {{'reg': 'full'}}"
+        )
 
 
 def undeclared_framework(path: Path, framework: str) -> str | None:

@@ -5,6 +5,7 @@ If one model's step crashes, the other model's results are kept.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import cast
@@ -16,6 +17,9 @@ from ports.check.process import UserProcess
 from ports.check.results import Case, Check, ModelResult, Options, Run, RunResult, runs_of
 from ports.check.worker import Message
 from ports.contract import LoadedPort
+from ports.conventions.following import following, given, returned
+from ports.conventions.known import BY_WORD, Conventions, convention, together
+from ports.conventions.recognition import Recognised, Recorded, recognise
 from ports.engine.lockstep import Contestant, Heat, certify_spiral, misshapen_spiral
 from ports.engine.results import SPIRAL, Cell, CellResult
 from ports.extensions import VARIABLE
@@ -35,15 +39,24 @@ def check_file(
     """Run a user's file and judge it.
 
     `begin` is given the number of steps; what it returns is called after each of them.
-    Raises UserCodeError in one sentence if the file cannot be loaded.
+    Raises UserCodeError in one sentence if the file cannot be loaded, and ValueError if it is to be
+    judged by a convention that is unknown or does not apply.
     """
     with Session(path, options.timeout) as session:
         facts = session.facts
+        session.conventions = declared(path, facts["convention"], options.conventions)
         models = [known_model(path, name) for name in facts["models"]]
         total = sum(len(run.steps) for model in models for run in runs_of(model, options))
         progress = begin(total * len(options.dtypes))
         undeclared = undeclared_framework(path, facts["framework"])
-        check = Check(path, facts["framework"], facts["models"], undeclared, printed=session.printed)
+        check = Check(
+            path,
+            facts["framework"],
+            facts["models"],
+            undeclared,
+            session.conventions,
+            printed=session.printed,
+        )
         for dtype in options.dtypes:
             if facts["spiral"]:
                 check.results.append(check_spiral(session, dtype, options))
@@ -62,8 +75,25 @@ def known_model(path: Path, name: str) -> Model:
     return MODELS[name]
 
 
+def declared(path: Path, in_file: Mapping[str, str], asked: Conventions) -> Conventions:
+    """The conventions to judge by: those that the file names, unless the user asks for other values.
+
+    Raises ValueError in one sentence for a convention that is not known.
+    """
+    try:
+        of_file = {name: convention(f"{name}={value}") for name, value in in_file.items()}
+    except ValueError as why:
+        raise UserCodeError(f"{path.name}: {why}") from None
+    return together((of_file | {c.name: c for c in together(asked)}).values())
+
+
 class Session:
-    """The file's process, which is replaced by a fresh one after a crash."""
+    """The file's process, which is replaced by a fresh one after a crash.
+
+    Its steps follow `conventions`.
+    """
+
+    conventions: Conventions = ()
 
     def __init__(self, path: Path, timeout: float) -> None:
         self.path, self.timeout = path, timeout
@@ -101,24 +131,29 @@ def check_model(
 ) -> ModelResult:
     """Judge every run of one model's step, until a run cannot go on."""
     hidden = {n: why for n, why in session.facts["hidden"].items() if n in model.quantities}
-    found = ModelResult(model.name, dtype, hidden)
+    found = ModelResult(model.name, dtype, hidden, conventions=session.conventions)
     for run in runs_of(model, options):
         found.runs.append(check_run(session, run, dtype, hidden, progress))
         if found.error:
             break
     found.explanation = explanation_of(found)
+    found.recognised = recognised(session, found)
     return found
 
 
 def check_run(
     session: Session, run: Run, dtype: str, hidden: Mapping[str, str], progress: Callable[[], None]
 ) -> RunResult:
-    """Judge the steps of one run, and keep the first case that disagrees."""
-    problem, model = run.problem, run.problem.model
+    """Judge the steps of one run, and keep the first case that disagrees.
+
+    The run is the note's also where a convention is followed: a summed loss would leave the number range.
+    """
+    model = following(run.problem.model, session.conventions)
+    problem = replace(run.problem, model=model)
     cell = Cell(model.name, session.path.name, "eager", "cpu", dtype)
     found = RunResult(run, CellResult(cell, hidden))
     try:
-        step = RemoteStep(session.live(), problem, dtype)
+        step = RemoteStep(session.live(), problem, dtype, session.conventions)
     except UserCodeError as why:
         found.result.error = str(why)
         return found
@@ -126,7 +161,7 @@ def check_run(
     contestant = Contestant(port, found.result, step, problem.X, problem.y, run.steps)
     try:
         for i, start in judged(run):
-            judge_step(found, contestant, step, i, start)
+            judge_step(found, contestant, step, i, problem.starting_from(start.params))
             progress()
             if found.result.error:
                 break
@@ -139,7 +174,7 @@ def judge_step(
     found: RunResult, contestant: Contestant, step: "RemoteStep", i: int, start: Problem
 ) -> None:
     """Make and certify one step, and keep the first case that disagrees."""
-    heat = Heat(found.run.problem, [contestant])
+    heat = Heat(start, [contestant])
     heat.start_from(i, start.params)
     heat.run()
     found.returned |= set(step.trace)
@@ -168,17 +203,24 @@ def case_of(step: "RemoteStep", start: Problem, dtype: str, i: int) -> Case:
 
 
 class RemoteStep:
-    """A step in the user's process, called like any other; it remembers its last two traces."""
+    """A step in the user's process, called like any other; it remembers its last two traces.
 
-    def __init__(self, process: UserProcess, problem: Problem, dtype: str) -> None:
+    Where the conventions have other shapes, arrays are turned on their way to it and back.
+    """
+
+    def __init__(
+        self, process: UserProcess, problem: Problem, dtype: str, conventions: Conventions
+    ) -> None:
         self.process, self.what = process, problem.model.step_name
+        self.model, self.conventions = problem.model, conventions
         self.trace: dict[str, Plain] = {}
         self.params: dict[str, Plain] = {}
         self.previous_trace: dict[str, Plain] | None = None
         self.facts: Message = {}
         self.error = ""
         start = {"do": "start", "model": problem.model.name, "dtype": dtype}
-        process.ask(self.what, start, {"X": problem.X, "y": problem.y})
+        X = given(conventions, {"X": problem.X}, {"X": "ND"})
+        process.ask(self.what, start, {**X, "y": problem.y})
 
     def __call__(
         self, params: Mapping[str, Plain], X: Plain, y: Plain, reg: float, step_size: float
@@ -186,14 +228,63 @@ class RemoteStep:
         """Make one step; X and y were sent at the start. Raises UserCodeError."""
         before, self.trace, self.facts = {**self.params, **self.trace}, {}, {}
         request = {"do": "step", "reg": reg, "step_size": step_size}
+        shapes = {name: parameter.shape for name, parameter in self.model.parameters.items()}
         try:
-            self.facts, self.trace = self.process.ask(self.what, request, params)
+            self.facts, made = self.process.ask(
+                self.what, request, given(self.conventions, params, shapes)
+            )
         except UserCodeError as why:
             self.error = str(why)
             raise
+        self.trace = returned(self.conventions, made, self.model.quantities)
         self.previous_trace = before or None
         self.params = dict(params)
         return self.trace
+
+
+def recognised(session: Session, found: ModelResult) -> Recognised | None:
+    """The conventions that a step which disagrees seems to follow.
+
+    Its first step in each run is made again with other shapes, if its own do not fit.
+    """
+    model = MODELS[found.model]
+    cases = [run.case for run in found.runs if run.case]
+    recorded = [
+        Recorded(replace(case.start, model=model), case.trace, case.arithmetic) for case in cases
+    ]
+    biases = {f"d{name}" for name in model.biases}
+    flat = any(case.trace[name].ndim == 1 for case in cases for name in biases & case.trace.keys())
+    layouts = _LAYOUTS if found.error and not cases else _LAYOUTS[:1] if flat else ()
+    if not (cases or layouts):
+        return None
+    return recognise(
+        session.conventions,
+        recorded,
+        (lambda la=la: (la, made_again(session, found, la)) for la in layouts),
+    )
+
+
+#: Shapes that a step may have instead of the note's, the likeliest first.
+_LAYOUTS: tuple[Conventions, ...] = tuple(
+    together(BY_WORD[word] for word in words)
+    for words in (("bias=flat",), ("layout=columns",), ("bias=flat", "layout=columns"))
+)
+
+
+def made_again(session: Session, found: ModelResult, layouts: Conventions) -> list[Recorded]:
+    """The first step of each run with other shapes, as far as the file makes them."""
+    made = list[Recorded]()
+    for run in found.runs:
+        if not session.process.alive:  # it has crashed, or hangs: that would cost its time again
+            break
+        start = run.run.problem.held_as(found.dtype)
+        try:
+            step = RemoteStep(session.live(), start, found.dtype, layouts)
+            trace = step(start.params, start.X, start.y, start.reg, start.step_size)
+        except UserCodeError:
+            break
+        made.append(Recorded(start, trace, ARITHMETICS[found.dtype]))
+    return made
 
 
 def check_spiral(session: Session, dtype: str, options: Options) -> ModelResult:

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from ports.check.worker import Message
+from ports.conventions.known import Conventions
+from ports.conventions.recognition import Recognised
 from ports.diagnosis import Diagnosis
 from ports.engine.lockstep import chosen_steps
 from ports.engine.results import SPIRAL, CellResult, quantities_of
@@ -42,6 +44,7 @@ class Options:
     steps: int | str | None = None
     dtypes: tuple[str, ...] = ("float64",)
     timeout: float = 60.0
+    conventions: Conventions = ()
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ class RunResult:
 class ModelResult:
     """The results of a file's step (or spiral) in one dtype, over all its runs.
 
+    `conventions` are those by which it was judged, `recognised` those that explain it better.
     `explanation` says why the first of `failures` came about, if that is known.
     """
 
@@ -79,6 +83,8 @@ class ModelResult:
     hidden: Mapping[str, str]
     runs: list[RunResult] = field(default_factory=list)
     explanation: Diagnosis | None = None
+    conventions: Conventions = ()
+    recognised: Recognised | None = None
 
     @property
     def error(self) -> str:
@@ -153,6 +159,7 @@ class Check:
         framework: the framework whose tensors the file was given.
         undeclared: the framework that it imports without declaring it, if there is one.
         models: the models whose step it has.
+        conventions: what it is judged by instead of the note, where they differ.
         printed: what it printed, one text per process.
     """
 
@@ -160,6 +167,7 @@ class Check:
     framework: str
     models: list[str]
     undeclared: str | None = None
+    conventions: Conventions = ()
     results: list[ModelResult] = field(default_factory=list)
     printed: list[str] = field(default_factory=list)
 

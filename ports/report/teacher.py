@@ -5,9 +5,12 @@ import textwrap
 from collections.abc import Iterable, Iterator
 
 from ports.check.results import FIRST_STEPS, SPREAD_STEPS, Check, ModelResult, Options, RunResult
+from ports.conventions.following import following
+from ports.conventions.known import Conventions
 from ports.diagnosis import Diagnosis
 from ports.diagnosis.case import Change
 from ports.engine.results import SPIRAL
+from ports.messages import both
 from ports.registry import FRAMEWORKS
 from ports.report.table import in_digits
 from reference.agreement.judge import LOCAL, Finding
@@ -36,9 +39,9 @@ def _head(check: Check) -> str:
 def _model(check: Check, result: ModelResult) -> Iterator[str]:
     """One step's part of the answer."""
     yield f"{step_name(result.model)}, {result.dtype}"
-    yield from textwrap.wrap(
-        f"judged   {_judged(result)}", WIDTH, initial_indent="  ", subsequent_indent=" " * 11
-    )
+    yield from _wrapped("judged", _judged(result))
+    for convention in result.conventions:
+        yield from _wrapped("declared", f"{convention}: judged by {convention.says}")
     yield from _listed("right", result.right())
     yield from _listed("wrong", result.wrong())
     yield from _listed("follows", result.follows(), "(each right in itself, from wrong inputs)")
@@ -47,9 +50,14 @@ def _model(check: Check, result: ModelResult) -> Iterator[str]:
     for name, why in result.unreadable.items():
         yield f"  {name} {why}"
     failures = result.failures()
+    if result.recognised:
+        yield ""
+        yield from textwrap.wrap(
+            result.recognised.sentence, WIDTH, initial_indent="  ", subsequent_indent="  "
+        )
     if failures:
         yield ""
-        yield from _first_wrong(*failures[0], result.explanation)
+        yield from _first_wrong(*failures[0], result.explanation, result.conventions)
     if result.error:
         yield f"  stopped: {result.error}"
     if check.undeclared and (failures or result.error or result.unreadable):
@@ -80,14 +88,22 @@ def _listed(label: str, names: Iterable[str], note: str = "") -> Iterator[str]:
     """A label and names, wrapped; nothing if there are no names."""
     words = " ".join(names)
     if words:
-        text = f"{label:<9}{words} {note}".rstrip()
-        yield from textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent=" " * 11)
+        yield from _wrapped(label, f"{words} {note}".rstrip())
+
+
+def _wrapped(label: str, text: str) -> list[str]:
+    """A label and a text in a column."""
+    return textwrap.wrap(f"{label:<9}{text}", WIDTH, initial_indent="  ", subsequent_indent=" " * 11)
 
 
 def _first_wrong(
-    found: RunResult, step: int, finding: Finding, explanation: Diagnosis | None
+    found: RunResult,
+    step: int,
+    finding: Finding,
+    explanation: Diagnosis | None,
+    conventions: Conventions,
 ) -> Iterator[str]:
-    """The first wrong operation: where, by how much, what the note does, and the probable cause."""
+    """The first wrong operation: where, by how much, what is right, and the probable cause."""
     name, model = finding.quantity, found.result.cell.model
     where = f"step {step} of {found.run.name}" if found.run.iterations > 1 else found.run.name
     if finding.problem:
@@ -105,9 +121,11 @@ def _first_wrong(
         else:
             yield "    allowed   nothing else: no rounding happens here"
     document = formula(MODELS[model].step if model in MODELS else spiral, name)
-    yield from (f"    {start}{line}" for start, line in _with_label("document  ", document))
+    right = formula(following(MODELS[model], conventions).step, name) if conventions else document
+    label = "document  " if right == document else "declared  "
+    yield from (f"    {start}{line}" for start, line in _with_label(label, right))
     for i, change in enumerate(explanation.changes if explanation else ()):
-        yield from _change(change, "yours is  " if i == 0 else "or        ", document)
+        yield from _change(change, "yours is  " if i == 0 else "or        ", label, right)
     if explanation:
         yield from textwrap.wrap(
             f"why       {explanation.sentence}",
@@ -117,12 +135,11 @@ def _first_wrong(
         )
 
 
-def _change(change: Change, label: str, shown: list[str]) -> Iterator[str]:
-    """The line that would give the port's numbers, under the note's if that is not shown yet."""
+def _change(change: Change, label: str, label_of_right: str, shown: list[str]) -> Iterator[str]:
+    """The line that would give the port's numbers, under the right one if that is not shown yet."""
     if not set(change.document) <= set(shown):
-        yield from (
-            f"    {start}{line}" for start, line in _with_label("document  ", [*change.document])
-        )
+        lines = _with_label(label_of_right, [*change.document])
+        yield from (f"    {start}{line}" for start, line in lines)
     if change.explained == change.elements:
         explains = f"explains all {change.elements:,} elements down to rounding"
     else:
@@ -157,7 +174,7 @@ def _verdict(check: Check, partial: bool) -> str:
     count = sum(r.comparisons for r in check.results)
     if check.disagrees:
         wrong = [f"{step_name(r.model)} ({r.dtype})" for r in check.results if r.failures()]
-        return f"Not yet: {', '.join(dict.fromkeys(wrong))} disagrees with the document."
+        return f"Not yet: {', '.join(dict.fromkeys(wrong))} disagrees with the document{_but(check)}."
     if check.broken:
         rest = f"the {count} comparisons before agree" if count else "nothing was compared"
         return f"Not judged to the end: see above; {rest}."
@@ -167,7 +184,12 @@ def _verdict(check: Check, partial: bool) -> str:
         rest = "the missing ones are the next to write"
         ending = f"{rest}." if partial else f"{rest} (--partial accepts a file as far as it goes)."
         return f"All that it returns is right ({count} comparisons); {ending}"
-    return f"Right: {count} comparisons, every quantity under both certificates."
+    return f"Right: {count} comparisons, every quantity under both certificates{_but(check)}."
+
+
+def _but(check: Check) -> str:
+    """The declared conventions, as the end of a verdict."""
+    return f", by the convention {both(map(str, check.conventions))}" if check.conventions else ""
 
 
 def _indented(text: str) -> str:
