@@ -4,7 +4,7 @@ The file's steps run in a child process; the reference, the bounds and the judge
 If one model's step crashes, the other model's results are kept.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -146,7 +146,8 @@ def check_run(
 ) -> RunResult:
     """Judge the steps of one run, and keep the first case that disagrees.
 
-    The run is the note's also where a convention is followed: a summed loss would leave the number range.
+    The weights are those of the note's run by any convention: with a summed loss they would grow too
+    large.
     """
     model = following(run.problem.model, session.conventions)
     problem = replace(run.problem, model=model)
@@ -243,32 +244,37 @@ class RemoteStep:
 
 
 def recognised(session: Session, found: ModelResult) -> Recognised | None:
-    """The conventions that a step which disagrees seems to follow.
-
-    Its first step in each run is made again with other shapes, if its own do not fit.
-    """
+    """The conventions that a step which disagrees, or cannot be made, seems to follow."""
     model = MODELS[found.model]
     cases = [run.case for run in found.runs if run.case]
     recorded = [
         Recorded(replace(case.start, model=model), case.trace, case.arithmetic) for case in cases
     ]
-    biases = {f"d{name}" for name in model.biases}
-    flat = any(case.trace[name].ndim == 1 for case in cases for name in biases & case.trace.keys())
-    layouts = _LAYOUTS if found.error and not cases else _LAYOUTS[:1] if flat else ()
-    if not (cases or layouts):
-        return None
     return recognise(
-        session.conventions,
+        found.conventions,
         recorded,
-        (lambda la=la: (la, made_again(session, found, la)) for la in layouts),
+        layouts_in_question(found, cases),
+        lambda layouts: made_again(session, found, layouts),
     )
 
 
-#: Shapes that a step may have instead of the note's, the likeliest first.
-_LAYOUTS: tuple[Conventions, ...] = tuple(
-    together(BY_WORD[word] for word in words)
-    for words in (("bias=flat",), ("layout=columns",), ("bias=flat", "layout=columns"))
+#: Shapes that a step may have, the likeliest first.
+LAYOUTS: tuple[Conventions, ...] = (
+    (),
+    (BY_WORD["bias=flat"],),
+    (BY_WORD["layout=columns"],),
+    (BY_WORD["bias=flat"], BY_WORD["layout=columns"]),
 )
+
+
+def layouts_in_question(found: ModelResult, cases: Sequence[Case]) -> list[Conventions]:
+    """Other shapes that the step may have: any if it raises with these, others of the biases if one
+    of their gradients has not two dimensions."""
+    own = tuple(c for c in found.conventions if c.layout)
+    biases = MODELS[found.model].biases
+    if any(case.trace[f"d{b}"].ndim != 2 for case in cases for b in biases if f"d{b}" in case.trace):
+        return [other for other in LAYOUTS if set(other) ^ set(own) == set(LAYOUTS[1])]
+    return [other for other in LAYOUTS if other != own] if found.error and not cases else []
 
 
 def made_again(session: Session, found: ModelResult, layouts: Conventions) -> list[Recorded]:

@@ -10,8 +10,6 @@ from functools import cache
 from types import FunctionType
 from typing import Any, cast
 
-import numpy as np
-
 from ports.conventions.known import Convention, Conventions
 from ports.diagnosis.edits import rewritten
 from reference.agreement.rounded import Rounded
@@ -52,18 +50,22 @@ def following(model: Model, conventions: Conventions) -> Model:
 
 def _edited(model: Model, conventions: Conventions) -> Callable[..., Any]:
     """The model's step with the conventions' edits. Its source can be read, as that of any function."""
-    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(model.step))).body
+    tree: ast.AST = _definition(model.step)
     for convention in conventions:
-        for edit in _edits(model, convention, conventions):
-            try:
-                tree = cast(ast.stmt, rewritten(tree, edit))
-            except LookupError:
-                what = edit.partition(" -> ")[0]
-                raise ValueError(
-                    f"{convention} does not apply to {model.name}: it has no {what}"
-                ) from None
+        try:
+            tree = rewritten(tree, _edits(model, convention, conventions))
+        except LookupError as pattern:
+            raise ValueError(
+                f"{convention} does not apply to {model.name}: its step has no {pattern.args[0]}"
+            ) from None
     where = f"<the step of {model.name} with {', '.join(map(str, conventions))}>"
     return _compiled(ast.unparse(tree) + "\n", where, cast(FunctionType, model.step))
+
+
+@cache
+def _definition(step: Callable[..., Any]) -> ast.stmt:
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(step))).body
+    return definition
 
 
 def _edits(model: Model, convention: Convention, conventions: Conventions) -> Iterator[str]:
@@ -160,7 +162,7 @@ def given(
 def returned(
     conventions: Conventions, arrays: Mapping[str, Plain], letters: Mapping[str, str]
 ) -> dict[str, Plain]:
-    """What the step has returned in the note's shapes. What has another shape than it should keeps one."""
+    """What the step has returned in the note's shapes, if it had the right ones."""
     changed = dict(arrays)
     for layout in reversed([c.layout for c in conventions if c.layout]):
         changed = {n: layout.returned(array, letters.get(n, "")) for n, array in changed.items()}

@@ -11,8 +11,8 @@ from reference.arrays import Plain
 class Layout(NamedTuple):
     """Other shapes than the note's for the same numbers.
 
-    `given(array, letters)` turns an array of the note's shape, in letters, into what the step is given.
-    `returned` turns what the step has returned into the note's shape, if it has the right shape for that.
+    `given(array, letters)` turns an array of the note's shape, in letters, into what a step is given.
+    `returned` turns what it should return into the note's shape, and anything else into another one.
     """
 
     given: Callable[[Plain, str], Plain]
@@ -27,8 +27,8 @@ class Convention:
         name, value: what the user writes, name=value. A step follows one value of a name.
         says: a phrase that completes "consistent with ...".
         instead: what makes the step the note's, as an instruction.
-        edits: `pattern -> replacement`, as in `ports.diagnosis.grammar`, for the lines of the model's step
-            with their taps. `{weights}` is each regularized and `{bias}` each other parameter in turn.
+        edits: `pattern -> replacement`, as in `ports.diagnosis.grammar`, for the lines of the model's
+            step with their taps. `{weights}` is each regularized and `{bias}` each other parameter.
         gradient, update: the regularization strength, in the note's, that the loss and the gradients
             have, and that the whole update has.
         times_examples: the quantities whose own operation gives N times the note's.

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ports.conventions.following import following
-from ports.conventions.known import CONVENTIONS, Conventions
+from ports.conventions.known import CONVENTIONS, Conventions, together
 from ports.messages import both
 from reference.agreement.arithmetic import Arithmetic, Unbounded
 from reference.agreement.bounds import PortTrace
@@ -57,24 +57,24 @@ class Recognised:
 def recognise(
     declared: Conventions,
     recorded: Sequence[Recorded],
-    again: Iterable[Callable[[], tuple[Conventions, Sequence[Recorded]]]] = (),
+    layouts: Iterable[Conventions] = (),
+    again: Callable[[Conventions], Sequence[Recorded]] = lambda layouts: (),
 ) -> Recognised | None:
     """The fewest conventions by which everything is right, or else the least is wrong.
 
-    `recorded` holds steps that disagree by the `declared` conventions. Each of `again` makes the steps
-    with other layouts, if nothing else explains them; it returns these, too. No convention is believed
-    that makes anything wrong that was not.
+    `recorded` holds steps that disagree by the `declared` conventions. Where the step may have other
+    `layouts`, `again` makes steps with these, unless something else explains everything. No convention
+    is believed that makes anything wrong that was not.
     """
     try:
         before = wrong_in(recorded, declared) if recorded else None
     except Unbounded:
         return None
     best = _best(declared, before, recorded, _layouts(declared))
-    for steps_again in () if best and not best.wrong else again:
-        layouts, made = steps_again()
-        found = _best(declared, before, made, layouts) if made else None
-        if found and (best is None or len(found.wrong) < len(best.wrong)):
-            best = found
+    for other in layouts:
+        if best is None or best.wrong:
+            found = _best(declared, before, again(other), other)
+            best = min(filter(None, (best, found)), key=lambda one: len(one.wrong), default=None)
     return best
 
 
@@ -92,44 +92,48 @@ def _best(
 
     `before` is what was wrong by the declared conventions; None: no step could be made.
     """
-    found = dict[Conventions, frozenset[str]]()
-    for conventions in _candidates(layouts):
-        wrong = _wrong_if_better(recorded, conventions, before)
-        needed = SUPPORT * len(conventions) - (SUPPORT - SUPPORT_OF_LAYOUT) * len(layouts)
-        if wrong is None or (before is not None and len(before - wrong) < needed):
-            continue
-        found[conventions] = wrong
-        if not wrong:
-            break
-    if not found:
+    if not recorded:
         return None
-    conventions = min(found, key=lambda c: len(found[c]))
-    order = [name for name in recorded[0].start.model.quantities if name in found[conventions]]
-    others = sorted(found[conventions].difference(order))
-    return Recognised(conventions, declared, (*order, *others))
+    single = [(c,) for c in CONVENTIONS if c.edits]
+    better = dict(_better([(), *single], before, recorded, layouts))
+    if all(better.values()):  # what is two conventions is less wrong by one of them
+        pairs = (a + b for a, b in itertools.combinations(single, 2) if a[0].name != b[0].name)
+        near = (pair for pair in pairs if {pair[:1], pair[1:]} & better.keys())
+        better |= dict(_better(near, before, recorded, layouts))
+    believed = {
+        some: wrong
+        for some, wrong in better.items()
+        if before is None
+        or len(before - wrong)
+        >= SUPPORT * len(some) + SUPPORT_OF_LAYOUT * (layouts != _layouts(declared))
+    }
+    if not believed:
+        return None
+    some = min(believed, key=lambda some: len(believed[some]))
+    order = [*recorded[0].start.model.quantities, *sorted(believed[some])]
+    wrong = tuple(dict.fromkeys(name for name in order if name in believed[some]))
+    return Recognised(together((*some, *layouts)), declared, wrong)
 
 
-def _candidates(layouts: Conventions) -> Iterator[Conventions]:
-    """No convention, each single one, and each pair of independent ones, with these layouts."""
-    single = [c for c in CONVENTIONS if c.edits]
-    pairs = (pair for pair in itertools.combinations(single, 2) if pair[0].name != pair[1].name)
-    for some in itertools.chain([()], zip(single), pairs):
-        yield tuple(c for c in CONVENTIONS if c in some or c in layouts)
-
-
-def _wrong_if_better(
-    recorded: Sequence[Recorded], conventions: Conventions, before: frozenset[str] | None
-) -> frozenset[str] | None:
-    """What is wrong by these conventions; None if they do not apply, or are no better than before."""
-    wrong = frozenset[str]()
-    for step in sorted(recorded, key=lambda step: step.start.X.size):
-        try:
-            wrong |= wrong_in([step], conventions)
-        except (Unbounded, ValueError):
-            return None
-        if before is not None and not wrong < before:
-            return None
-    return wrong
+def _better(
+    candidates: Iterable[Conventions],
+    before: frozenset[str] | None,
+    recorded: Sequence[Recorded],
+    layouts: Conventions,
+) -> Iterator[tuple[Conventions, frozenset[str]]]:
+    """The candidates by which less is wrong than before, and nothing else; and what is wrong by them."""
+    cheapest_first = sorted(recorded, key=lambda step: step.start.X.size)
+    for some in candidates:
+        wrong = frozenset[str]()
+        for step in cheapest_first:
+            try:
+                wrong |= wrong_in([step], together((*some, *layouts)))
+            except (Unbounded, ValueError):  # ValueError: it does not apply to this model
+                break
+            if before is not None and not wrong < before:
+                break
+        else:
+            yield some, wrong
 
 
 def wrong_in(recorded: Iterable[Recorded], conventions: Conventions) -> frozenset[str]:

@@ -2,7 +2,7 @@
 
 import ast
 import itertools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, cast
@@ -195,16 +195,17 @@ def _of_the_whole(line: Line, replacement: Sequence[ast.AST], names: Names) -> I
         yield Line(line.target, (*rest, ast.fix_missing_locations(assigned))), more
 
 
-def rewritten(tree: ast.AST, change: str) -> ast.AST:
-    """A tree with `pattern -> replacement` made wherever the pattern fits.
+def rewritten(tree: ast.AST, changes: Iterable[str]) -> ast.AST:
+    """A tree with each `pattern -> replacement`, one after the other, made wherever the pattern fits.
 
-    Raises LookupError if that is nowhere.
+    Raises LookupError with the pattern if that is nowhere.
     """
-    pattern, replacement = _parsed(change)
-    rewriting = _Rewriting(pattern, replacement)
-    changed: ast.AST = rewriting.visit(_copied(tree))
-    if not rewriting.places:
-        raise LookupError(change)
+    changed = _copied(tree)
+    for change in changes:
+        rewriting = _Rewriting(*_parsed(change))
+        changed = rewriting.visit(changed)
+        if not rewriting.places:
+            raise LookupError(change.partition(" -> ")[0])
     return ast.fix_missing_locations(changed)
 
 

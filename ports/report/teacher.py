@@ -138,8 +138,8 @@ def _first_wrong(
 def _change(change: Change, label: str, label_of_right: str, shown: list[str]) -> Iterator[str]:
     """The line that would give the port's numbers, under the right one if that is not shown yet."""
     if not set(change.document) <= set(shown):
-        lines = _with_label(label_of_right, [*change.document])
-        yield from (f"    {start}{line}" for start, line in lines)
+        right = _with_label(label_of_right, [*change.document])
+        yield from (f"    {start}{line}" for start, line in right)
     if change.explained == change.elements:
         explains = f"explains all {change.elements:,} elements down to rounding"
     else:
@@ -174,7 +174,7 @@ def _verdict(check: Check, partial: bool) -> str:
     count = sum(r.comparisons for r in check.results)
     if check.disagrees:
         wrong = [f"{step_name(r.model)} ({r.dtype})" for r in check.results if r.failures()]
-        return f"Not yet: {', '.join(dict.fromkeys(wrong))} disagrees with the document{_but(check)}."
+        return f"Not yet: {', '.join(dict.fromkeys(wrong))} disagrees with the document{_under(check)}."
     if check.broken:
         rest = f"the {count} comparisons before agree" if count else "nothing was compared"
         return f"Not judged to the end: see above; {rest}."
@@ -184,12 +184,15 @@ def _verdict(check: Check, partial: bool) -> str:
         rest = "the missing ones are the next to write"
         ending = f"{rest}." if partial else f"{rest} (--partial accepts a file as far as it goes)."
         return f"All that it returns is right ({count} comparisons); {ending}"
-    return f"Right: {count} comparisons, every quantity under both certificates{_but(check)}."
+    return f"Right{_under(check)}: {count} comparisons, every quantity under both certificates."
 
 
-def _but(check: Check) -> str:
-    """The declared conventions, as the end of a verdict."""
-    return f", by the convention {both(map(str, check.conventions))}" if check.conventions else ""
+def _under(check: Check) -> str:
+    """By which conventions the file was judged, if it declares some."""
+    if not check.conventions:
+        return ""
+    plural = "s" if len(check.conventions) > 1 else ""
+    return f" under the convention{plural} {both(map(str, check.conventions))}"
 
 
 def _indented(text: str) -> str:
