@@ -32,7 +32,7 @@ class Line:
     def compiled(self) -> Callable[[Mapping[str, Any]], Any]:
         """The statements as a function of the names that they read."""
         module = ast.Module(body=list(self.statements), type_ignores=[])
-        code = compile(ast.fix_missing_locations(module), "<the reference's line>", "exec")
+        code = compile(module, "<the reference's line>", "exec")
 
         def run(names: Mapping[str, Any]) -> Any:
             scope = dict(names)
@@ -58,14 +58,34 @@ class Line:
         return Line(self.target, tuple(_replaced(list(self.statements), path, new)))
 
 
+def located(node: ast.AST) -> dict[str, int]:
+    """A place in a file, for a new node: a compiler wants one. (ast.fix_missing_locations is slow.)"""
+    return {"lineno": 1, "col_offset": 0} if "lineno" in node._attributes else {}
+
+
+def name_node(identifier: str, context: ast.expr_context | None = None) -> ast.Name:
+    """A name as a node."""
+    return ast.Name(identifier, context or ast.Load(), lineno=1, col_offset=0)
+
+
+def assignment(variable: str, value: ast.expr) -> ast.Assign:
+    """`variable = value` as a node."""
+    return ast.Assign([name_node(variable, ast.Store())], value, lineno=1, col_offset=0)
+
+
 def is_editable(statement: ast.stmt) -> bool:
     """Whether a statement computes something, and does more than unpack the parameters."""
     return "params" not in names_in(statement)
 
 
 def _is_size(statement: ast.stmt) -> bool:
-    """Whether a statement takes a size from a shape."""
-    return ".shape" in ast.unparse(statement)
+    """Whether a statement takes sizes from a shape."""
+    match statement:
+        case ast.Assign(
+            value=ast.Attribute(attr="shape") | ast.Subscript(value=ast.Attribute(attr="shape"))
+        ):
+            return True
+    return False
 
 
 def names_in(node: ast.AST) -> set[str]:
@@ -96,7 +116,7 @@ def _replaced(old: Any, path: Path, new: ast.AST) -> Any:
         return [_replaced(x, tuple(rest), new) if i == first else x for i, x in enumerate(old)]
     fields = dict(ast.iter_fields(old))
     fields[first] = _replaced(fields[first], tuple(rest), new)
-    return type(old)(**fields)
+    return type(old)(**fields, **located(old))
 
 
 # Cutting a line out of a step
@@ -114,6 +134,7 @@ class _Statement(NamedTuple):
     """One statement of a step without its tap, and the quantity that it computes, if any."""
 
     code: ast.stmt
+    assigns: set[str]
     variable: str = ""
     quantity: str = ""
 
@@ -133,10 +154,10 @@ def line_of(step: Callable[..., Any], quantity: str, anew: Collection[str] = ())
         recorded = statement.quantity not in ("", quantity, *anew)
         if recorded and statement.variable in needed:
             needed.discard(statement.variable)
-        elif not recorded and _assigned(statement.code) & needed:
+        elif not recorded and statement.assigns & needed:
             chosen.insert(0, statement.code)
             if isinstance(statement.code, ast.Assign) and not _writes_into(statement.code):
-                needed -= _assigned(statement.code)
+                needed -= statement.assigns
             needed |= names_in(statement.code)
     return Line(target, tuple(s for s in chosen if not _says_nothing(s)))
 
@@ -165,16 +186,15 @@ def _untapped(statement: ast.stmt) -> Iterator[_Statement]:
                 names = value.elts if isinstance(value, ast.Tuple) else [value]
                 yield from (_computes(q, q, node) for q, node in zip("Xy", names, strict=False))
             elif not taps and not isinstance(value, ast.Constant):  # not a docstring
-                yield _Statement(statement)
+                yield _Statement(statement, _assigned(statement))
         case _:
-            yield _Statement(statement)
+            yield _Statement(statement, _assigned(statement))
 
 
 def _computes(variable: str, quantity: str, value: ast.AST) -> _Statement:
     computed = value.args[1] if _tapped(value) and isinstance(value, ast.Call) else value
     assert isinstance(computed, ast.expr)
-    code = ast.Assign([ast.Name(variable, ast.Store())], computed)
-    return _Statement(ast.fix_missing_locations(code), variable, quantity)
+    return _Statement(assignment(variable, computed), {variable}, variable, quantity)
 
 
 def _tapped(node: ast.AST) -> str:

@@ -31,7 +31,7 @@ class Bench:
         names: what the grammar's special names stand for.
         plain: the port's recorded tensors in float64, by the line's names.
         bounded: the same as `Rounded` arrays.
-        lines_before: the same line with more and more of the quantities before computed anew.
+        step: the function that the line is from; `earlier` are the quantities before this one.
     """
 
     quantity: str
@@ -41,7 +41,14 @@ class Bench:
     names: Names
     plain: Mapping[str, Any]
     bounded: Mapping[str, Any]
-    lines_before: tuple[Line, ...] = ()
+    step: Callable[..., Any]
+    earlier: tuple[str, ...] = ()
+
+    @cached_property
+    def lines_before(self) -> list[Line]:
+        """The line with more and more of the quantities before computed anew."""
+        anew = [self.earlier[i:] for i in reversed(range(len(self.earlier)))]
+        return [line_of(self.step, self.quantity, names) for names in anew]
 
     @property
     def arithmetic(self) -> Arithmetic:
@@ -147,9 +154,8 @@ def bench_of(case: Case) -> Bench:
         names,
         {**shared, **tensors, "params": {n: tensors[n] for n in case.params}},
         {**shared, **bounded, "params": {n: bounded[n] for n in case.params}},
-        tuple(
-            line_of(step, case.quantity, order[i : len(earlier)]) for i in reversed(range(len(earlier)))
-        ),
+        step,
+        tuple(earlier),
     )
 
 
@@ -167,6 +173,7 @@ def bench_of_spiral(quantity: str, noise: Plain, got: Plain, arithmetic: Arithme
         Names({"t", "r"}, {}, {}),
         {**shared, "noise": _frozen(noise), "linspace": np.linspace},
         {**shared, "noise": exact, "linspace": linspace(arithmetic)},
+        spiral,
     )
 
 

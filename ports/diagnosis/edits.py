@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, cast
 
 from ports.diagnosis.grammar import Rule
-from reference.line import Line, Path, is_assigned
+from reference.line import Line, Path, assignment, is_assigned, located, name_node
 
 #: The number of a rule that is not known yet.
 FREE = "C"
@@ -99,7 +99,7 @@ def edits_of(
 
 
 #: A pattern that stands for what the line computes.
-WHOLE = ast.Name("WHOLE", ast.Load())
+WHOLE = name_node("WHOLE")
 
 
 #: Patterns that stand for a single name.
@@ -172,7 +172,7 @@ def _of_each_name(
         if isinstance(node, ast.Name) and node.id in names.tensors:
             places.setdefault(node.id, []).append(path)
     for name, paths in places.items():
-        bound: Bindings = {pattern: ast.Name(name, ast.Load())}
+        bound: Bindings = {pattern: name_node(name)}
         for filled, more in _filled(replacement, bound, names):
             for chosen in [paths, *([path] for path in paths if len(paths) > 1)]:
                 changed = line
@@ -188,11 +188,11 @@ def _of_the_whole(line: Line, replacement: Sequence[ast.AST], names: Names) -> I
         case ast.Assign(targets=[ast.Name(variable)], value=value) if variable == line.target:
             whole, rest = value, before
         case _:
-            whole, rest = ast.Name(line.target, ast.Load()), [*before, last]
-    bound: Bindings = {"WHOLE": whole, "_q": ast.Name(line.target, ast.Load())}
+            whole, rest = name_node(line.target), [*before, last]
+    bound: Bindings = {"WHOLE": whole, "_q": name_node(line.target)}
     for filled, more in _filled(replacement, bound, names):
-        assigned = ast.Assign([ast.Name(line.target, ast.Store())], cast(ast.expr, filled[0]))
-        yield Line(line.target, (*rest, ast.fix_missing_locations(assigned))), more
+        assigned = assignment(line.target, cast(ast.expr, filled[0]))
+        yield Line(line.target, (*rest, assigned)), more
 
 
 def rewritten(tree: ast.AST, changes: Iterable[str]) -> ast.AST:
@@ -296,14 +296,13 @@ def _filled(
     if "parameter" in used and not names.parameter:
         return
     for choice in itertools.product(*(names.lists[name] for name in lists)):
-        more = bound | {n: ast.Name(c, ast.Load()) for n, c in zip(lists, choice, strict=True)}
+        more = bound | {n: name_node(c) for n, c in zip(lists, choice, strict=True)}
         if names.parameter:
-            more["parameter"] = ast.Name(names.parameter, ast.Load())
+            more["parameter"] = name_node(names.parameter)
         filling = _Filled(more, names.functions)
         filled = [filling.visit(_copied(part)) for part in replacement]
         if not filling.failed:
-            kept = [ast.fix_missing_locations(part) for part in filled if not isinstance(part, ast.Pass)]
-            yield kept, more
+            yield [part for part in filled if not isinstance(part, ast.Pass)], more
 
 
 class _Filled(ast.NodeTransformer):
@@ -345,4 +344,4 @@ def _copied(node: ast.AST) -> ast.AST:
         else value
         for name, value in ast.iter_fields(node)
     }
-    return type(node)(**fields)
+    return type(node)(**fields, **located(node))

@@ -23,7 +23,7 @@ from reference.agreement.rounded import Rounded
 from reference.arrays import Plain
 from reference.line import Line
 
-#: Seconds that the search for one failure may take. Single edits of the line itself are always tried.
+#: Seconds of computing for the search for one failure. Single edits of the line itself are always tried.
 BUDGET = 1.2
 #: How many of the likeliest, and how many of the most promising, edits are tried with a second one.
 PAIRED = 40
@@ -70,20 +70,20 @@ class Search:
 
     def __init__(self, bench: Bench, rules: Sequence[Rule]) -> None:
         self.bench, self.rules = bench, rules
-        self.deadline = time.monotonic() + BUDGET
+        self.deadline = time.thread_time() + BUDGET
         self.singles = list(edits_of(bench.line, rules, bench.names))
 
     @property
     def in_time(self) -> bool:
         """Whether the budget still lasts."""
-        return time.monotonic() < self.deadline
+        return time.thread_time() < self.deadline
 
     def one_edit(self) -> list[Found]:
         """One edit of the line, or another tensor in it."""
         others = {n: v for n, v in self.bench.plain.items() if isinstance(v, np.ndarray) and v.ndim}
         return self._first_of(
             lambda: self._explained(itertools.chain(self.singles, exchanged(self.bench, others))),
-            lambda: self._explained(self.singles, fitting=True),
+            lambda: sorted(self._explained(self.singles, fitting=True), key=digits),
         )
 
     def further(self) -> list[Found]:
@@ -195,10 +195,15 @@ def _fitted(bench: Bench, edit: Edit, run: Run) -> Iterator[Edit]:
             yield edit.with_number(code, fitted=True)
 
 
+def digits(found: Found) -> int:
+    """How long a fitted number is: people write short ones."""
+    return len(found.edit.number)
+
+
 def _written(number: float, digits: int) -> str:
     """A number to so many significant digits, as a person would write it."""
     rounded = float(f"{number:.{digits}g}")
-    return str(int(rounded)) if rounded.is_integer() and rounded < 1e6 else f"{rounded:g}"
+    return str(int(rounded)) if rounded.is_integer() and rounded < 1e6 else repr(rounded)
 
 
 def best_number(bench: Bench, run: Run) -> float:

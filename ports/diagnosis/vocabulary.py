@@ -172,8 +172,8 @@ def narrow(bits: int, mode: Callable[[Plain], Plain] = np.rint) -> Callable[[Any
         value = rounded_to(_value(x), bits, mode)
         if not isinstance(x, Rounded):
             return value
-        crossed = (x.errors() > 0) * 2.0 ** (1 - bits) * np.abs(value)
-        return _with(x, value, x.errors() + crossed)
+        low, high = (rounded_to(x.value + e, bits, mode) for e in (-x.errors(), x.errors()))
+        return _with(x, value, np.maximum(high - value, value - low))
 
     return cast
 

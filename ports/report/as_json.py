@@ -12,7 +12,6 @@ from typing import Any
 
 from ports.bench.measuring import Row
 from ports.check.results import Check, ModelResult, Options
-from ports.conventions.known import Conventions
 from ports.conventions.recognition import Recognised
 from ports.engine.results import CellResult, Verdict, quantities_of
 from ports.engine.selection import Skipped
@@ -103,7 +102,7 @@ def of_check(check: Check, options: Options, status: int) -> dict[str, Any]:
             "dtypes": list(options.dtypes),
         },
         "status": status,
-        "conventions": words(check.conventions),
+        "conventions": [str(convention) for convention in check.conventions],
         "steps": [model_result(result) for result in check.results],
         "printed": check.printed,
     }
@@ -129,17 +128,12 @@ def model_result(result: ModelResult) -> dict[str, Any]:
     }
 
 
-def words(conventions: Conventions) -> dict[str, str]:
-    """Conventions as a user's file declares them."""
-    return {convention.name: convention.value for convention in conventions}
-
-
 def consistent_with(found: Recognised | None) -> dict[str, Any] | None:
     """The conventions that a step seems to follow instead, and what is wrong by them."""
     if found is None:
         return None
     return {
-        "conventions": words(found.conventions),
+        "conventions": [str(convention) for convention in found.conventions],
         "wrong": list(found.wrong),
         "sentence": found.sentence,
     }

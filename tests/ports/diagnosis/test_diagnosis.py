@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ports.check.results import odd_sizes
-from ports.diagnosis import UNEXPLAINED, diagnose, explain
+from ports.diagnosis import UNEXPLAINED, diagnose, explain, search
 from ports.diagnosis.vocabulary import rounded_to
 from ports.registry import PORTS
 from ports.traps import GALLERY
@@ -25,8 +25,9 @@ def recorded(name="two_layer", dtype="float64"):
 
 @pytest.mark.parametrize("size", [1e-9, 1e-2])
 @pytest.mark.parametrize(("model", "quantity"), [(m, q) for m in MODELS for q in MODELS[m].quantities])
-def test_noise_has_no_certain_cause(model, quantity, size):
-    """Random errors of any size are given no cause with certainty."""
+def test_noise_has_no_certain_cause(model, quantity, size, monkeypatch):
+    """Random errors of any size are given no cause with certainty, however long the search is."""
+    monkeypatch.setattr(search, "BUDGET", 0.2)
     start, trace, arithmetic = recorded(model)
     rng = np.random.RandomState(0)
     value = trace[quantity]
@@ -60,7 +61,7 @@ def test_wrong_rows_are_named():
     trace["dscores"][[3, 7], 1] += [0.123, 0.0456]
     found = diagnose(start, trace, arithmetic, "dscores")
     assert found.cause == UNEXPLAINED
-    assert "rows 3, 7 of 15 and column 1 of 3 only" in found.sentence
+    assert "in rows 3, 7 of 15 and in column 1 of 3 only" in found.sentence
 
 
 def pre_activation(start):
@@ -83,9 +84,9 @@ STUDENTS = {
         "hidden_layer",
         lambda t, s: np.where(pre_activation(s) > 0, 1, 0.01) * pre_activation(s),
         "a leaky ReLU of slope 0.01",
-        False,
+        True,
     ),
-    "emptied": ("hidden_layer", lambda t, s: 0 * t["hidden_layer"], "zeros throughout", True),
+    "emptied": ("hidden_layer", lambda t, s: 0 * t["hidden_layer"], "zeros throughout", False),
     "softmax_of_all": ("probs", lambda t, s: softmax_of_all(t["scores"]), "over the whole matrix", True),
     "one_added": (
         "dscores",
@@ -102,7 +103,7 @@ STUDENTS = {
     "written_number": (
         "dscores",
         lambda t, s: t["dscores"] * len(s.y) / 300,
-        "as if there were 300 examples, not 15",
+        "a division by 300, not by num_examples",
         False,
     ),
 }
@@ -138,20 +139,20 @@ def dscores_of_clipped(trace):
 @pytest.mark.parametrize(
     ("quantity", "changed", "said"),
     [
-        ("correct_logprobs", logprobs_of_clipped, "probabilities kept between 1e-09 and"),
+        ("correct_logprobs", logprobs_of_clipped, "probabilities kept"),
         (
             "probs",
             lambda trace: np.maximum(trace["probs"], 1e-9),
-            "probabilities kept between 1e-09 and",
+            "probabilities kept",
         ),
         ("dscores", dscores_of_clipped, "no gradient where the probability of the right class is"),
     ],
 )
 def test_clipped_probabilities_are_told(quantity, changed, said):
-    """The ends are fitted to the numbers, so the answer is not certain."""
+    """A limit that people write is recognised; rows without a gradient are read off the numbers."""
     start, trace = far_out(quantity, changed)
     found = diagnose(start, trace, ARITHMETICS["float64"], quantity)
-    assert (found.cause, found.certain) == ("clipped", False)
+    assert (found.cause, found.certain) == ("clipped", quantity != "dscores")
     assert said in found.sentence
 
 
