@@ -226,8 +226,8 @@ def check_hidden(hidden: Any, name: str) -> None:
 
 def check_convention(convention: Any, name: str) -> None:
     """Refuse a `convention` that does not map names to values. Raises UserCodeError."""
-    words = [*convention, *convention.values()] if isinstance(convention, Mapping) else [convention]
-    if not all(isinstance(word, str) for word in words):
+    is_dict = isinstance(convention, Mapping)
+    if not is_dict or any(type(word) is not str for item in convention.items() for word in item):
         raise UserCodeError(
             f"{name}: convention is {convention!r}, expected a dict such as {{'reg': 'full'}}"
         )

@@ -13,7 +13,7 @@ from reference.agreement.bounds import PortTrace
 from reference.agreement.judge import LOCAL, certify
 from reference.models import Problem
 
-#: How many quantities a convention must set right to be believed, and how many a layout.
+#: How many quantities a convention that is not declared must set right to be believed; and other shapes.
 SUPPORT, SUPPORT_OF_LAYOUT = 2, 1
 
 
@@ -96,16 +96,17 @@ def _best(
         return None
     single = [(c,) for c in CONVENTIONS if c.edits]
     better = dict(_better([(), *single], before, recorded, layouts))
-    if all(better.values()):  # what is two conventions is less wrong by one of them
+    if all(better.values()):
+        # who follows two conventions is less wrong by one of them, unless that one is declared
+        likely = {*better, *((c,) for c in declared)}
         pairs = (a + b for a, b in itertools.combinations(single, 2) if a[0].name != b[0].name)
-        near = (pair for pair in pairs if {pair[:1], pair[1:]} & better.keys())
+        near = (pair for pair in pairs if likely & {pair[:1], pair[1:]})
         better |= dict(_better(near, before, recorded, layouts))
+    support = SUPPORT_OF_LAYOUT if layouts != _layouts(declared) else 0
     believed = {
         some: wrong
         for some, wrong in better.items()
-        if before is None
-        or len(before - wrong)
-        >= SUPPORT * len(some) + SUPPORT_OF_LAYOUT * (layouts != _layouts(declared))
+        if before is None or len(before - wrong) >= support + SUPPORT * len({*some} - {*declared})
     }
     if not believed:
         return None
