@@ -183,7 +183,7 @@ def _verdict(check: Check, partial: bool) -> str:
     if check.missing:
         rest = "the missing ones are the next to write"
         ending = f"{rest}." if partial else f"{rest} (--partial accepts a file as far as it goes)."
-        return f"All that it returns is right ({count} comparisons); {ending}"
+        return f"All that it returns is right{_under(check)} ({count} comparisons); {ending}"
     return f"Right{_under(check)}: {count} comparisons, every quantity under both certificates."
 
 
