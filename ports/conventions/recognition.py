@@ -13,8 +13,8 @@ from reference.agreement.bounds import PortTrace
 from reference.agreement.judge import LOCAL, certify
 from reference.models import Problem
 
-#: How many quantities a convention must set right to be believed, if it is not declared: it shows in a loss
-#: and in its gradient. Other shapes show by themselves.
+#: How many quantities a convention must set right to be believed, if it is not declared: it shows in a
+#: loss and in its gradient. Other shapes show by themselves.
 SUPPORT, SUPPORT_OF_LAYOUT = 2, 1
 
 
