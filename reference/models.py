@@ -188,7 +188,7 @@ SOFTMAX = Model(
     parameters={"W": Parameter("DK", 1, WEIGHTS), "b": Parameter("1K", 1, BIAS)},
     quantities=_CLASSIFIER | {"dW": "DK", "db": "1K", "W_next": "DK", "b_next": "1K"},
     sizes={},
-    routes=classifier_routes(["W"]),
+    routes=classifier_routes({"dscores": ("W", "b")}),
     iterations=200,
     print_every=10,
     prints_tensors=True,
@@ -210,7 +210,7 @@ TWO_LAYER = Model(
     | {"dW2": "HK", "db2": "1K", "dhidden": "NH", "dW": "DH", "db": "1H"}
     | {"W_next": "DH", "b_next": "1H", "W2_next": "HK", "b2_next": "1K"},
     sizes={"H": 100},
-    routes=classifier_routes(["W", "W2"]),
+    routes=classifier_routes({"dhidden": ("W", "b"), "dscores": ("W2", "b2")}),
     relus={"hidden_layer": Relu("X", "W", "b", gradient="dhidden")},
     iterations=10_000,
     print_every=1000,

@@ -39,6 +39,13 @@ def pytest_addoption(parser):
         help="steps per cell, spread over the run (default: all for float64 in a framework's natural "
         "mode, 20 elsewhere)",
     )
+    group.addoption(
+        "--formulations",
+        type=int,
+        default=20,
+        metavar="N",
+        help="how many right programs test_formulations.py draws (default: 20)",
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -58,6 +65,14 @@ def pytest_report_header(config):
     ports = {p.port.name: p.port for p in config.lockstep_planned}.values()
     with exact_settings_of(ports):
         return [f"lockstep: {name}: {fact}" for name, fact in provenance(ports).items() if fact]
+
+
+def pytest_terminal_summary(terminalreporter):
+    """How many different right programs were certified (see `test_formulations.py`)."""
+    calls = [report for report in terminalreporter.getreports("passed") if report.when == "call"]
+    counts = [n for call in calls for what, n in call.user_properties if what == "right programs"]
+    if counts:
+        terminalreporter.write_line(f"lockstep: {sum(counts)} different right programs were certified")
 
 
 @pytest.fixture(scope="session", autouse=True)

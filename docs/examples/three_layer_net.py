@@ -116,7 +116,9 @@ THREE_LAYER = register(
             "b3_next": "1K",
         },
         sizes={"H": 50, "J": 20},
-        routes=classifier_routes(["W", "W2", "W3"]),
+        routes=classifier_routes(
+            {"dhidden": ("W", "b"), "dhidden2": ("W2", "b2"), "dscores": ("W3", "b3")}
+        ),
         relus={
             "hidden_layer": Relu("X", "W", "b", gradient="dhidden"),
             "hidden_layer2": Relu("hidden_layer", "W2", "b2", gradient="dhidden2"),

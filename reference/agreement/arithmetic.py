@@ -22,6 +22,8 @@ FLOAT32_EXP_ULPS = 2.52
 DIVISION_ROUNDINGS = 2
 #: Triton and XLA use CUDA's div.full.f32, which promises 2 ulps, each at most 2u relative.
 ACCELERATOR_DIVISION_ROUNDINGS = 4
+#: IEEE 754 rounds a square root once. PTX's sqrt.approx.f32 promises 2**-23 relative, which is 2u.
+ROOT_ROUNDINGS, ACCELERATOR_ROOT_ROUNDINGS = 1, 2
 #: Triton computes a float32 exp as 2**(x * log2(e)) with the hardware's approximation, as CUDA's __expf
 #: does. That promises 2 + floor(|1.173 x|) ulps (CUDA C++ Programming Guide, intrinsic functions).
 ACCELERATOR_EXP_ULPS_PER_UNIT = 1.173
@@ -43,7 +45,7 @@ class Arithmetic:
         product_input_roundoff: relative rounding of the inputs of matrix products
             (TF32 2**-11, bfloat16 2**-8; 0 for none).
         exp_ulps, exp_ulps_per_unit: a and b in the worst error of exp(x), a + b|x| ulps.
-        division_roundings: how many roundings a quotient may cost.
+        division_roundings, root_roundings: how many roundings a quotient and a square root may cost.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Arithmetic:
     exp_ulps: float = FUNCTION_ULPS
     exp_ulps_per_unit: float = 0.0
     division_roundings: int = DIVISION_ROUNDINGS
+    root_roundings: int = ROOT_ROUNDINGS
 
     @cached_property
     def unit(self) -> float:
@@ -107,7 +110,10 @@ class Arithmetic:
         """The same number format on a GPU, whose division and float32 exp promise less."""
         per_unit = ACCELERATOR_EXP_ULPS_PER_UNIT if self.name == "float32" else 0.0
         return replace(
-            self, division_roundings=ACCELERATOR_DIVISION_ROUNDINGS, exp_ulps_per_unit=per_unit
+            self,
+            division_roundings=ACCELERATOR_DIVISION_ROUNDINGS,
+            root_roundings=ACCELERATOR_ROOT_ROUNDINGS,
+            exp_ulps_per_unit=per_unit,
         )
 
     def with_product_inputs(self, roundoff: float) -> "Arithmetic":

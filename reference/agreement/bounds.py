@@ -109,7 +109,7 @@ def _stack(tensors: Sequence[Sequence[Plain]]) -> Plain:
 
 def end_to_end_of_all(start: Problem, at: str, see: See) -> None:
     """`end_to_end` for all stacked steps: `see` is called with each bound, stacked by steps."""
-    q = _inputs(start)
+    q = _inputs(start, local=False)
 
     def tap(name: str, computed: Rounded) -> Rounded:
         q[name] = covered = cover(name, start.model.routes.get(name, ()), computed, q)
@@ -127,7 +127,7 @@ def local_of_all(
     The bounds of quantities that are computed from the inputs alone are the same for all ports. They are
     stacked by steps alone, and are the end-to-end bounds.
     """
-    q = _inputs(start)
+    q = _inputs(start, local=True)
 
     def tap(name: str, computed: Rounded) -> Rounded:
         q[name] = covered = cover(name, start.model.routes.get(name, ()), computed, q)
@@ -139,9 +139,10 @@ def local_of_all(
     _run(start, q, tap, at)
 
 
-def _inputs(start: Problem) -> Quantities:
-    """The step's inputs, which the routes may use from the beginning."""
-    return {"X": start.X, "y": start.y, "reg": start.reg, "num_examples": len(start.y), **start.params}
+def _inputs(start: Problem, local: bool) -> Quantities:
+    """What the routes may use from the beginning: the step's inputs, and which certificate this is."""
+    scalars = {"reg": start.reg, "step_size": start.step_size, "num_examples": len(start.y)}
+    return {"X": start.X, "y": start.y, **scalars, **start.params, "local": local}
 
 
 def _run(start: Problem, q: Quantities, tap: Tap, at: str) -> None:

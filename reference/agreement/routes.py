@@ -1,16 +1,18 @@
 """Other legitimate ways to compute a quantity, each with its own rounding.
 
-Softmax may be computed as in the note, shifted by the row maximum, or through
-log-softmax; a gradient may come from the chain rule. A bound covers every route. Each
-route below is code on `Rounded` arrays like the reference's own: when a port legitimately
-takes another way, add that way; never widen a number.
+Softmax may be computed as in the note, shifted, or through log-softmax; a gradient may come from the
+chain rule, or be divided by N only at the end; weights may decay apart from the gradient. A bound covers
+every route. Each route below is code on `Rounded` arrays like the reference's own, or counts the
+roundings in which another way differs from the note's: when a port legitimately takes another way, add
+that way; never widen a number.
 
 A route takes the quantity as the note computes it, and `q`: the step's inputs and the quantities
-before this one, by name.
+before this one, by name. Under the local certificate those are the port's own, and `q["local"]` is true.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias, cast
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 
@@ -22,20 +24,21 @@ from reference.arrays import Plain
 
 Quantities: TypeAlias = dict[str, Any]
 Route: TypeAlias = Callable[[Rounded, Quantities], Rounded]
+#: An array, with or without its error, that several routes use.
+Shared = TypeVar("Shared", Rounded, Plain)
 
 
 # Softmax and its logarithm
 
 
-def shared(compute: Callable[[Quantities], Rounded]) -> Callable[[Quantities], Rounded]:
+def shared(compute: Callable[[Quantities], Shared]) -> Callable[[Quantities], Shared]:
     """Compute once what several routes use, and keep it among the quantities."""
     name = compute.__name__.replace("_", " ")  # no quantity has a space in its name
 
-    def once(q: Quantities) -> Rounded:
+    def once(q: Quantities) -> Shared:
         if name not in q:
             q[name] = compute(q)
-        found: Rounded = q[name]
-        return found
+        return cast(Shared, q[name])
 
     return once
 
@@ -46,6 +49,17 @@ def largest_of_row(matrix: Plain) -> Plain:
     return top[..., None]
 
 
+def right_class(q: Quantities) -> tuple[range, Any]:
+    """The index of each example's right class."""
+    return range(len(q["y"])), q["y"]
+
+
+@shared
+def right_score(q: Quantities) -> Rounded:
+    """The score (N,) of each example's right class."""
+    return cast(Rounded, q["scores"])[right_class(q)]
+
+
 @shared
 def row_maximum(q: Quantities) -> Rounded:
     """The largest score of each row (N, 1), as an exact number (see `shifted_scores`)."""
@@ -54,99 +68,139 @@ def row_maximum(q: Quantities) -> Rounded:
 
 
 @shared
-def shifted_scores(q: Quantities) -> Rounded:
-    """scores - row maximum (N, K).
+def largest_score(q: Quantities) -> Rounded:
+    """The largest score of all rows (1, 1), and the largest error of any score."""
+    scores = q["scores"]
+    top, error = (np.max(x, axis=(-2, -1), keepdims=True) for x in (scores.value, scores.errors()))
+    return Rounded(top, error, scores.arithmetic, stacked=scores.stacked)
 
-    Softmax does not depend on the shift, so the maximum counts as an exact number. The port's own
-    maximum may differ from it, but that changes only the rounding of the subtraction.
+
+@shared
+def farther(q: Quantities) -> Plain:
+    """How much farther than the row's maximum the shift may lie (N, 1): as far as the largest score.
+
+    Not where the right class might then be flushed to zero: there only the row's own maximum will do.
+    With m for the smallest normal number, 8 K^2 m < exp(score - largest score) <= K p_y exp(row maximum
+    - largest score). What is flushed of K exponentials, twice of each, is then below p_y / 4.
+    """
+    scores, largest = q["scores"], largest_score(q).value
+    in_range = -np.log(8 * scores.shape[-1] ** 2 * scores.arithmetic.smallest_normal)
+    is_in_range = largest - right_score(q).value[..., None] < in_range
+    return cast(Plain, (largest - row_maximum(q).value) * is_in_range)
+
+
+@shared
+def shifted_scores(q: Quantities) -> Rounded:
+    """scores - shift, less row maximum - shift (N, K).
+
+    Softmax does not depend on the shift, which is the row's maximum or the largest score of all rows. So
+    it counts as an exact number, and the values are those of the row's maximum. The port's own shift may
+    differ from either, but that changes only the rounding of the subtraction.
     """
     scores = q["scores"]
     shifted: Rounded = scores - row_maximum(q)
-    if scores.is_exact:
-        return shifted
-    return shifted.with_error(shifted.error + scores.arithmetic.unit * largest_of_row(scores.error))
+    rounding = scores.arithmetic.unit * (farther(q) + largest_score(q).error)
+    return shifted.with_error(shifted.error + rounding)
+
+
+@shared
+def flushed_farther(q: Quantities) -> Plain:
+    """How much more may be flushed to zero (N, 1) in units of exp(row maximum - shift) than of 1."""
+    return cast(Plain, q["scores"].arithmetic.smallest_normal * np.expm1(farther(q)))
 
 
 @shared
 def shifted_exp(q: Quantities) -> Rounded:
-    """exp(scores - row maximum) (N, K)."""
-    return cast(Rounded, np.exp(shifted_scores(q)))
+    """exp(scores - shift) (N, K), in units of exp(row maximum - shift).
+
+    It may be flushed farther twice: as it is, and in a partial sum of its row.
+    """
+    e, per_unit = cast(Rounded, np.exp(shifted_scores(q))), q["scores"].arithmetic.exp_per_unit
+    error = e.error + 2 * flushed_farther(q)
+    if per_unit:
+        error += per_unit * farther(q) * (e.value + e.error)
+    return e.with_error(error)
 
 
 @shared
 def shifted_sum(q: Quantities) -> Rounded:
-    """The row sums (N, 1) of exp(scores - row maximum)."""
+    """The row sums (N, 1) of exp(scores - shift), in the same units."""
     return cast(Rounded, np.sum(shifted_exp(q), axis=1, keepdims=True))
 
 
 @shared
 def log_shifted_sum(q: Quantities) -> Rounded:
-    """The logarithms (N, 1) of those row sums."""
-    return cast(Rounded, np.log(shifted_sum(q)))
+    """The logarithms (N, 1) of those row sums.
+
+    The port's own logarithm is of the sum of exp(scores), shifted or not. It rounds at its own size.
+    """
+    logarithm, largest = cast(Rounded, np.log(shifted_sum(q))), largest_score(q)
+    size = np.maximum(farther(q), np.abs(row_maximum(q).value)) + largest.error
+    return logarithm.with_error(logarithm.error + logarithm.arithmetic.function * size)
 
 
 @shared
 def shifted_softmax(q: Quantities) -> Rounded:
-    """Softmax shifted by the row maximum (N, K)."""
+    """Softmax of the shifted scores (N, K)."""
     return shifted_exp(q) / shifted_sum(q)
 
 
 @shared
-def log_softmax(q: Quantities) -> Rounded:
-    """log-softmax shifted by the row maximum (N, K)."""
-    return shifted_scores(q) - log_shifted_sum(q)
+def log_probs(q: Quantities) -> Rounded:
+    """log-softmax (N, K): of the shifted scores, or scores - logsumexp, which rounds at their size."""
+    log_softmax = shifted_scores(q) - log_shifted_sum(q)
+    return hull(log_softmax, q["scores"] - (row_maximum(q) + log_shifted_sum(q)))
 
 
 @shared
-def exp_log_softmax(q: Quantities) -> Rounded:
-    """Softmax as exp of log-softmax (N, K)."""
-    return cast(Rounded, np.exp(log_softmax(q)))
-
-
-@shared
-def logsumexp(q: Quantities) -> Rounded:
-    """log of the row sums (N, 1) of exp(scores), rounded at the size of the scores."""
-    return row_maximum(q) + log_shifted_sum(q)
-
-
-@shared
-def exp_less_logsumexp(q: Quantities) -> Rounded:
-    """Softmax as exp(scores - logsumexp), rounded at the scores' size: the gradient of logsumexp."""
-    return cast(Rounded, np.exp(q["scores"] - logsumexp(q)))
-
-
-def right_class(q: Quantities) -> tuple[range, Any]:
-    """The index of each example's right class."""
-    return range(len(q["y"])), q["y"]
+def any_softmax(q: Quantities) -> Rounded:
+    """Softmax by any way (N, K): as in the note, shifted, or as exp of its logarithm."""
+    return hull(q["computed probs"], shifted_softmax(q), cast(Rounded, np.exp(log_probs(q))))
 
 
 # Routes to the probabilities and their logarithms
 
 
-def probs_shifted(computed: Rounded, q: Quantities) -> Rounded:
-    """Shifted by the row maximum."""
-    return shifted_softmax(q)
-
-
-def probs_from_log_softmax(computed: Rounded, q: Quantities) -> Rounded:
-    """Through log-softmax."""
-    return exp_log_softmax(q)
-
-
-def probs_from_logsumexp(computed: Rounded, q: Quantities) -> Rounded:
-    """exp(scores - logsumexp), which rounds more the larger the scores are."""
-    return exp_less_logsumexp(q)
+def probs_by_any_way(computed: Rounded, q: Quantities) -> Rounded:
+    """Shifted by the row's maximum or by the largest score of all rows, or through the logarithm."""
+    return any_softmax(q)
 
 
 def correct_logprobs_from_scores(computed: Rounded, q: Quantities) -> Rounded:
-    """Through log-softmax, without the probabilities."""
-    return -log_softmax(q)[right_class(q)]
+    """Through log-softmax or as logsumexp less the score, without the probabilities."""
+    return -log_probs(q)[right_class(q)]
 
 
-def correct_logprobs_from_logsumexp(computed: Rounded, q: Quantities) -> Rounded:
-    """logsumexp(scores) - score of the right class, as in optax: rounded at the scores' size."""
-    right_score = cast(Rounded, q["scores"])[right_class(q)]
-    return logsumexp(q)[:, 0] - right_score
+# Routes to the data loss
+
+
+def data_loss_of_quotients(computed: Rounded, q: Quantities) -> Rounded:
+    """sum(l_i / N), or a sum weighted by 1/N: as many roundings, but each term may be flushed."""
+    size = rules.reach(q["correct_logprobs"].bounded) / q["num_examples"]
+    flushed = rules.underflow(size, computed.arithmetic)
+    if flushed is None:
+        return computed
+    return computed.with_error(rules.total(computed.error, rules.sum_over(flushed, (-1,), False)))
+
+
+def data_loss_of_two_means(computed: Rounded, q: Quantities) -> Rounded:
+    """mean(log of the row sums) - mean(score of the right class), shifted or not.
+
+    Let l = correct_logprobs = a - b, where b is the score of the right class less the shift c, and a the
+    logarithm of the row's sum. How far a - b may be off is what the bound of l says; the port may have
+    recorded another l. The two means are rounded apart: N - 1 additions, a division of d roundings and
+    the subtraction, together at most gamma_{N + d} (|a| + |b|) of each example, where |a| <= |b| + l.
+    With c = 0, |b| is the size of the score, with c the largest of all scores its distance from that; a
+    row's own maximum gives less.
+    """
+    scores, top = right_score(q), largest_score(q)
+    expected, recorded = q["expected correct_logprobs"], q["correct_logprobs"]
+    N, arithmetic = q["num_examples"], computed.arithmetic
+    b = np.maximum(np.abs(scores.value), top.value[..., 0] - scores.value) + top.error[..., 0]
+    gamma = arithmetic.gamma(N + arithmetic.division_roundings)
+    error = rules.off(expected.bounded) + gamma * (2 * b + rules.reach(expected.bounded))
+    error, apart = (rules.sum_over(x, (-1,), False) for x in (error, expected.value - recorded.value))
+    return computed.with_error((error + np.abs(apart)) / N + 5 * arithmetic.smallest_normal)
 
 
 # Routes to the gradient on the scores
@@ -166,8 +220,7 @@ def dscores_split(computed: Rounded, q: Quantities) -> Rounded:
     Autograd computes it again from the scores: as in the note, shifted, as exp of log-softmax (as
     PyTorch's backward does), or as exp of scores - logsumexp (the gradient of logsumexp).
     """
-    own = q["computed probs"], shifted_softmax(q), exp_log_softmax(q), exp_less_logsumexp(q)
-    return split_dscores(hull(q["probs"], *own), q)
+    return split_dscores(hull(q["probs"], any_softmax(q)), q)
 
 
 def dscores_through_quotient(computed: Rounded, q: Quantities) -> Rounded:
@@ -176,7 +229,9 @@ def dscores_through_quotient(computed: Rounded, q: Quantities) -> Rounded:
     With g = -1/(N p_y): dscores_k = e_k (g/s [k is y] - g e_y/s^2). Let d be the roundings of a
     division. The errors of g, of the subtraction and of the product with e_k are common to both
     terms (3d + 2 roundings of the difference); g/s costs d more, g e_y/s^2 at most 2d + 1 more
-    (as (e/s)/s * g, or as (g e) * (1/(s s))). Where (e/s)/s is flushed to 0, g magnifies that.
+    (as (e/s)/s * g, or as (g e) * (1/(s s))). Where (e/s)/s or g e is flushed to 0, what multiplies it
+    magnifies that. Two other ways round less: e (1/s - [k is y]/e_y) / N, and -(s - e_y)/s / N at the
+    right class.
     """
     probs, arithmetic = hull(shifted_softmax(q), q["computed probs"]), computed.arithmetic
     num_examples, y, d = q["num_examples"], q["y"], arithmetic.division_roundings
@@ -184,7 +239,8 @@ def dscores_through_quotient(computed: Rounded, q: Quantities) -> Rounded:
     least = right_probs.value - right_probs.error
     if not np.all(least > 0):
         raise Unbounded(f"the probability of a right class may be 0 in {arithmetic.name}: {ADVICE}")
-    flushed = arithmetic.smallest_normal * (1 + 2 / (num_examples * least[..., None]))
+    flushed = arithmetic.smallest_normal + flushed_farther(q)
+    flushed = flushed * (1 + 2 / (num_examples * least[..., None]))
     value = probs.value.copy()
     value[..., np.arange(len(y)), y] -= 1
     value /= num_examples
@@ -213,6 +269,45 @@ def with_two_halves(weights: str) -> Route:
         partial_sum = rules.reach(computed.bounded) + half
         rounding = arithmetic.unit * partial_sum + 2 * arithmetic.smallest_normal * (half > 0)
         return computed.with_error(rules.off(computed.bounded) + (1 + arithmetic.unit) * rounding)
+
+    return route
+
+
+def from_the_norm(weights: str) -> Route:
+    """The regularization gradient as that of reg/2 norm(W)^2: (reg norm(W)) (W / norm(W)).
+
+    The norm's own error cancels. One product and one division are rounded beside what reg*W rounds.
+    """
+
+    def route(computed: Rounded, q: Quantities) -> Rounded:
+        arithmetic = computed.arithmetic
+        gradient = np.abs(q["reg"] * q[weights].value)
+        rounding = arithmetic.gamma(arithmetic.division_roundings + 2) * gradient
+        rounding += 2 * arithmetic.smallest_normal * (gradient > 0)
+        return computed.with_error(rules.off(computed.bounded) + (1 + arithmetic.unit) * rounding)
+
+    return route
+
+
+def reg_loss_of_norms(computed: Rounded, q: Quantities) -> Rounded:
+    """Each layer's term as half of reg times the square of a norm: the root's rounding counts twice.
+
+    The root and the square round beside what the sum of squares does. All terms have one sign.
+    """
+    arithmetic, size = computed.arithmetic, rules.reach(computed.bounded)
+    rounding = arithmetic.gamma(2 * arithmetic.root_roundings + 1) * size
+    flushed = rules.underflow(size, arithmetic, roundings=2)
+    return computed.with_error(rules.total(computed.error, rounding, flushed))
+
+
+def reg_loss_of_scaled_squares(*weights: str) -> Route:
+    """The sum of reg/2 * W * W: it rounds as reg/2 times the sum does, but each term may be flushed."""
+
+    def route(computed: Rounded, q: Quantities) -> Rounded:
+        sizes = (0.5 * q["reg"] * np.square(q[W].value) for W in weights)
+        flushed = (rules.underflow(size, computed.arithmetic, roundings=2) for size in sizes)
+        sums = (np.sum(error, axis=(-2, -1)) for error in flushed if error is not None)
+        return computed.with_error(rules.total(computed.error, *sums))
 
     return route
 
@@ -259,6 +354,56 @@ def loss_term_by_term(layers: int) -> Route:
     return route
 
 
+# Routes to what is divided by N only at the end
+
+
+def divided_late(gradient: str, terms: Callable[[Quantities], int]) -> Route:
+    """A sum of that many products with N * gradient, divided by N; the gradient is recorded as divided.
+
+    The recorded gradient is off by its own division, and the sum is divided once more: 2d roundings of
+    each product beside those of the sum. A quotient re-enters with one rounding (see `bounds`), which is
+    counted already. A single example is not divided. End to end, the bound holds already: there is one
+    division, early or late.
+    """
+
+    def route(computed: Rounded, q: Quantities) -> Rounded:
+        n, arithmetic = terms(q), computed.arithmetic
+        if not q["local"] or q["num_examples"] == 1:
+            return computed
+        counted = arithmetic.gamma(n) + (q[gradient].products == 1) * arithmetic.unit
+        roundings = arithmetic.gamma(n + 2 * arithmetic.division_roundings)
+        return computed.with_error(rules.off(computed.bounded) * (roundings / counted))
+
+    return route
+
+
+# Routes to the weights after the update
+
+
+def decayed_apart(weights: str) -> Route:
+    """The weights decayed apart from the step along the data's gradient g; dW = g + reg*W is shown.
+
+    That is W - lr*g - lr*reg*W in any order, W*(1 - lr*reg) - lr*g, or W - (lr*g + lr*reg*W). Let a be
+    |W|, s be lr*|dW| and c be lr*reg*|W|. Beside what W - lr*dW rounds, 2 roundings of a arise (the
+    factor and its product) and 2 of s: one where dW was made, which now counts twice, and one of a
+    partial sum. c is in both parts: at most 5 roundings in each. Each product and partial sum may be
+    flushed, lr*reg too. Without a decay there is nothing apart.
+    """
+
+    def route(computed: Rounded, q: Quantities) -> Rounded:
+        arithmetic, lr, decay = computed.arithmetic, abs(q["step_size"]), abs(q["step_size"] * q["reg"])
+        if not decay:
+            return computed
+        W, dW = (rules.reach(q[name].bounded) for name in (weights, f"d{weights}"))
+        rounding = (arithmetic.gamma(2) + arithmetic.gamma(10) * decay) * W
+        rounding = rounding + arithmetic.gamma(2) * lr * dW
+        flushed = arithmetic.smallest_normal * (3 * lr + 3 + W) * (rounding > 0)
+        more = (1 + arithmetic.unit) * (rounding + flushed)
+        return computed.with_error(rules.off(computed.bounded) + more)
+
+    return route
+
+
 # Covering them all
 
 
@@ -276,9 +421,40 @@ def hull(computed: Rounded, *others: Rounded) -> Rounded:
     """The same values, with a bound that covers the other ways to compute them."""
     error = computed.error
     for other in others:
-        reach = rules.onto(np.abs(other.value - computed.value), other.error)
-        error = reach if error is None else np.maximum(error, reach)
+        if other.value is not computed.value:
+            reach = rules.onto(np.abs(other.value - computed.value), other.error)
+            error = reach if error is None else np.maximum(error, reach)
+        elif error is computed.error:  # a bound of the same values only grows
+            error = other.error
+        else:
+            error = np.maximum(error, other.error)
     return computed.with_error(error)
+
+
+def any_of(*routes: Route) -> Route:
+    """Join routes of which a port takes one."""
+    return lambda computed, q: hull(computed, *(one(computed, q) for one in routes))
+
+
+def in_turn(*routes: Route) -> Route:
+    """Join routes that a port may take together: each starts from the bound that covers those before."""
+
+    def route(computed: Rounded, q: Quantities) -> Rounded:
+        for one in routes:
+            computed = hull(computed, one(computed, q))
+        return computed
+
+    return route
+
+
+def keeping(name: str, route: Route) -> Route:
+    """Keep what a route leads to among the quantities, for later routes."""
+
+    def kept(computed: Rounded, q: Quantities) -> Rounded:
+        q[name] = covered = route(computed, q)
+        return covered
+
+    return kept
 
 
 def by_example(*routes: Route) -> Route:
@@ -291,11 +467,12 @@ def by_example(*routes: Route) -> Route:
     def route(computed: Rounded, q: Quantities) -> Rounded:
         scores = q["scores"]
         if not blocks.is_large(scores.shape):
-            return hull(computed, *(one(computed, q) for one in routes))
+            return any_of(*routes)(computed, q)
+        largest_score(q)
         error = np.empty(computed.value.shape)
         for tile in blocks.tiles_of(scores.value.shape, arrays=4):
             part, some = computed[tile], examples(q, tile)
-            covered = hull(part, *(one(part, some) for one in routes))
+            covered = any_of(*routes)(part, some)
             error[blocks.behind(tile, computed.stacked)] = covered.error
         return computed.with_error(error)
 
@@ -305,18 +482,38 @@ def by_example(*routes: Route) -> Route:
 def examples(q: Quantities, tile: slice) -> Quantities:
     """The quantities that the routes of some examples use."""
     by_row = {name: q[name][tile] for name in ("y", "scores", "probs", "computed probs") if name in q}
-    return by_row | {"num_examples": q["num_examples"]}
+    return by_row | {name: q[name] for name in ("num_examples", "largest score")}
 
 
-def classifier_routes(weights: Sequence[str]) -> dict[str, tuple[Route, ...]]:
-    """The routes of a softmax classifier by quantity. `weights` names its regularized layers."""
-    to_probs = by_example(probs_shifted, probs_from_log_softmax, probs_from_logsumexp)
-    to_logprobs = by_example(correct_logprobs_from_scores, correct_logprobs_from_logsumexp)
-    return {
-        "probs": (to_probs,),
-        "correct_logprobs": (to_logprobs,),
-        "reg_loss": (reg_loss_in_any_order(*weights),),
-        "loss": (loss_term_by_term(len(weights)),),
+def classifier_routes(layers: Mapping[str, tuple[str, str]]) -> dict[str, tuple[Route, ...]]:
+    """The routes of a softmax classifier by quantity.
+
+    `layers` maps the gradient on each layer's output to the names of its weights and its bias, from the
+    first layer to that of the scores.
+    """
+    to_logprobs = by_example(correct_logprobs_from_scores)
+    weights = [W for W, _ in layers.values()]
+    reg_loss = in_turn(
+        reg_loss_in_any_order(*weights), reg_loss_of_scaled_squares(*weights), reg_loss_of_norms
+    )
+    routes: dict[str, tuple[Route, ...]] = {
+        "probs": (by_example(probs_by_any_way),),
+        "correct_logprobs": (keeping("expected correct_logprobs", to_logprobs),),
+        "data_loss": (data_loss_of_quotients, data_loss_of_two_means),
+        "reg_loss": (reg_loss,),
+        "loss": (loss_term_by_term(len(layers)),),
         "dscores": (by_example(dscores_split, dscores_through_quotient),),
-        **{f"d{name}": (with_two_halves(name),) for name in weights},
     }
+    for gradient, (W, b) in layers.items():
+        regularized = any_of(with_two_halves(W), from_the_norm(W))
+        routes[f"d{W}"] = (in_turn(regularized, divided_late(gradient, lambda q: q["num_examples"])),)
+        routes[f"d{b}"] = (divided_late(gradient, lambda q: q["num_examples"] - 1),)
+        routes[f"{W}_next"] = (decayed_apart(W),)
+    for gradient, after in itertools.pairwise(layers):
+        routes[gradient] = (divided_late(after, width_of(after)),)
+    return routes
+
+
+def width_of(name: str) -> Callable[[Quantities], int]:
+    """The number of columns of a quantity."""
+    return lambda q: q[name].shape[-1]

@@ -179,6 +179,8 @@ def _multiply(machine, x, y):
 
 
 def _divide(machine, x, y):
+    if np.all(y.value == 1):  # nothing to divide, on any machine
+        return x.copy()
     if machine.sloppy and machine.arithmetic.division_roundings > DIVISION_ROUNDINGS:
         return Simulated(machine.function(x.value / y.value, ACCELERATOR_DIVISION_ULPS), machine)
     if not (machine.reciprocal and machine.chance()):
@@ -218,6 +220,13 @@ def _four(arithmetic, x):
     return 4.0
 
 
+def _root(machine, x):
+    """A square root, off by the roundings that are promised beside the last one."""
+    most = (machine.arithmetic.root_roundings - 1) * machine.arithmetic.roundoff
+    off = machine.rng.uniform(-most, most, x.shape) if machine.sloppy else 0.0
+    return Simulated(machine.round(np.sqrt(x.value) * (1 + off)), machine)
+
+
 def _joined(join):
     return lambda machine, arrays, axis=0: Simulated(
         join([_on(machine, x).value for x in arrays], axis=axis), machine
@@ -232,6 +241,7 @@ _RULES = {
     np.negative: _negative,
     np.exp: _function(np.exp, _of_exp),
     np.log: _function(np.log, _four),
+    np.sqrt: _root,
     np.sin: _function(np.sin, _four),
     np.cos: _function(np.cos, _four),
     np.maximum: lambda machine, x, y: Simulated(np.maximum(x.value, y.value), machine),
@@ -276,7 +286,7 @@ def simulated_step(problem, m, routes):
     """The reference step on a machine, some of its quantities by another route."""
     params = {name: m.array(value) for name, value in problem.params.items()}
     held = replace(problem, X=m.array(problem.X), params=params)
-    q = params | {"X": held.X, "y": held.y, "reg": held.reg}
+    q = params | {"X": held.X, "y": held.y, "reg": held.reg, "step_size": held.step_size}
     trace = {}
 
     def tap(name, computed):

@@ -10,14 +10,27 @@ from operations import exact, normalised, share
 from simulated import KINDS, Machine, machine
 
 from reference.agreement import blocks
-from reference.agreement.arithmetic import BFLOAT16, FLOAT16, FLOAT32
+from reference.agreement.arithmetic import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, FUNCTION_ULPS
 from reference.agreement.rounded import Rounded
 from reference.agreement.routes import (
+    any_of,
     classifier_routes,
     cover,
+    data_loss_of_quotients,
+    data_loss_of_two_means,
+    decayed_apart,
+    divided_late,
+    from_the_norm,
+    in_turn,
+    log_probs,
+    log_shifted_sum,
     loss_term_by_term,
     reg_loss_in_any_order,
+    reg_loss_of_norms,
+    reg_loss_of_scaled_squares,
+    shifted_exp,
     shifted_scores,
+    shifted_softmax,
     split_dscores,
     with_two_halves,
 )
@@ -82,7 +95,7 @@ def test_the_loss_of_one_layer_has_no_third_term():
 def test_shift_rounds_at_the_size_that_the_ports_own_maximum_gives_it():
     """Scores 0 +- 4 and -1: the port's maximum may be 4, and -1 - 4 rounds by up to 5u."""
     scores = Rounded(np.array([[0.0, -1.0]]), np.array([[4.0, 0.0]]), BFLOAT16)
-    assert shifted_scores({"scores": scores}).error[0, 1] >= 5 * BFLOAT16.roundoff
+    assert shifted_scores({"scores": scores, "y": np.array([0])}).error[0, 1] >= 5 * BFLOAT16.roundoff
 
 
 def test_split_gradient_takes_one_exactly():
@@ -184,8 +197,10 @@ def test_reg_loss_of_three_layers_in_any_order_rounds_twice_at_its_size():
     bound = reg_loss_in_any_order("W", "W2", "W3")(computed, q)
     assert bound.error == pytest.approx(off + FLOAT16.gamma(2) * (2 + off) + flushed, rel=1e-12)
     assert bound.error > computed.error
-    covered = cover("reg_loss", classifier_routes(["W", "W2", "W3"])["reg_loss"], computed, q)
-    assert covered.error == bound.error
+    layers = {f"gradient {W}": (W, "") for W in ("W", "W2", "W3")}
+    covered = cover("reg_loss", classifier_routes(layers)["reg_loss"], computed, q)
+    in_scaled_squares = reg_loss_of_scaled_squares("W", "W2", "W3")(bound, q)
+    assert covered.error == reg_loss_of_norms(in_scaled_squares, q).error
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -219,6 +234,339 @@ def test_two_terms_have_one_order():
     assert reg_loss_in_any_order("W", "W2")(one, {}) is one
 
 
+# Shifts other than by the row's maximum
+
+
+def two_rows(second, arithmetic=FLOAT32):
+    """Two examples' scores, 0 and 60 and `second`; the right classes are 1 and 0."""
+    scores = Rounded.exact(np.array([[0.0, 60.0], second]), arithmetic)
+    return {"scores": scores, "y": np.array([1, 0]), "num_examples": 2}
+
+
+def test_shift_by_the_largest_of_all_scores_rounds_at_its_distance():
+    """Scores 5.3 and 6.1 less 60 lose as many digits as 60 has; less 6.1 they lose next to none."""
+    bound = shifted_scores(two_rows([5.3, 6.1]))
+    assert bound.error[1] == pytest.approx(FLOAT32.unit * np.array([54.7, 53.9]), rel=1e-6)
+    assert bound.error[0] == pytest.approx(FLOAT32.unit * np.array([60.0, 0.0]), rel=1e-6)
+
+
+def test_softmax_shifted_by_the_largest_of_all_scores_uses_its_bound():
+    """In float32 it is within its bound, near it, and beyond that of a shift by the row's maximum."""
+    rng, used, of_row = np.random.default_rng(0), [], []
+    for _ in range(100):
+        q = two_rows(np.float32(rng.uniform(-8, -4, 2)))
+        z = (q["scores"].value - 60).astype(np.float32).astype(np.float64)
+        got = np.exp(z) / np.sum(np.exp(z), axis=1, keepdims=True)
+        used.append(share(got[1:], shifted_softmax(q)[1:]))
+        alone = {"scores": q["scores"][1:], "y": q["y"][1:], "num_examples": 1}
+        of_row.append(share(got[1:], shifted_softmax(alone)))
+    assert 0.4 < max(used) <= 1 < max(of_row)
+
+
+def test_shift_that_flushes_the_right_class_is_no_route():
+    """Less 60, a score of -30 is flushed to zero in float32: only its row's own maximum will do."""
+    bound = shifted_scores(two_rows([-30.0, -31.0]))
+    assert bound.error[1, 1] == pytest.approx(FLOAT32.unit, rel=1e-6)
+
+
+@pytest.mark.parametrize("least", [-22.4, -20.0, 0.0])
+def test_right_class_that_is_not_flushed_keeps_its_probability(least):
+    """Near the edge of the range most of a shifted row may be flushed, but not the right class."""
+    bound = shifted_softmax(two_rows([least, least]))[1]
+    assert 0 < bound.error[0] < bound.value[0] / 2
+
+
+def test_what_a_farther_shift_flushes_is_bounded():
+    """exp(-20 - 60) is normal in float32, exp(-28 - 60) is flushed; a shift by -20 would keep it."""
+    q = two_rows([-20.0, -28.0])
+    bound = shifted_softmax(q)[1:]
+    assert share(np.array([[1.0, 0.0]]), bound) <= 1
+    alone = {"scores": q["scores"][1:], "y": q["y"][1:], "num_examples": 1}
+    assert share(np.array([[1.0, 0.0]]), shifted_softmax(alone)) > 1
+
+
+def test_accelerators_exponential_errs_more_the_farther_the_shift():
+    """An exp off by a|x| is off by as much more as the largest of all scores is farther away."""
+    gpu = FLOAT32.on_accelerator()
+    near, far = (shifted_exp(two_rows([5.0, 6.0], a)).error[1, 1] for a in (FLOAT32, gpu))
+    assert far - near == pytest.approx(gpu.exp_per_unit * 54, rel=1e-3)
+
+
+@pytest.mark.parametrize("shift", [0.0, 60.0])
+def test_logarithm_of_a_sum_rounds_at_its_own_size(shift):
+    """log(exp(20) + exp(20)), or of that over exp(60), off by 4 ulps: near the bound, within it."""
+    q = two_rows([20.0, 20.0])
+    exact = 20 + np.log(2) - shift
+    got = exact * (1 + 2 * FUNCTION_ULPS * FLOAT32.roundoff) + shift
+    bound = log_shifted_sum(q)[1]
+    assert 0.4 < share(np.array([got - 20]), bound) <= 1
+
+
+def test_log_probability_of_a_rounded_logarithm_is_bounded():
+    """The same logarithm less the score: log-softmax as x - log(sum(exp(x)))."""
+    q = two_rows([20.0, 20.0])
+    got = -np.log(2) - (20 + np.log(2)) * 2 * FUNCTION_ULPS * FLOAT32.roundoff
+    assert 0.4 < share(np.array([[got]]), log_probs(q)[1:, :1]) <= 1
+
+
+# Data loss
+
+
+def means(scores, y, recorded=None, arithmetic=FLOAT16):
+    """What the data loss is computed from, with l as recorded or as expected, and the note's loss."""
+    q = {"scores": Rounded.exact(scores, arithmetic), "y": y, "num_examples": len(y)}
+    z = scores - scores.max(axis=1, keepdims=True)
+    exact = np.log(np.exp(z).sum(axis=1)) - z[range(len(y)), y]
+    q["expected correct_logprobs"] = Rounded(exact, np.full(len(y), 1e-4), arithmetic)
+    q["correct_logprobs"] = Rounded.exact(exact if recorded is None else recorded, arithmetic)
+    return q, np.sum(q["correct_logprobs"]) / len(y)
+
+
+@pytest.mark.parametrize(("least", "shift"), [(20, 0.0), (0, 40.0)], ids=["as they are", "shifted"])
+def test_difference_of_two_means_uses_its_bound(least, shift):
+    """Numbers of 20 to 40 summed apart in float16: near the bound, and beyond that of sum(l)/N."""
+    m, used, as_noted = Machine(FLOAT16, np.random.default_rng(0)), [], []
+    for _ in range(200):
+        scores, y = m.round(m.rng.uniform(least, least + 20, (6, 3))), m.rng.integers(0, 3, 6)
+        scores[0], y[0] = [40, 39, 38], 0
+        q, computed = means(scores, y)
+        a = m.array(np.log(np.exp(scores - shift).sum(axis=1)))
+        b = m.array((scores - shift)[range(6), y])
+        # the numbers that are summed are as expected: the bound of l allows for their own rounding
+        q["expected correct_logprobs"] = Rounded(a.value - b.value, np.zeros(6), FLOAT16)
+        got = np.sum(a) / 6 - np.sum(b) / 6
+        used.append(share(got, data_loss_of_two_means(computed, q)))
+        as_noted.append(share(got, computed))
+    assert 0.1 < max(used) <= 1 < max(as_noted)
+
+
+def test_difference_of_two_means_may_follow_other_numbers_than_those_recorded():
+    """l was recorded elsewhere, each 0.5 lower; the mean of what the scores give is still covered."""
+    scores, y = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([0, 1])
+    exact = np.log(1 + np.exp(-1))
+    q, computed = means(scores, y, recorded=np.full(2, exact - 0.5))
+    assert share(np.array(exact), data_loss_of_two_means(computed, q)) <= 1
+    assert share(np.array(exact + 0.1), data_loss_of_two_means(computed, q)) > 1
+
+
+def test_each_part_of_a_difference_of_means_may_be_off():
+    """l off by 1e-4 each: so is the mean, beside the roundings of scores of 8 and 9."""
+    scores, y = np.array([[8.0, 0.0], [9.0, 0.0]]), np.array([0, 0])
+    q, computed = means(scores, y, arithmetic=FLOAT32)
+    logprobs = q["expected correct_logprobs"].value
+    gamma = FLOAT32.gamma(2 + FLOAT32.division_roundings)
+    # less 9, the first score is 1 away and the second 0: their own sizes are larger
+    expected = 1e-4 + gamma * (2 * (8 + 9) + np.sum(logprobs + 1e-4)) / 2
+    assert data_loss_of_two_means(computed, q).error == pytest.approx(expected, rel=1e-6)
+
+
+def test_flushed_terms_of_a_weighted_sum_are_bounded():
+    """Four terms of two smallest normal numbers: a fourth of each is flushed, of their sum it is not."""
+    smallest = FLOAT16.smallest_normal
+    q = {"correct_logprobs": Rounded(np.full(4, 2 * smallest), None, FLOAT16), "num_examples": 4}
+    computed = np.sum(q["correct_logprobs"]) / 4
+    assert share(np.array(0.0), data_loss_of_quotients(computed, q)) <= 1
+    q["correct_logprobs"] = Rounded.exact(np.ones(4), FLOAT32)
+    ordinary = np.sum(q["correct_logprobs"]) / 4
+    assert data_loss_of_quotients(ordinary, q) is ordinary
+
+
+# Regularization through a norm, or term by term
+
+
+def regularized(W, arithmetic=FLOAT16):
+    """The regularization loss of one layer with reg = 1, and what it is computed from."""
+    q = {"reg": 1.0, "W": Rounded.exact(W, arithmetic)}
+    return q, 0.5 * q["reg"] * np.sum(q["W"] * q["W"])
+
+
+def test_square_of_a_norm_uses_its_bound():
+    """The root rounds up, which its square doubles, and the square rounds up too."""
+    computed = Rounded(np.array(2.0), np.array(0.0), BFLOAT16)
+    got = 2 * (1 + BFLOAT16.unit) ** 3
+    assert 0.98 <= share(np.array(got), reg_loss_of_norms(computed, {})) <= 1 < share(got, computed)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_square_of_a_norm_stays_in_its_bound(kind):
+    """It does so on every conforming machine, for weights of any size."""
+    m = machine(kind, FLOAT16, np.random.default_rng(0))
+    for size in (1.0, 2.0**-4, 2.0**-7, 2.0**-8):
+        for _ in range(50):
+            W = m.array(size * m.rng.uniform(1, 2, (2, 3)))
+            norm = np.sqrt(np.sum(W * W))
+            q, computed = regularized(W.value)
+            assert share(0.5 * (norm * norm), reg_loss_of_norms(computed, q)) <= 1
+
+
+def test_accelerators_root_may_round_twice():
+    """Each rounding of the root counts twice in its square, which rounds once more."""
+    gpu = FLOAT32.on_accelerator()
+    q, computed = regularized(np.array([[3.0]]), gpu)
+    more = reg_loss_of_norms(computed, q).error - computed.error
+    assert more == pytest.approx(5 * gpu.unit * computed.value, rel=1e-5)
+
+
+def test_flushed_terms_of_scaled_squares_are_bounded():
+    """W*W is normal and reg*W*W is flushed: all terms vanish, though half their sum does not."""
+    W = np.full((2, 4), 1.25 * np.sqrt(FLOAT16.smallest_normal))
+    q, computed = regularized(W)
+    assert share(np.array(0.0), reg_loss_of_scaled_squares("W")(computed, q)) <= 1
+    q, ordinary = regularized(np.ones((2, 4)), FLOAT32)
+    assert reg_loss_of_scaled_squares("W")(ordinary, q).error == ordinary.error
+
+
+def test_gradient_through_a_norm_uses_its_bound():
+    """x + (reg norm) (W / norm) in float16: near the bound, and beyond that of x + reg*W."""
+    m, used, as_noted = Machine(FLOAT16, np.random.default_rng(0), reciprocal=True), [], []
+    for _ in range(200):
+        x, W = (m.array(m.rng.uniform(1, 2, (1, 50)) * scale) for scale in (2.0**-6, 1.0))
+        norm = m.array(np.sqrt(np.sum(W.value**2)))
+        computed = exactly(x) + exactly(W) * 1.0
+        got = x + (0.5 * (2 * norm)) * (W / norm)
+        q = {"reg": 1.0, "W": exactly(W)}
+        used.append(share(x + (norm * 1.0) * (W / norm), from_the_norm("W")(computed, q)))
+        as_noted.append(share(got, computed))
+    assert 0.4 < max(used) <= 1 < max(as_noted)
+
+
+# What is divided by N only at the end
+
+
+def gradients(m, n):
+    """n examples of one input, N * gradient on 500 outputs, and that gradient as recorded: divided."""
+    X, late = m.array(m.rng.uniform(1, 2, (n, 1))), m.array(m.rng.uniform(1, 2, (n, 500)))
+    return X, late, late / n
+
+
+@pytest.mark.parametrize("products", [0, 1], ids=["product", "quotient"])
+@pytest.mark.parametrize("n", [3, 5])
+def test_late_division_uses_its_bound(n, products):
+    """X.T (N d) / N from a recorded d: within the bound, and near it."""
+    m, used = Machine(FLOAT16, np.random.default_rng(0), reciprocal=True), []
+    for _ in range(4):
+        X, late, d = gradients(m, n)
+        error = FLOAT16.unit * d.value if products else None
+        recorded = Rounded(d.value, error, FLOAT16, products=products)
+        computed = np.dot(exactly(X).T, recorded)
+        q = {"d": recorded, "num_examples": n, "local": True}
+        got = np.dot(X.T, late) / n
+        used.append(share(got, divided_late("d", lambda q: n)(computed, q)))
+    assert 0.25 < max(used) <= 1
+
+
+def test_roundings_of_a_late_division_are_counted():
+    """n = 3 products: 3 roundings and that of d itself, against 3 and two divisions of two each."""
+    recorded = Rounded(np.ones((3, 1)), np.full((3, 1), FLOAT64.unit), FLOAT64, products=1)
+    computed = np.dot(Rounded.exact(np.ones((1, 3)), FLOAT64), recorded)
+    q = {"d": recorded, "num_examples": 3, "local": True}
+    bound = divided_late("d", lambda q: 3)(computed, q)
+    assert bound.error == pytest.approx(7 * 3 * FLOAT64.unit, rel=1e-9)
+    exact = Rounded.exact(np.ones((3, 1)), FLOAT64)
+    computed = np.dot(Rounded.exact(np.ones((1, 3)), FLOAT64), exact)
+    assert divided_late("d", lambda q: 3)(computed, q | {"d": exact}).error == pytest.approx(
+        7 * 3 * FLOAT64.unit, rel=1e-9
+    )
+
+
+@pytest.mark.parametrize("known", [{"local": False}, {"num_examples": 1}], ids=["end to end", "N = 1"])
+def test_bound_that_holds_already_is_not_widened(known):
+    """End to end the division is counted once anyway, and one example is not divided."""
+    computed = Rounded(np.ones(1), np.ones(1), FLOAT16)
+    q = {"d": computed, "num_examples": 3, "local": True} | known
+    assert divided_late("d", lambda q: q["num_examples"] - 1)(computed, q) is computed
+
+
+# Weights that decay apart from the step
+
+#: W, g, lr and reg -> the weights after the update.
+DECAYS = {
+    "two subtractions": lambda W, g, lr, reg, one: W - lr * g - lr * reg * W,
+    "decay first": lambda W, g, lr, reg, one: W - lr * reg * W - lr * g,
+    "factor": lambda W, g, lr, reg, one: W * (one - lr * reg) - lr * g,
+    "in one piece": lambda W, g, lr, reg, one: W - (lr * g + lr * (reg * W)),
+}
+#: The same with a mistake: the bound of the right ones must not hide it.
+WRONG_DECAYS = {
+    "twice the decay": lambda W, g, lr, reg, one: W * (one - 2 * lr * reg) - lr * g,
+    "the decay of the updated": lambda W, g, lr, reg, one: (W - lr * g) * (one - lr * reg),
+    "no decay": lambda W, g, lr, reg, one: W - lr * g,
+    "decay without the step size": lambda W, g, lr, reg, one: W * (one - reg) - lr * g,
+}
+
+
+def decayed(decay, lr, reg, kind="plain", sizes=(1.0, 1.0), arithmetic=FLOAT16):
+    """The shares of its bound, and of the note's, that such an update uses; dW = g + reg*W is shown."""
+    m = machine(kind, arithmetic, np.random.default_rng(0))
+    W, g = (m.array(size * m.rng.uniform(1, 2, 2000)) for size in sizes)
+    dW = g + reg * W
+    exact_W, exact_dW = (Rounded.exact(x.value, arithmetic) for x in (W, dW))
+    q = {"step_size": lr, "reg": reg, "W": exact_W, "dW": exact_dW}
+    computed = q["W"] - lr * q["dW"]
+    got = decay(W, g, m.array(lr), m.array(reg), m.array(1.0))
+    return share(got, decayed_apart("W")(computed, q)), share(got, computed)
+
+
+@pytest.mark.parametrize("decay", DECAYS)
+def test_decay_apart_uses_its_bound(decay):
+    """In float16 it is within its bound, and near it."""
+    assert 0.2 < decayed(DECAYS[decay], lr=0.1, reg=0.1)[0] <= 1
+
+
+@pytest.mark.parametrize("decay", ["two subtractions", "decay first", "factor"])
+def test_decay_apart_leaves_the_bound_of_the_notes_update(decay):
+    """W - lr*dW rounds once at the size of W: to count no more would be a false alarm."""
+    assert decayed(DECAYS[decay], lr=0.1, reg=0.1)[1] > 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "sizes", [(1.0, 1.0), (1.0, 2.0**-6), (2.0**-6, 1.0), (2.0**-12, 2.0**-12)], ids=str
+)
+@pytest.mark.parametrize("decay", DECAYS)
+def test_decay_apart_stays_in_its_bound(decay, sizes, kind):
+    """It does so on every conforming machine, whichever of weights and gradient is small."""
+    for lr, reg in ((1.0, 1e-3), (0.3, 0.1), (2.0, 0.5)):
+        assert decayed(DECAYS[decay], lr, reg, kind, sizes)[0] <= 1
+
+
+@pytest.mark.parametrize("decay", WRONG_DECAYS)
+def test_wrong_decay_is_caught(decay):
+    """The note's reg in float32, and gradients a hundredth of the weights."""
+    assert decayed(WRONG_DECAYS[decay], lr=0.5, reg=1e-3, sizes=(1.0, 0.01), arithmetic=FLOAT32)[0] > 1
+
+
+@pytest.mark.parametrize("without", ["step_size", "reg"])
+def test_without_a_decay_nothing_is_apart(without):
+    """With no regularization, or no step, the update has one way."""
+    one = Rounded.exact(np.ones(1), FLOAT32)
+    q = {"step_size": 1.0, "reg": 1.0, "W": one, "dW": one} | {without: 0.0}
+    assert decayed_apart("W")(one, q) is one
+
+
+def test_roundings_of_a_decay_apart_are_counted():
+    """W, lr*dW and lr*reg*W as derived, and zero weights with no gradient stay exact."""
+    q = {"step_size": 0.5, "reg": 0.25, "W": Rounded.exact(np.array([4.0, 0.0]), FLOAT64)}
+    q["dW"] = Rounded.exact(np.array([-3.0, 0.0]), FLOAT64)
+    computed = Rounded(np.array([5.5, 0.0]), np.zeros(2), FLOAT64)
+    expected = 2 * 4 + 2 * 0.5 * 3 + 10 * 0.5 * 0.25 * 4
+    assert decayed_apart("W")(computed, q).error == pytest.approx([expected * FLOAT64.unit, 0], rel=1e-9)
+
+
+# Routes together
+
+
+def test_routes_in_turn_start_from_each_other():
+    """A second rounding of 1 on top of a first one of 2."""
+    x = Rounded(np.ones(1), np.zeros(1), FLOAT32)
+
+    def wider(by):
+        return lambda computed, q: computed.with_error(computed.error + by)
+
+    assert in_turn(wider(2.0), wider(1.0))(x, {}).error == 3
+    assert any_of(wider(2.0), wider(1.0))(x, {}).error == 2
+
+
 # Large matrices
 
 
@@ -243,7 +591,7 @@ def test_examples_in_tiles_are_covered_alike(name, monkeypatch):
                 "correct_logprobs": -np.log(q["probs"][rows]),
                 "dscores": split_dscores(q["probs"], q),
             }[name]
-            covered.append(cover(name, classifier_routes(["W"])[name], computed, q))
+            covered.append(cover(name, classifier_routes({"dscores": ("W", "b")})[name], computed, q))
             assert ("shifted exp" in q) == (large > 7)  # kept for later routes, unless it is large
         monkeypatch.undo()
         whole, in_tiles = covered

@@ -140,11 +140,133 @@ def chain_rule_through_unshifted(q):
     return chain_rule_through_quotient(q, lambda q: q["scores"])
 
 
+def weights_of(q):
+    """The names of the weights."""
+    return [W for W in ("W", "W2") if W in q]
+
+
 def layers_regularization(q):
     """Each layer's term of the regularization loss, computed once."""
     if "terms" not in q:
-        q["terms"] = [0.5 * q["reg"] * np.sum(q[W] * q[W]) for W in ("W", "W2") if W in q]
+        q["terms"] = [0.5 * q["reg"] * np.sum(q[W] * q[W]) for W in weights_of(q)]
     return q["terms"]
+
+
+def squared_norms(q):
+    """reg/2 norm(W)^2 of each layer."""
+    norms = [np.sqrt(np.sum(q[W] * q[W])) for W in weights_of(q)]
+    return functools.reduce(operator.add, [0.5 * q["reg"] * (norm * norm) for norm in norms])
+
+
+def scaled_squares(q):
+    """The sum of reg/2 W W of each layer."""
+    return functools.reduce(operator.add, [np.sum(0.5 * q["reg"] * q[W] * q[W]) for W in weights_of(q)])
+
+
+def through_the_norm(weights, inputs, errors):
+    """X.T d + (reg norm(W)) (W / norm(W)): autograd of reg/2 norm(W)^2."""
+
+    def route(q):
+        norm = np.sqrt(np.sum(q[weights] * q[weights]))
+        term = (0.5 * q["reg"] * (2 * norm)) * (q[weights] / norm) if np.all(norm.value) else q[weights]
+        return np.dot(q[inputs].T, q[errors]) + term
+
+    return route
+
+
+def shifted_by_all(q):
+    """scores - the largest score of all rows."""
+    return q["scores"] - np.max(q["scores"], axis=None, keepdims=True)
+
+
+def unshifted(q):
+    """The scores as they are."""
+    return q["scores"]
+
+
+def logarithm(q, z):
+    """log of the row sums of exp(z(q))."""
+    return np.log(row_sum(np.exp(z(q))))
+
+
+def two_means(z):
+    """The mean of those logarithms less the mean of the right class's z."""
+
+    def route(q):
+        N = q["X"].shape[0]
+        return np.sum(logarithm(q, z)) / N - np.sum(z(q)[right(q)]) / N
+
+    return route
+
+
+def from_exponentials(q):
+    """-(s - e_y)/s at the right class, e/s elsewhere, shifted by the largest score; and that over N."""
+    e = np.exp(shifted_by_all(q))
+    s = row_sum(e)
+    q["late dscores"] = e / s
+    q["late dscores"][right(q)] = -(s[:, 0] - e[right(q)]) / s[:, 0]
+    return q["late dscores"] / q["X"].shape[0]
+
+
+def quotient_rule(q):
+    """e (1/s - [k is y]/e_y) / N."""
+    e, one = np.exp(q["scores"]), q["X"].machine.array(1)
+    factor = q["X"].machine.array(np.zeros(e.shape)) + one / row_sum(e)
+    factor[right(q)] = factor[right(q)] - one / e[right(q)]
+    return e * factor / q["X"].shape[0]
+
+
+def late(errors, layer):
+    """The routes of what follows from N * errors: everything is divided by N at the end."""
+    weights, bias, inputs = layer
+
+    def of_weights(q):
+        q[f"data {weights}"] = np.dot(q[inputs].T, q[f"late {errors}"]) / q["X"].shape[0]
+        return q[f"data {weights}"] + q["reg"] * q[weights]
+
+    def of_bias(q):
+        return np.sum(q[f"late {errors}"], axis=0, keepdims=True) / q["X"].shape[0]
+
+    return {f"d{weights}": of_weights, f"d{bias}": of_bias}
+
+
+def late_dhidden(q):
+    """The gradient on the hidden layer from N * dscores."""
+    q["late dhidden"] = np.dot(q["late dscores"], q["W2"].T)
+    q["late dhidden"][q["hidden_layer"] <= 0] = 0
+    return q["late dhidden"] / q["X"].shape[0]
+
+
+def early(weights, inputs, errors):
+    """X.T d + reg*W, where X.T d is kept."""
+
+    def route(q):
+        q[f"data {weights}"] = np.dot(q[inputs].T, q[errors])
+        return q[f"data {weights}"] + q["reg"] * q[weights]
+
+    return route
+
+
+def step_size(q):
+    """The step size as the machine holds it."""
+    return q["X"].machine.array(q["step_size"])
+
+
+def decayed_by_factor(W):
+    """W (1 - lr reg) - lr g."""
+    return lambda q: (
+        q[W] * (q["X"].machine.array(1) - step_size(q) * q["reg"]) - step_size(q) * q[f"data {W}"]
+    )
+
+
+def decayed_by_subtraction(W):
+    """W - lr g - lr reg W."""
+    return lambda q: q[W] - step_size(q) * q[f"data {W}"] - step_size(q) * q["reg"] * q[W]
+
+
+def decayed_in_one_piece(W):
+    """W - (lr g + lr reg W)."""
+    return lambda q: q[W] - (step_size(q) * q[f"data {W}"] + step_size(q) * (q["reg"] * q[W]))
 
 
 def two_halves(weights, inputs, errors):
@@ -160,7 +282,24 @@ def two_halves(weights, inputs, errors):
 ROUTES = {
     "document": {},
     "shifted": {"probs": shifted_probs},
-    "manual split": {"dscores": lambda q: less_one_at_right_class(q["probs"] / q["X"].shape[0], q)},
+    "manual split": {
+        "data_loss": lambda q: np.sum(q["correct_logprobs"] / q["X"].shape[0]),
+        "reg_loss": scaled_squares,
+        "dscores": lambda q: less_one_at_right_class(q["probs"] / q["X"].shape[0], q),
+    },
+    "unshifted logarithm": {
+        "probs": lambda q: np.exp(q["scores"] - logarithm(q, unshifted)),
+        "correct_logprobs": lambda q: logarithm(q, unshifted)[:, 0] - q["scores"][right(q)],
+        "data_loss": two_means(unshifted),
+        "reg_loss": squared_norms,
+        "dscores": quotient_rule,
+    },
+    "largest of all rows, divided late": {
+        "probs": lambda q: np.exp(shifted_by_all(q)) / row_sum(np.exp(shifted_by_all(q))),
+        "correct_logprobs": lambda q: -(shifted_by_all(q) - logarithm(q, shifted_by_all))[right(q)],
+        "data_loss": two_means(shifted_by_all),
+        "dscores": from_exponentials,
+    },
     "log-softmax": {
         "probs": lambda q: np.exp(log_softmax(q)),
         "correct_logprobs": lambda q: -log_softmax(q)[right(q)],
@@ -188,14 +327,55 @@ ROUTES = {
         "loss": lambda q: functools.reduce(operator.add, layers_regularization(q), q["data_loss"]),
     },
 }
-#: Autograd adds the regularization gradient in halves, to these arrays.
-HALVES = {
-    "softmax": {"dW": two_halves("W", "X", "dscores")},
-    "two_layer": {
-        "dW": two_halves("W", "X", "dhidden"),
-        "dW2": two_halves("W2", "hidden_layer", "dscores"),
+#: What each layer's gradient is made of: the weights, their inputs, the gradient on the outputs.
+PRODUCTS = {
+    "softmax": [("W", "X", "dscores")],
+    "two_layer": [("W", "X", "dhidden"), ("W2", "hidden_layer", "dscores")],
+}
+
+
+def in_each_layer(way):
+    """The routes of the layers' gradients, all by the same way."""
+    return {
+        model: {f"d{names[0]}": way(*names) for names in products}
+        for model, products in PRODUCTS.items()
+    }
+
+
+def in_each_update(way):
+    """The routes of the weights after the update, which keep the data's gradient for that."""
+    return {
+        model: {f"d{names[0]}": early(*names) for names in products}
+        | {f"{W}_next": way(W) for W, _, _ in products}
+        for model, products in PRODUCTS.items()
+    }
+
+
+#: Routes that differ from model to model. Autograd adds the regularization gradient in halves.
+OF_MODEL = {
+    "library": in_each_layer(two_halves),
+    "logsumexp": in_each_layer(two_halves),
+    "autograd": in_each_layer(two_halves),
+    "gradient of logsumexp": in_each_layer(through_the_norm),
+    "manual split": in_each_update(decayed_in_one_piece),
+    "unshifted logarithm": in_each_update(decayed_by_subtraction),
+    "largest of all rows, divided late": {
+        "softmax": late("dscores", ("W", "b", "X")) | {"W_next": decayed_by_factor("W")},
+        "two_layer": {
+            **late("dscores", ("W2", "b2", "hidden_layer")),
+            "dhidden": late_dhidden,
+            **late("dhidden", ("W", "b", "X")),
+            **{f"{W}_next": decayed_by_factor(W) for W in ("W", "W2")},
+        },
     },
 }
+
+
+def is_in_range(got, m):
+    """Whether no right class is flushed to zero if the scores are shifted by the largest of all rows."""
+    scores, y = got["scores"], got["y"]
+    below = scores.max() - scores[range(len(y)), y]
+    return below.max() < -np.log(8 * scores.shape[1] ** 2 * m.arithmetic.smallest_normal)
 
 
 def drawn_problem(model, m):
@@ -224,10 +404,12 @@ def drawn_problem(model, m):
 
 
 def worst_shares(model, m, routes, certificate):
-    """The largest share of its bound that each quantity of one drawn step uses; None if unbounded."""
+    """The largest share of its bound that each quantity of one drawn step uses; None if out of range."""
     problem = drawn_problem(model, m)
     with np.errstate(all="ignore"):
         got = simulated_step(problem, m, routes)
+    if routes.get("dscores") is from_exponentials and not is_in_range(got | {"y": problem.y}, m):
+        return None
     try:
         if certificate == "local":
             expected = local(problem, got, m.arithmetic)
@@ -244,9 +426,7 @@ def worst_shares(model, m, routes, certificate):
 def test_step_stays_in_its_bounds(model, route, certificate, arithmetic):
     """A whole step of any conforming machine, by any legitimate route, agrees with the reference."""
     rng = np.random.default_rng(0)
-    routes = ROUTES[route] | (
-        HALVES[model.name] if route in ("library", "logsumexp", "autograd") else {}
-    )
+    routes = ROUTES[route] | OF_MODEL.get(route, {}).get(model.name, {})
     done = 0
     for kind in list(KINDS) * 2:
         shares = worst_shares(model, machine(kind, arithmetic, rng), routes, certificate)
