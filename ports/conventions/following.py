@@ -16,9 +16,8 @@ from reference.agreement.rounded import Rounded
 from reference.agreement.routes import (
     Quantities,
     Route,
-    loss_term_by_term,
-    reg_loss_in_any_order,
-    with_two_halves,
+    regularized_gradient,
+    regularized_loss,
 )
 from reference.arrays import Plain
 from reference.models import WEIGHTS, Model
@@ -38,7 +37,9 @@ def following(model: Model, conventions: Conventions) -> Model:
     step = _edited(model, conventions)
     for convention in conventions:
         if convention.regularizes_all:
-            routes |= _regularizing(model)
+            routes |= regularized_loss(list(model.parameters))
+            for bias in model.biases:
+                routes |= regularized_gradient(bias, routes.get(f"d{bias}", ()))
             roles = {n: p._replace(role=WEIGHTS) for n, p in model.parameters.items()}
             model = replace(model, parameters=roles)
         routes = _changed(routes, convention, model.weights)
@@ -134,16 +135,6 @@ def _rest(rounded: Rounded) -> dict[str, Any]:
 def at_strength(factor: float, route: Route) -> Route:
     """The route with so many times the note's regularization strength."""
     return lambda computed, q: route(computed, {**q, "reg": factor * q["reg"]})
-
-
-def _regularizing(model: Model) -> Routes:
-    """The routes of a step that regularizes all parameters."""
-    names = list(model.parameters)
-    return {
-        "reg_loss": (reg_loss_in_any_order(*names),),
-        "loss": (loss_term_by_term(len(names)),),
-        **{f"d{b}": (*model.routes.get(f"d{b}", ()), with_two_halves(b)) for b in model.biases},
-    }
 
 
 # The arrays

@@ -1,5 +1,6 @@
 """A convention's step is the gradient of its own loss, and is judged as strictly as the note's."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -166,7 +167,10 @@ def test_file_that_follows_the_note_is_wrong(name, word, loaded):
 
 
 @pytest.mark.parametrize("word", EDITED)
-@pytest.mark.parametrize(("name", "quantity"), [(m, q) for m in MODELS for q in MODELS[m].quantities])
+@pytest.mark.parametrize(
+    ("name", "quantity"),
+    [(m, q) for m in MODELS for q in MODELS[m].quantities] + [("three_layer", "reg_loss")],
+)
 def test_planted_error_is_blamed(name, quantity, word, loaded):
     """A relative error of 1e-9 in any quantity is found there, and nowhere else."""
     conventions = (BY_WORD[word],)
@@ -175,7 +179,7 @@ def test_planted_error_is_blamed(name, quantity, word, loaded):
     assert wrong_in(steps, conventions) == (set() if is_zero else {quantity})
 
 
-#: Other ways to write lines of a right file.
+#: Other ways to write lines of a right file, where it has them.
 OTHER_WAYS = {
     "shifted": [(r"np\.exp\(scores\)", "np.exp(scores - np.max(scores, axis=1, keepdims=True))")],
     "log_softmax": [
@@ -192,23 +196,37 @@ OTHER_WAYS = {
             "- np.eye(probs.shape[1], dtype=X.dtype)[y] / np.exp(scores)))",
         )
     ],
-    "methods": [
-        (r"data_loss = np\.(mean|sum)\(correct_logprobs\)", r"data_loss = correct_logprobs.\1()")
+    "two_means": [
+        (
+            r"data_loss = np\.(mean|sum)\(correct_logprobs\)",
+            r"right = scores[np.arange(N), y]; "
+            r"data_loss = np.\1(np.log(np.sum(np.exp(scores), axis=1))) - np.\1(right)",
+        )
     ],
-    "two_halves": [(r"\+ (2 \* )?reg \* (W\d?)", r"+ \1reg * \2 / 2 + \1reg * \2 / 2")],
+    "norms": [(r"np\.sum\((W\d?) \* \1\)", r"np.linalg.norm(\1) ** 2")],
+    "two_halves": [(r"\+ (2 \* )?reg \* ([Wb]2?)\b(?!\))", r"+ \1reg * \2 / 2 + \1reg * \2 / 2")],
+    "divided_late": [
+        (r"(\w+\.T) @ (d\w+) \+", r"\1 @ (\2 * N) / N +"),
+    ],
+    "decayed_apart": [
+        (
+            r"([Wb]2?) - step_size \* \((d[Wb]2?) \+ reg \* \1\)",
+            r"\1 * (1 - step_size * reg) - step_size * \2",
+        )
+    ],
 }
 
 
 @pytest.mark.parametrize(
-    ("word", "way"),
+    ("name", "word", "way"),
     [
-        (word, way)
+        (name, word, way)
+        for name in ("softmax", "two_layer")
         for word in EDITED
-        for way in OTHER_WAYS
-        if BY_WORD[word].gradient or way != "two_halves"  # of nothing
+        for way, changes in OTHER_WAYS.items()
+        if all(re.search(pattern, written(name, word)) for pattern, _ in changes)
     ],
 )
-@pytest.mark.parametrize("name", ["softmax", "two_layer"])
 def test_other_ways_are_right_too(name, word, way, loaded):
     """The routes to a quantity lead to the convention's as well, in the dtype where they differ most."""
     source = changed(written(name, word), *OTHER_WAYS[way])
