@@ -230,6 +230,7 @@ def check_contract(module: ModuleType, name: str) -> None:
             found = type(getattr(module, part)).__name__
             raise UserCodeError(f"{name}: {part} is of type {found}, expected a function")
     check_hidden(getattr(module, "hidden_quantities", {}), name)
+    check_convention(getattr(module, "convention", {}), name)
 
 
 def check_hidden(hidden: Any, name: str) -> None:
@@ -248,6 +249,15 @@ def check_hidden(hidden: Any, name: str) -> None:
             )
         if not isinstance(reason, str) or not reason.strip():
             raise UserCodeError(f"{name}: hidden_quantities gives no reason for {quantity}")
+
+
+def check_convention(convention: Any, name: str) -> None:
+    """Refuse a `convention` that does not map names to values. Raises UserCodeError."""
+    is_dict = isinstance(convention, Mapping)
+    if not is_dict or any(type(word) is not str for item in convention.items() for word in item):
+        raise UserCodeError(
+            f"{name}: convention is {convention!r}, expected a dict such as {{'reg': 'full'}}"
+        )
 
 
 def undeclared_framework(path: Path, framework: str) -> str | None:

@@ -5,6 +5,7 @@ If one model's step crashes, the other model's results are kept.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import NamedTuple, cast
@@ -16,6 +17,9 @@ from ports.check.process import UserProcess
 from ports.check.results import Case, Check, ModelResult, Options, Run, RunResult, changes_of, runs_of
 from ports.check.worker import Message
 from ports.contract import LoadedPort
+from ports.conventions.following import following, given, returned
+from ports.conventions.known import BY_WORD, Conventions, convention, together
+from ports.conventions.recognition import Recognised, Recorded, recognise
 from ports.engine.lockstep import STACK, Contestant, Heat, certify_spiral, misshapen_spiral
 from ports.engine.memory import keep_freed_memory
 from ports.engine.results import SPIRAL, Cell, CellResult
@@ -36,16 +40,25 @@ def check_file(
     """Run a user's file and judge it.
 
     `begin` is given the number of steps; what it returns is called after each of them.
-    Raises UserCodeError in one sentence if the file cannot be loaded.
+    Raises UserCodeError in one sentence if the file cannot be loaded, and ValueError if it is to be
+    judged by a convention that is unknown or does not apply.
     """
     keep_freed_memory()
     with Session(path, options.timeout) as session:
         facts = session.facts
+        session.conventions = declared(path, facts["convention"], options.conventions)
         models = [known_model(path, name) for name in facts["models"]]
         total = sum(len(run.steps) for model in models for run in runs_of(model, options))
         progress = begin(total * len(options.dtypes))
         undeclared = undeclared_framework(path, facts["framework"])
-        check = Check(path, facts["framework"], facts["models"], undeclared, printed=session.printed)
+        check = Check(
+            path,
+            facts["framework"],
+            facts["models"],
+            undeclared,
+            session.conventions,
+            printed=session.printed,
+        )
         for dtype in options.dtypes:
             if facts["spiral"]:
                 check.results.append(check_spiral(session, dtype, options))
@@ -64,8 +77,25 @@ def known_model(path: Path, name: str) -> Model:
     return MODELS[name]
 
 
+def declared(path: Path, in_file: Mapping[str, str], asked: Conventions) -> Conventions:
+    """The conventions to judge by: those that the file names, unless the user asks for other values.
+
+    Raises ValueError in one sentence for a convention that is not known.
+    """
+    try:
+        of_file = {name: convention(f"{name}={value}") for name, value in in_file.items()}
+    except ValueError as why:
+        raise UserCodeError(f"{path.name}: {why}") from None
+    return together((of_file | {c.name: c for c in together(asked)}).values())
+
+
 class Session:
-    """The file's process, which is replaced by a fresh one after a crash."""
+    """The file's process, which is replaced by a fresh one after a crash.
+
+    Its steps follow `conventions`.
+    """
+
+    conventions: Conventions = ()
 
     def __init__(self, path: Path, timeout: float) -> None:
         self.path, self.timeout = path, timeout
@@ -103,12 +133,13 @@ def check_model(
 ) -> ModelResult:
     """Judge every run of one model's step, until a run cannot go on."""
     hidden = {n: why for n, why in session.facts["hidden"].items() if n in model.quantities}
-    found = ModelResult(model.name, dtype, hidden)
+    found = ModelResult(model.name, dtype, hidden, conventions=session.conventions)
     for run in runs_of(model, options):
         found.runs.append(check_run(session, run, dtype, hidden, progress))
         if found.error:
             break
     found.explanations = explanations_of(found)
+    found.recognised = recognised(session, found)
     if found.fails_elsewhere_alone:
         found.limits = limits_of(session, model, found, options)
     return found
@@ -135,12 +166,17 @@ def limits_of(session: Session, model: Model, found: ModelResult, options: Optio
 def check_run(
     session: Session, run: Run, dtype: str, hidden: Mapping[str, str], progress: Callable[[], None]
 ) -> RunResult:
-    """Judge the steps of one run, and keep the first case that disagrees."""
-    problem, model = run.problem, run.problem.model
+    """Judge the steps of one run, and keep the first case that disagrees.
+
+    The weights are those of the note's run by any convention: with a summed loss they would grow too
+    large.
+    """
+    model = following(run.problem.model, session.conventions)
+    problem = replace(run.problem, model=model)
     cell = Cell(model.name, session.path.name, "eager", "cpu", dtype)
     found = RunResult(run, CellResult(cell, hidden))
     try:
-        step = RemoteStep(session.live(), problem, dtype)
+        step = RemoteStep(session.live(), problem, dtype, session.conventions)
     except UserCodeError as why:
         found.result.error = str(why)
         return found
@@ -206,7 +242,7 @@ def case_of(found: RunResult, step: "RemoteStep", starts: Sequence[tuple[int, Pr
     dtype = found.result.cell.dtype
     made, before = step.made[k], step.made[k - 1] if k else step.before
     previous = {**before.params, **before.trace} if before else None
-    start = starts[k][1].held_as(dtype)
+    start = replace(starts[k][1], model=step.model).held_as(dtype)
     return Case(wrong[0], start, made.trace, previous, ARITHMETICS[dtype], made.facts)
 
 
@@ -221,30 +257,38 @@ class Made(NamedTuple):
 class RemoteStep:
     """A step in the user's process, called like any other.
 
+    Where the conventions have other shapes, arrays are turned on their way to it and back.
+
     Attributes:
         made: the steps since `forget`.
         before: the step before these, or None.
         error: what ended the run, or an empty string.
     """
 
-    def __init__(self, process: UserProcess, problem: Problem, dtype: str) -> None:
+    def __init__(
+        self, process: UserProcess, problem: Problem, dtype: str, conventions: Conventions
+    ) -> None:
         self.process, self.what = process, problem.model.step_name
+        self.model, self.conventions = problem.model, conventions
         self.made: list[Made] = []
         self.before: Made | None = None
         self.error = ""
         start = {"do": "start", "model": problem.model.name, "dtype": dtype}
-        process.ask(self.what, start, {"X": problem.X, "y": problem.y})
+        X = given(conventions, {"X": problem.X}, {"X": "ND"})
+        process.ask(self.what, start, {**X, "y": problem.y})
 
     def __call__(
         self, params: Mapping[str, Plain], X: Plain, y: Plain, reg: float, step_size: float
     ) -> dict[str, Plain]:
         """Make one step; X and y were sent at the start. Raises UserCodeError."""
         request = {"do": "step", "reg": reg, "step_size": step_size}
+        shapes = {name: parameter.shape for name, parameter in self.model.parameters.items()}
         try:
-            facts, trace = self.process.ask(self.what, request, params)
+            facts, made = self.process.ask(self.what, request, given(self.conventions, params, shapes))
         except UserCodeError as why:
             self.error = str(why)
             raise
+        trace = returned(self.conventions, made, self.model.quantities)
         self.made.append(Made(params, trace, facts))
         return trace
 
@@ -253,6 +297,56 @@ class RemoteStep:
         if self.made:
             self.before = self.made[-1]
         self.made = []
+
+
+def recognised(session: Session, found: ModelResult) -> Recognised | None:
+    """The conventions that a step which disagrees, or cannot be made, seems to follow."""
+    model = MODELS[found.model]
+    cases = [run.case for run in found.runs if run.case]
+    recorded = [
+        Recorded(replace(case.start, model=model), case.trace, case.arithmetic) for case in cases
+    ]
+    return recognise(
+        found.conventions,
+        recorded,
+        layouts_in_question(found, cases),
+        lambda layouts: made_again(session, found, layouts),
+    )
+
+
+#: Shapes that a step may have, the likeliest first.
+LAYOUTS: tuple[Conventions, ...] = (
+    (),
+    (BY_WORD["bias=flat"],),
+    (BY_WORD["layout=columns"],),
+    (BY_WORD["bias=flat"], BY_WORD["layout=columns"]),
+)
+
+
+def layouts_in_question(found: ModelResult, cases: Sequence[Case]) -> list[Conventions]:
+    """Other shapes that the step may have: any if it raises with these, others of the biases if one
+    of their gradients has not two dimensions."""
+    own = tuple(c for c in found.conventions if c.layout)
+    biases = MODELS[found.model].biases
+    if any(case.trace[f"d{b}"].ndim != 2 for case in cases for b in biases if f"d{b}" in case.trace):
+        return [other for other in LAYOUTS if set(other) ^ set(own) == set(LAYOUTS[1])]
+    return [other for other in LAYOUTS if other != own] if found.error and not cases else []
+
+
+def made_again(session: Session, found: ModelResult, layouts: Conventions) -> list[Recorded]:
+    """The first step of each run with other shapes, as far as the file makes them."""
+    made = list[Recorded]()
+    for run in found.runs:
+        if not session.process.alive:  # it has crashed, or hangs: that would cost its time again
+            break
+        start = run.run.problem.held_as(found.dtype)
+        try:
+            step = RemoteStep(session.live(), start, found.dtype, layouts)
+            trace = step(start.params, start.X, start.y, start.reg, start.step_size)
+        except UserCodeError:
+            break
+        made.append(Recorded(start, trace, ARITHMETICS[found.dtype]))
+    return made
 
 
 def check_spiral(session: Session, dtype: str, options: Options) -> ModelResult:

@@ -8,6 +8,8 @@ import numpy as np
 
 from ports.check.late_weights import DRAWN, late_weights
 from ports.check.worker import Message
+from ports.conventions.known import Conventions
+from ports.conventions.recognition import Recognised
 from ports.diagnosis import Diagnosis
 from ports.engine.lockstep import chosen_steps
 from ports.engine.results import SPIRAL, CellResult, quantities_of
@@ -51,6 +53,7 @@ class Options:
     steps: int | str | None = None
     dtypes: tuple[str, ...] = ("float64",)
     timeout: float = 60.0
+    conventions: Conventions = ()
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ class RunResult:
 class ModelResult:
     """The results of a file's step (or spiral) in one dtype, over all its runs.
 
+    `conventions` are those by which it was judged, `recognised` those that explain it better.
     `explanations` say why quantities are wrong, as far as that is known, the first of `failures` first.
     Where the note's run is right, `limits` are the runs that fail with one thing changed from it (see
     `changes_of`).
@@ -95,6 +99,8 @@ class ModelResult:
     runs: list[RunResult] = field(default_factory=list)
     explanations: dict[str, Diagnosis] = field(default_factory=dict)
     limits: list[RunResult] = field(default_factory=list)
+    conventions: Conventions = ()
+    recognised: Recognised | None = None
 
     @property
     def error(self) -> str:
@@ -193,6 +199,7 @@ class Check:
         framework: the framework whose tensors the file was given.
         undeclared: the framework that it imports without declaring it, if there is one.
         models: the models whose step it has.
+        conventions: what it is judged by instead of the note, where they differ.
         printed: what it printed, one text per process.
     """
 
@@ -200,6 +207,7 @@ class Check:
     framework: str
     models: list[str]
     undeclared: str | None = None
+    conventions: Conventions = ()
     results: list[ModelResult] = field(default_factory=list)
     printed: list[str] = field(default_factory=list)
 

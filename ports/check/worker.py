@@ -147,6 +147,7 @@ class Worker:
             "models": [name for name, model in MODELS.items() if hasattr(module, model.step_name)],
             "spiral": hasattr(module, "spiral"),
             "hidden": dict(self.port.hidden_quantities),
+            "convention": dict(getattr(module, "convention", {})),
         }, {}
 
     def answer(self, request: Message, arrays: dict[str, Plain]) -> tuple[Message, Mapping[str, Plain]]:

@@ -6,7 +6,8 @@ from pathlib import Path
 from ports.check.engine import check_file
 from ports.check.results import Options
 from ports.check.template import write_template
-from ports.commands.arguments import add_json, add_run, seconds, steps_or_all, typed, word
+from ports.commands.arguments import SEVERAL, add_json, add_run, seconds, steps_or_all, typed, word
+from ports.conventions.known import BY_WORD, convention
 from ports.messages import either
 from ports.registry import FRAMEWORKS
 from ports.report import teacher
@@ -56,6 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="how long the import, or any one step, may take (default 60)",
     )
+    parser.add_argument(
+        "--convention",
+        type=typed(convention),
+        help=f"judge by a convention that is not the document's: {either(BY_WORD)}; may be repeated",
+        **SEVERAL,
+    )
     add_json(parser, "answer")
     add_run(parser)
 
@@ -72,7 +79,12 @@ def run(args: argparse.Namespace) -> int:
             "--solution goes with --partial: without it the document's lines are shown anyway"
         )
     options = Options(
-        args.points, args.seed, args.steps, tuple(args.dtype) or (DTYPES[0],), args.timeout
+        args.points,
+        args.seed,
+        args.steps,
+        tuple(args.dtype) or (DTYPES[0],),
+        args.timeout,
+        tuple(args.convention),
     )
     with Progress("check") as progress:
         check = check_file(args.file, options, progress.begin)
@@ -86,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _write_new(args: argparse.Namespace) -> int:
-    if args.json or args.steps or args.dtype or args.partial or args.solution:
+    if args.json or args.steps or args.dtype or args.partial or args.solution or args.convention:
         raise ValueError("--new writes a template, and judges nothing: it goes with --framework alone")
     write_template(args.file, FRAMEWORKS[args.framework or "numpy"])
     print(f"wrote {args.file}: fill it in, and run lockstep check {args.file} whenever you like")

@@ -2,10 +2,10 @@
 
 import ast
 import itertools
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import cast
+from typing import Any, cast
 
 from ports.diagnosis.grammar import Rule
 from reference.line import Line, Path, assigned_in, assignment, is_assigned, located, name_node
@@ -31,6 +31,10 @@ class Names:
     lists: Mapping[str, Sequence[str]]
     functions: Mapping[str, Mapping[str, str]]
     parameter: str = ""
+
+
+#: For changes in which every name stands for itself.
+NO_NAMES = Names((), {}, {})
 
 
 @dataclass(frozen=True)
@@ -213,6 +217,35 @@ def _of_the_whole(line: Line, replacement: Sequence[ast.AST], names: Names) -> I
     for filled, more in _filled(replacement, bound, names):
         assigned = assignment(line.target, cast(ast.expr, filled[0]))
         yield Line(line.target, (*rest, assigned)), more
+
+
+def rewritten(tree: ast.AST, changes: Iterable[str]) -> ast.AST:
+    """A tree with each `pattern -> replacement`, one after the other, made wherever the pattern fits.
+
+    Raises LookupError with the pattern if that is nowhere.
+    """
+    changed = _copied(tree)
+    for change in changes:
+        rewriting = _Rewriting(*_parsed(change))
+        changed = rewriting.visit(changed)
+        if not rewriting.places:
+            raise LookupError(change.partition(" -> ")[0])
+    return ast.fix_missing_locations(changed)
+
+
+class _Rewriting(ast.NodeTransformer):
+    """Puts a replacement in the place of each node that has the pattern's form."""
+
+    def __init__(self, pattern: ast.AST, replacement: Sequence[ast.AST]) -> None:
+        self.pattern, self.replacement, self.places = pattern, replacement, 0
+
+    def visit(self, node: ast.AST) -> Any:
+        bound = Bindings()
+        if not _matches(self.pattern, node, bound, NO_NAMES):
+            return self.generic_visit(node)
+        self.places += 1
+        filled, _ = next(_filled(self.replacement, bound, NO_NAMES))
+        return filled if isinstance(node, ast.stmt) else filled[0]
 
 
 # Patterns

@@ -57,7 +57,8 @@ def _scores_overwritten(case: Case) -> Iterator[Suspicion]:
             ("the shift by the largest of all scores", np.max(case.expected.value)),
         ):
             shifted = case.expected - case.exact(top)
-            yield Suspicion("overwritten", f"being overwritten in place by {what}", shifted)
+            phrase = f"being overwritten in place by {what}, on which the softmax does not depend"
+            yield Suspicion("overwritten", phrase, shifted)
         try:
             exponentials = cast(Rounded, np.exp(case.expected))
             yield Suspicion(

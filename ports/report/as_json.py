@@ -12,6 +12,7 @@ from typing import Any
 
 from ports.bench.measuring import Row
 from ports.check.results import Check, ModelResult, Options
+from ports.conventions.recognition import Recognised
 from ports.engine.results import CellResult, Verdict, quantities_of
 from ports.engine.selection import Skipped
 from ports.traps.outcome import Outcome, totals
@@ -103,6 +104,7 @@ def of_check(check: Check, options: Options, status: int) -> dict[str, Any]:
             "dtypes": list(options.dtypes),
         },
         "status": status,
+        "conventions": [str(convention) for convention in check.conventions],
         "steps": [model_result(result) for result in check.results],
         "printed": check.printed,
     }
@@ -122,6 +124,7 @@ def model_result(result: ModelResult) -> dict[str, Any]:
         "hidden": dict(result.hidden),
         "unreadable": result.unreadable,
         "error": result.error or None,
+        "consistent_with": consistent_with(result.recognised),
         "first_wrong": first_wrong(result),
         "also_wrong": [
             {"quantity": name, "explanation": explanation(result, name)} for name in result.also_wrong()
@@ -148,6 +151,17 @@ def explanation(result: ModelResult, quantity: str) -> dict[str, Any] | None:
     """Why a quantity is wrong, if that is known."""
     found = result.explanations.get(quantity)
     return asdict(found) if found else None
+
+
+def consistent_with(found: Recognised | None) -> dict[str, Any] | None:
+    """The conventions that a step seems to follow instead, and what is wrong by them."""
+    if found is None:
+        return None
+    return {
+        "conventions": [str(convention) for convention in found.conventions],
+        "wrong": list(found.wrong),
+        "sentence": found.sentence,
+    }
 
 
 def first_wrong(result: ModelResult) -> dict[str, Any] | None:

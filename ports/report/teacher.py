@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator
 
 from ports.check.results import FIRST_STEPS, SPREAD_STEPS, Check, ModelResult, Options, RunResult
 from ports.check.template import HINTS, shape_of
-from ports.diagnosis import Diagnosis
+from ports.conventions.following import following
 from ports.diagnosis.case import Change
 from ports.engine.results import SPIRAL
 from ports.messages import both
 from ports.registry import FRAMEWORKS
 from ports.report.table import in_digits
 from reference.agreement.judge import LOCAL, Finding
-from reference.line import formula, ingredients
+from reference.line import formula, ingredients, line_of
 from reference.models import MODELS
 from reference.runs import K
 
@@ -37,9 +37,9 @@ def _head(check: Check) -> str:
 def _model(check: Check, result: ModelResult, solution: bool) -> Iterator[str]:
     """One step's part of the answer."""
     yield f"{step_name(result.model)}, {result.dtype}"
-    yield from textwrap.wrap(
-        f"judged   {_judged(result)}", WIDTH, initial_indent="  ", subsequent_indent=" " * 11
-    )
+    yield from _wrapped("judged", _judged(result))
+    for convention in result.conventions:
+        yield from _wrapped("declared", f"{convention}: judged by {convention.says}")
     yield from _listed("right", result.right())
     yield from _listed("wrong", result.wrong())
     yield from _listed("follows", result.follows(), "(each right in itself, from wrong inputs)")
@@ -48,10 +48,14 @@ def _model(check: Check, result: ModelResult, solution: bool) -> Iterator[str]:
     for name, why in result.unreadable.items():
         yield f"  {name} {why}"
     failures = result.failures()
+    if result.recognised:
+        yield ""
+        yield from textwrap.wrap(
+            result.recognised.sentence, WIDTH, initial_indent="  ", subsequent_indent="  "
+        )
     if failures:
         yield ""
-        explanation = result.explanations.get(failures[0][2].quantity)
-        yield from _first_wrong(*failures[0], explanation, solution)
+        yield from _first_wrong(*failures[0], result, solution)
         yield from _also_wrong(result, solution)
     if result.error:
         yield f"  stopped: {result.error}"
@@ -83,15 +87,19 @@ def _listed(label: str, names: Iterable[str], note: str = "") -> Iterator[str]:
     """A label and names, wrapped; nothing if there are no names."""
     words = " ".join(names)
     if words:
-        text = f"{label:<9}{words} {note}".rstrip()
-        yield from textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent=" " * 11)
+        yield from _wrapped(label, f"{words} {note}".rstrip())
+
+
+def _wrapped(label: str, text: str) -> list[str]:
+    """A label and a text in a column."""
+    return textwrap.wrap(f"{label:<9}{text}", WIDTH, initial_indent="  ", subsequent_indent=" " * 11)
 
 
 def _first_wrong(
-    found: RunResult, step: int, finding: Finding, explanation: Diagnosis | None, solution: bool
+    found: RunResult, step: int, finding: Finding, result: ModelResult, solution: bool
 ) -> Iterator[str]:
-    """The first wrong operation: where, by how much, what the note does, and the probable cause."""
-    name, model = finding.quantity, found.result.cell.model
+    """The first wrong operation: where, by how much, what is right, and the probable cause."""
+    name = finding.quantity
     where = f"step {step} of {found.run.name}" if found.run.iterations > 1 else found.run.name
     if finding.problem:
         yield f"  First wrong: {name} {finding.problem} ({where})."
@@ -107,25 +115,26 @@ def _first_wrong(
             yield f"    allowed   ± {finding.allowed:.2g}; this is {in_digits(finding.share)} times that"
         else:
             yield "    allowed   nothing else: no rounding happens here"
-    yield from _explanation(model, name, explanation, solution)
+    yield from _explanation(result, name, solution)
 
 
 def _also_wrong(result: ModelResult, solution: bool) -> Iterator[str]:
     """The other wrong quantities whose cause is known, in short."""
     for name in result.also_wrong():
         yield f"\n  Also wrong: {name}"
-        yield from _explanation(result.model, name, result.explanations[name], solution)
+        yield from _explanation(result, name, solution)
 
 
-def _explanation(
-    model: str, quantity: str, explanation: Diagnosis | None, solution: bool
-) -> Iterator[str]:
-    """The note's lines, the lines that would give the file's numbers, and the cause in words."""
+def _explanation(result: ModelResult, quantity: str, solution: bool) -> Iterator[str]:
+    """The right lines, the lines that would give the file's numbers, and the cause in words."""
+    explanation = result.explanations.get(quantity)
     if solution:
-        document = formula(model, quantity)
-        yield from (f"    {start}{line}" for start, line in _with_label("document  ", document))
+        document = formula(result.model, quantity)
+        right = _by_convention(result, quantity) if document and result.conventions else document
+        label = "document  " if right == document else "declared  "
+        yield from (f"    {start}{line}" for start, line in _with_label(label, right))
         for i, change in enumerate(explanation.changes if explanation else ()):
-            yield from _change(change, "yours is  " if i == 0 else "or        ", document)
+            yield from _change(change, "yours is  " if i == 0 else "or        ", label, right)
     if explanation:
         yield from textwrap.wrap(
             f"why       {explanation.sentence}",
@@ -135,12 +144,16 @@ def _explanation(
         )
 
 
-def _change(change: Change, label: str, shown: list[str]) -> Iterator[str]:
-    """The line that would give the port's numbers, under the note's if that is not shown yet."""
+def _by_convention(result: ModelResult, quantity: str) -> list[str]:
+    """The lines of a quantity as the declared conventions have them."""
+    return line_of(following(MODELS[result.model], result.conventions).step, quantity).shown()
+
+
+def _change(change: Change, label: str, label_of_right: str, shown: list[str]) -> Iterator[str]:
+    """The line that would give the port's numbers, under the right one if that is not shown yet."""
     if not set(change.document) <= set(shown):
-        yield from (
-            f"    {start}{line}" for start, line in _with_label("document  ", [*change.document])
-        )
+        right = _with_label(label_of_right, [*change.document])
+        yield from (f"    {start}{line}" for start, line in right)
     if change.explained == change.elements:
         explains = f"  # explains all {change.elements:,} elements down to rounding"
     else:
@@ -198,7 +211,7 @@ def _verdict(check: Check, partial: bool) -> Iterator[str]:
     count = sum(r.comparisons for r in check.results)
     wrong = [f"{step_name(r.model)} ({r.dtype})" for r in rest if r.failures()]
     if wrong:
-        yield f"Not yet: {', '.join(wrong)} disagrees with the document."
+        yield f"Not yet: {', '.join(wrong)} disagrees with the document{_under(check)}."
     elif any(r.error or r.unreadable for r in rest):
         before = f"the {count} comparisons before agree" if count else "nothing was compared"
         yield f"Not judged to the end: see above; {before}."
@@ -207,9 +220,9 @@ def _verdict(check: Check, partial: bool) -> Iterator[str]:
     elif check.missing and not elsewhere:
         unwritten = "the missing ones are the next to write"
         ending = "" if partial else " (--partial accepts a file as far as it goes)"
-        yield f"All that it returns is right ({count} comparisons); {unwritten}{ending}."
+        yield f"All that it returns is right{_under(check)} ({count} comparisons); {unwritten}{ending}."
     elif not elsewhere:
-        yield f"Right: {count} comparisons, every quantity under both certificates."
+        yield f"Right{_under(check)}: {count} comparisons, every quantity under both certificates."
     yield from (line for result in elsewhere for line in _right_in_the_note(result))
 
 
@@ -228,6 +241,14 @@ def _right_in_the_note(result: ModelResult) -> Iterator[str]:
         else:
             wrong = result.wrong_in(found) or [f.quantity for _, f in result.failures_of(found)]
             yield f"Wrong at {found.run.shows}: {both([*wrong, *found.unreadable])}."
+
+
+def _under(check: Check) -> str:
+    """By which conventions the file was judged, if it declares some."""
+    if not check.conventions:
+        return ""
+    plural = "s" if len(check.conventions) > 1 else ""
+    return f" under the convention{plural} {both(map(str, check.conventions))}"
 
 
 def _indented(text: str) -> str:

@@ -492,26 +492,41 @@ def classifier_routes(layers: Mapping[str, tuple[str, str]]) -> dict[str, tuple[
     first layer to that of the scores.
     """
     to_logprobs = by_example(correct_logprobs_from_scores)
-    weights = [W for W, _ in layers.values()]
-    reg_loss = in_turn(
-        reg_loss_in_any_order(*weights), reg_loss_of_scaled_squares(*weights), reg_loss_of_norms
-    )
     routes: dict[str, tuple[Route, ...]] = {
         "probs": (by_example(probs_by_any_way),),
         "correct_logprobs": (keeping("expected correct_logprobs", to_logprobs),),
         "data_loss": (data_loss_of_quotients, data_loss_of_two_means),
-        "reg_loss": (reg_loss,),
-        "loss": (loss_term_by_term(len(layers)),),
         "dscores": (by_example(dscores_split, dscores_through_quotient),),
     }
     for gradient, (W, b) in layers.items():
-        regularized = any_of(with_two_halves(W), from_the_norm(W))
-        routes[f"d{W}"] = (in_turn(regularized, divided_late(gradient, lambda q: q["num_examples"])),)
+        routes[f"d{W}"] = (divided_late(gradient, lambda q: q["num_examples"]),)
         routes[f"d{b}"] = (divided_late(gradient, lambda q: q["num_examples"] - 1),)
-        routes[f"{W}_next"] = (decayed_apart(W),)
     for gradient, after in itertools.pairwise(layers):
         routes[gradient] = (divided_late(after, width_of(after)),)
+    weights = [W for W, _ in layers.values()]
+    routes |= regularized_loss(weights)
+    for W in weights:
+        routes |= regularized_gradient(W, routes[f"d{W}"])
     return routes
+
+
+def regularized_loss(parameters: Sequence[str]) -> dict[str, tuple[Route, ...]]:
+    """The routes to a loss in which these parameters are regularized."""
+    in_any_order = reg_loss_in_any_order(*parameters)
+    of_squares = reg_loss_of_scaled_squares(*parameters)
+    return {
+        "reg_loss": (in_turn(in_any_order, of_squares, reg_loss_of_norms),),
+        "loss": (loss_term_by_term(len(parameters)),),
+    }
+
+
+def regularized_gradient(parameter: str, others: Sequence[Route]) -> dict[str, tuple[Route, ...]]:
+    """The routes to a regularized parameter's gradient and update, beside `others` to the gradient."""
+    added = any_of(with_two_halves(parameter), from_the_norm(parameter))
+    return {
+        f"d{parameter}": (in_turn(added, *others),),
+        f"{parameter}_next": (decayed_apart(parameter),),
+    }
 
 
 def width_of(name: str) -> Callable[[Quantities], int]:
