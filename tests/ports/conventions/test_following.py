@@ -16,7 +16,7 @@ from ports.conventions.recognition import Recorded, wrong_in
 from ports.user_port import load_port
 from reference.agreement.arithmetic import ARITHMETICS, FLOAT32, FLOAT64
 from reference.agreement.bounds import end_to_end
-from reference.line import formula
+from reference.line import line_of
 from reference.models import MODELS, SOFTMAX, TWO_LAYER
 from reference.trace import record
 
@@ -129,8 +129,8 @@ def test_step_can_be_read():
     """The lines of an edited step are shown as the note's are."""
     full, late = BY_WORD["reg=full"], BY_WORD["mean=late"]
     both = following(SOFTMAX, together([full, late]))
-    assert formula(both.step, "dW") == ["dW = np.dot(X.T, dscores) / num_examples + 2 * reg * W"]
-    assert formula(both.step, "scores") == formula(SOFTMAX.step, "scores")
+    assert line_of(both.step, "dW").shown() == ["dW = np.dot(X.T, dscores) / num_examples + 2 * reg * W"]
+    assert line_of(both.step, "scores").shown() == line_of(SOFTMAX.step, "scores").shown()
 
 
 def test_no_convention_is_the_model_itself():
