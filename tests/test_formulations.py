@@ -122,7 +122,7 @@ def told(program: Program, result: CellResult) -> str:
 
 
 @pytest.mark.parametrize("framework", OF_TEN)
-@pytest.mark.parametrize("model", OWN_MODELS)
+@pytest.mark.parametrize("model", sorted(OWN_MODELS))
 def test_right_programs_are_certified(model, framework, pytestconfig, record_property):
     """Each program agrees at every step of every problem, in both dtypes; compiled, in turn in one."""
     if absence := FRAMEWORKS[framework].absence():
@@ -145,7 +145,7 @@ def test_right_programs_are_certified(model, framework, pytestconfig, record_pro
 
 def cases() -> list[Any]:
     """Each wrong line with each model that has it."""
-    nets = [name for name in OWN_MODELS if MODELS[name].relus]
+    nets = [name for name in sorted(OWN_MODELS) if MODELS[name].relus]
     return [
         pytest.param(model, wrong, id=f"{model}-{wrong.replace(' ', '_')}")
         for wrong, line in WRONG.items()
