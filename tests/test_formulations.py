@@ -149,7 +149,7 @@ def cases() -> list[Any]:
     return [
         pytest.param(model, wrong, id=f"{model}-{wrong.replace(' ', '_')}")
         for wrong, line in WRONG.items()
-        for model in (nets if line.slot in ("relu", "dhidden") else OWN_MODELS)
+        for model in (nets if line.slot in ("relu", "dhidden") else sorted(OWN_MODELS))
     ]
 
 
