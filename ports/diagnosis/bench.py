@@ -113,10 +113,10 @@ class Bench:
         parts = [self.wrong] if self.got.ndim == 1 else parts[::-1]
         return [part for part in parts if not part.all()]
 
-    def allows(self, line: Line) -> bool:
-        """Whether a line gives the port's numbers here, wrong or right."""
+    def refutes(self, line: Line) -> bool:
+        """Whether a line gives other numbers than the port's here. One that cannot be run does not."""
         predicted = self.predicted(line)
-        return predicted is not None and self._holds(predicted, self.got)
+        return predicted is not None and not self._holds(predicted, self.got)
 
     def explains_part(self, predicted: Rounded, part: Plain) -> bool:
         """Whether a prediction holds for every element of a part that has all the wrong ones."""
@@ -138,7 +138,7 @@ def bench_of(case: Case) -> Bench:
     variables = variables_of(step)
     earlier = order[: order.index(case.quantity)]
     given = {"X": case.start.X, **case.params} | {variables[n]: case.value_of(n) for n in earlier}
-    later = {variables[n]: case.trace[n] for n in order if n in case.trace}
+    later = {variables[n]: case.trace[n] for n in order if n in case.trace and n != case.quantity}
     before = {f"last_{variables.get(n, n)}": tensor for n, tensor in case.before.items()}
     gradient = case.gradient_before() if case.parameter else None
     if gradient is not None:
@@ -149,7 +149,7 @@ def bench_of(case: Case) -> Bench:
         {*given, *numbers, "num_examples"},
         {"WEIGHTS": case.model.weights, "BIAS": case.model.biases},
         {
-            "last": {n: f"last_{n}" for n in tensors if f"last_{n}" in tensors},
+            "last": {n.removeprefix("last_"): n for n in tensors if n.startswith("last_")},
             "after": _after(case, tensors),
             "before": pre_activations(case),
         },

@@ -101,15 +101,14 @@ class Search:
         )
 
     def _first_of(self, *stages: Callable[[], list[Found]]) -> list[Found]:
-        found = next((found for stage in stages if (found := stage())), [])
-        return distinct(self.bench, self._borne_out(found))
+        found = next((found for stage in stages if (found := self._borne_out(stage()))), [])
+        return distinct(self.bench, found)
 
     def _borne_out(self, found: list[Found]) -> list[Found]:
-        """The edits that other steps of the same code do not refute; all, if none is left."""
-        kept = [
-            f for f in found if f.part is not None or all(o.allows(f.edit.line) for o in self.others)
-        ]
-        return kept or found
+        """The edits that other steps of the same code do not refute."""
+        whole = [f for f in found if f.part is None and not f.edit.fitted]
+        refuted = [f for f in whole if any(other.refutes(f.edit.line) for other in self.others)]
+        return [f for f in found if not any(f is other for other in refuted)]
 
     def _explained(
         self, edits: Iterable[Edit], line: Line | None = None, fitting: bool = False, timed: bool = False
@@ -118,12 +117,13 @@ class Search:
         for edit in edits:
             if timed and not self.in_time:
                 break
-            for complete in completed(self.bench, edit, fitting):
+            for complete in completed(self.bench, edit, fitting, self.others):
                 predicted = self.bench.predicted(complete.line)
                 if self.bench.explains(predicted):
                     assert predicted is not None
                     found.append(Found(complete, line or self.bench.line, predicted))
-                    break
+                    if fitting:
+                        break  # the shortest number that fits
         return found
 
     def _in_some_rows(self) -> list[Found]:
@@ -172,10 +172,11 @@ def with_numbers(edit: Edit) -> list[Edit]:
     return [edit.with_number(code, fitted=False) for code in edit.rule.numbers]
 
 
-def completed(bench: Bench, edit: Edit, fitting: bool) -> Iterator[Edit]:
+def completed(bench: Bench, edit: Edit, fitting: bool, others: Sequence[Bench] = ()) -> Iterator[Edit]:
     """An edit with its free number filled in, if it then gives nearly the port's numbers.
 
-    The numbers that people write are tried, or, for `fitting`, the one that suits best.
+    The numbers that people write are tried, or, for `fitting`, the one that suits best. Of two that are
+    the same number, in all benches, the first is tried.
     """
     run = edit.line.compiled()
     if fitting:
@@ -187,10 +188,10 @@ def completed(bench: Bench, edit: Edit, fitting: bool) -> Iterator[Edit]:
     else:
         tried = set()
         for code in edit.rule.numbers:
-            number = _number(code, bench.plain)
-            if number not in tried and np.all(bench.near(bench.value_of(run, number))):
+            number, *elsewhere = (_number(code, b.plain) for b in (bench, *others))
+            if (number, *elsewhere) not in tried and np.all(bench.near(bench.value_of(run, number))):
                 yield edit.with_number(code, fitted=False)
-            tried.add(number)
+            tried.add((number, *elsewhere))
 
 
 def _number(code: str, names: Mapping[str, Any]) -> float:
@@ -270,11 +271,18 @@ def exchanged(bench: Bench, others: Mapping[str, Plain]) -> Iterator[Edit]:
         if not isinstance(node, ast.Name) or not isinstance(value, np.ndarray) or node.id == "y":
             continue
         for code, other in others.items():
-            if np.shape(other) == value.shape and code not in (node.id, bench.line.target):
+            if fits_in_place(other, value) and code not in (node.id, bench.line.target):
                 new = ast.parse(code, mode="eval").body
                 spoken = code.replace("last_", "the last step's ") if code.isidentifier() else code
                 said = {"other": ast.Name(spoken), "name": node}
                 yield Edit(bench.line.replaced(path, new), (Applied(EXCHANGED, said),))
+
+
+def fits_in_place(other: Plain, value: Plain) -> bool:
+    """Whether a tensor may stand in another's place: it has its shape, or as many columns."""
+    return other.shape == value.shape or (
+        other.ndim == value.ndim == 2 and other.shape[1] == value.shape[1]
+    )
 
 
 # Edits that are one mistake

@@ -161,6 +161,14 @@ def rounded_to(value: Plain, bits: int, mode: Callable[[Plain], Plain] = np.rint
     return np.asarray(np.ldexp(mode(np.ldexp(mantissa, bits)), exponent - bits))
 
 
+def decimals(x: Any, count: int) -> Any:
+    """np.round; where an error reaches across, both neighbours are covered."""
+    if not isinstance(x, Rounded):
+        return np.round(x, count)
+    low, value, high = (np.round(x.value + e, count) for e in (-x.errors(), 0.0, x.errors()))
+    return _with(x, value, np.maximum(high - value, value - low))
+
+
 def _half_up(x: Plain) -> Plain:
     return np.copysign(np.floor(np.abs(x) + 0.5), x)
 
@@ -200,6 +208,7 @@ NUMPY = SimpleNamespace(
     reshape=reshape,
     roll=roll,
     argmax=argmax,
+    round=decimals,
     exp2=lambda x: np.exp(x * math.log(2)),
     expm1=lambda x: np.exp(x) - 1,
     log1p=lambda x: np.log(1 + x),
