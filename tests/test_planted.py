@@ -15,7 +15,7 @@ from reference.runs import draw
 
 #: The relative error that has to be caught in each dtype.
 RELATIVE = {"float64": 1e-11, "float32": 1e-2}
-#: The same for the data loss: a difference of two means is a right way to it, and rounds as scores do.
+#: The same for the data loss. It may be a difference of two means, which rounds as the scores do.
 OF_DATA_LOSS = {"float64": 1e-10, "float32": 1e-2}
 #: The step: far enough into a run, and no farther than its middle.
 FAR = 300

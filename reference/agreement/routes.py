@@ -70,8 +70,9 @@ def row_maximum(q: Quantities) -> Rounded:
 @shared
 def largest_score(q: Quantities) -> Rounded:
     """The largest score of all rows (1, 1), and the largest error of any score."""
-    scores = q["scores"]
-    top, error = (np.max(x, axis=(-2, -1), keepdims=True) for x in (scores.value, scores.errors()))
+    scores, axes = q["scores"], (-2, -1)
+    top = np.max(scores.value, axis=axes, keepdims=True)
+    error = np.zeros_like(top) if scores.is_exact else np.max(scores.error, axis=axes, keepdims=True)
     return Rounded(top, error, scores.arithmetic, stacked=scores.stacked)
 
 
@@ -100,7 +101,7 @@ def shifted_scores(q: Quantities) -> Rounded:
     scores = q["scores"]
     shifted: Rounded = scores - row_maximum(q)
     rounding = scores.arithmetic.unit * (farther(q) + largest_score(q).error)
-    return shifted.with_error(shifted.error + rounding)
+    return shifted.with_error(rules.onto(shifted.error, rounding))
 
 
 @shared
@@ -116,7 +117,7 @@ def shifted_exp(q: Quantities) -> Rounded:
     It may be flushed farther twice: as it is, and in a partial sum of its row.
     """
     e, per_unit = cast(Rounded, np.exp(shifted_scores(q))), q["scores"].arithmetic.exp_per_unit
-    error = e.error + 2 * flushed_farther(q)
+    error = rules.onto(e.error, 2 * flushed_farther(q))
     if per_unit:
         error += per_unit * farther(q) * (e.value + e.error)
     return e.with_error(error)
@@ -372,7 +373,9 @@ def divided_late(gradient: str, terms: Callable[[Quantities], int]) -> Route:
             return computed
         counted = arithmetic.gamma(n) + (q[gradient].products == 1) * arithmetic.unit
         roundings = arithmetic.gamma(n + 2 * arithmetic.division_roundings)
-        return computed.with_error(rules.off(computed.bounded) * (roundings / counted))
+        error = computed.error  # as large as the examples, and nothing else holds it: changed in place
+        error *= roundings / counted
+        return computed
 
     return route
 
