@@ -221,7 +221,8 @@ def _frozen(tensor: Any) -> Plain:
 def _after(case: Case, tensors: Collection[str]) -> dict[str, str]:
     """Each parameter after the update, in this step and in the one before."""
     names = [*case.params, *(f"last_{n}" for n in case.params)]
-    return {name: f"{name}_next" for name in names if f"{name}_next" in tensors}
+    known = {name: f"{name}_next" for name in names}
+    return {n: after for n, after in known.items() if after in tensors or f"last_{after}" in tensors}
 
 
 def pre_activations(case: Case) -> dict[str, str]:

@@ -279,10 +279,12 @@ def exchanged(bench: Bench, others: Mapping[str, Plain]) -> Iterator[Edit]:
 
 
 def fits_in_place(other: Plain, value: Plain) -> bool:
-    """Whether a tensor may stand in another's place: it has its shape, or as many columns."""
-    return other.shape == value.shape or (
-        other.ndim == value.ndim == 2 and other.shape[1] == value.shape[1]
-    )
+    """Whether a tensor may stand in another's place: it has its shape, or as many columns.
+
+    One of zeros may not: what it explains is that a term is left out.
+    """
+    as_many_columns = other.ndim == value.ndim == 2 and other.shape[1] == value.shape[1]
+    return bool(np.any(other)) and (other.shape == value.shape or as_many_columns)
 
 
 # Edits that are one mistake
