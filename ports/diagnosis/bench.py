@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ports.diagnosis.case import Case
+from ports.diagnosis.case import Case, holds
 from ports.diagnosis.edits import FREE, Names
 from ports.diagnosis.vocabulary import NAMES
 from reference.agreement.arithmetic import Arithmetic, Unbounded
-from reference.agreement.judge import LOCAL, compare
 from reference.agreement.rounded import Rounded, linspace
+from reference.agreement.rules import SLACK
 from reference.arrays import Plain
 from reference.line import Line, line_of, names_in, variables_of
 from reference.spiral import spiral
@@ -83,11 +83,12 @@ class Bench:
 
         The routes' errors are those of the right quantity, in proportion to its size.
         """
-        value = self.value_of(line.compiled())
+        run = line.compiled()
+        value = self.value_of(run)
         if value is None:
             return None
         try:
-            bounded = line.run(self.bounded)
+            bounded = run(self.bounded)
         except Exception:  # no rule for one of its operations, or no finite bound
             bounded = None
         own = bounded.errors() if isinstance(bounded, Rounded) else 0.0
@@ -99,9 +100,8 @@ class Bench:
 
     def explains(self, predicted: Rounded | None) -> bool:
         """Whether a prediction holds for every element, and the right value does not."""
-        if predicted is None:
-            return False
-        return self._holds(predicted, self.got) and not self._holds(predicted, self.expected.value)
+        right = self.expected.value
+        return holds(self.quantity, predicted, self.got) and not holds(self.quantity, predicted, right)
 
     @cached_property
     def wrong_parts(self) -> list[Plain]:
@@ -116,20 +116,14 @@ class Bench:
     def refutes(self, line: Line) -> bool:
         """Whether a line gives other numbers than the port's here. One that cannot be run does not."""
         predicted = self.predicted(line)
-        return predicted is not None and not self._holds(predicted, self.got)
+        return predicted is not None and not holds(self.quantity, predicted, self.got)
 
     def explains_part(self, predicted: Rounded, part: Plain) -> bool:
         """Whether a prediction holds for every element of a part that has all the wrong ones."""
         return bool(self._within(predicted)[part].all())
 
     def _within(self, predicted: Rounded) -> Any:
-        return np.abs(self.got - predicted.value) <= predicted.errors() * (1 + 2.0**-20)
-
-    def _holds(self, predicted: Rounded, got: Plain) -> bool:
-        if predicted.value.shape != got.shape:
-            return False
-        with np.errstate(all="ignore"):
-            return bool(compare(self.quantity, LOCAL, got, predicted).agrees)
+        return np.abs(self.got - predicted.value) <= predicted.errors() * SLACK
 
 
 def bench_of(case: Case) -> Bench:

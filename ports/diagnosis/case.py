@@ -49,6 +49,14 @@ class Change:
     elements: int
 
 
+def holds(quantity: str, predicted: Rounded | None, got: Plain) -> bool:
+    """Whether a prediction holds for every element of a tensor, within its bound."""
+    if predicted is None or predicted.value.shape != got.shape:
+        return False
+    with np.errstate(all="ignore"):
+        return bool(compare(quantity, LOCAL, got, predicted).agrees)
+
+
 Observation = Callable[["Case"], Iterator[Suspicion]]
 
 
@@ -149,11 +157,7 @@ class Case:
 
     def explained_by(self, predicted: Rounded | None, got: Plain | None = None) -> bool:
         """Whether a prediction holds for every element, within its bound."""
-        got = self.got if got is None else got
-        if predicted is None or predicted.value.shape != got.shape:
-            return False
-        with np.errstate(all="ignore"):
-            return bool(compare(self.quantity, LOCAL, got, predicted).agrees)
+        return holds(self.quantity, predicted, self.got if got is None else got)
 
     def bears_out(self, predicted: Rounded | None) -> bool:
         """Whether a prediction explains the error: it holds, and the right value breaks its bound."""

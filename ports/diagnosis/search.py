@@ -154,12 +154,10 @@ class Search:
         self.deadline += self.budget / 2
         complete = [edit for single in self.singles for edit in with_numbers(single)]
         nearest = sorted(complete, key=lambda edit: distance(self.bench, edit))
-        both: list[Edit] = [e for pair in zip(nearest, complete, strict=True) for e in pair]
-        for first in list(dict.fromkeys(map(id, both)))[: 2 * PAIRED]:
-            edit = next(e for e in complete if id(e) == first)
-            found = self._explained(
-                edits_of(edit.line, self.rules, self.bench.names, after=edit), timed=True
-            )
+        both = {id(edit): edit for pair in zip(nearest, complete, strict=True) for edit in pair}
+        for first in itertools.islice(both.values(), 2 * PAIRED):
+            seconds = edits_of(first.line, self.rules, self.bench.names, after=first)
+            found = self._explained(seconds, timed=True)
             if found or not self.in_time:
                 return found
         return []
