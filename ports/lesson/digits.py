@@ -21,11 +21,11 @@ class Digits(NamedTuple):
 
 
 def written(number: Fraction | float, digits: int) -> str:
-    """A number in decimal, rounded to so many digits."""
+    """A number in decimal, rounded to so many digits; with a power of ten if it is far from 1."""
     fraction = Fraction(number)
     exactly = EXACT.divide(Decimal(fraction.numerator), Decimal(fraction.denominator))
     exponent = exactly.adjusted() if exactly else 0
-    if -3 <= exponent < digits:
+    if -8 <= exponent < digits:
         return f"{exactly:.{digits - 1 - exponent}f}"
     return f"{exactly:.{digits - 1}e}"
 

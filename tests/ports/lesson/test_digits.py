@@ -20,7 +20,8 @@ def test_written_has_so_many_digits():
     """Fixed point for numbers of ordinary size, powers of ten for others."""
     assert written(Fraction(1, 3), 5) == "0.33333"
     assert written(Fraction(2000, 3), 5) == "666.67"
-    assert written(Fraction(1, 30000), 5) == "3.3333e-5"
+    assert written(Fraction(1, 30000), 5) == "0.000033333"
+    assert written(Fraction(1, 3 * 10**9), 5) == "3.3333e-10"
 
 
 def test_digits_are_split_where_they_part():
