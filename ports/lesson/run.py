@@ -11,17 +11,23 @@ import numpy as np
 
 from ports.contract import Port
 from ports.engine.boundaries import DecisionMap, decision_map
-from ports.engine.lockstep import Contestant, certify_spiral, prepare, run_step
+from ports.engine.lockstep import (
+    Contestant,
+    expected_spiral,
+    judged_spiral,
+    port_spiral,
+    prepare,
+    run_step,
+)
 from ports.engine.matrix import exact_settings_of
-from ports.engine.results import SPIRAL, Cell, CellResult
+from ports.engine.results import SPIRAL, Cell
 from ports.returned import what_went_wrong
 from reference.agreement.bounds import end_to_end, local
-from reference.agreement.judge import LOCAL, Finding, certify
+from reference.agreement.judge import Finding, certify
 from reference.agreement.rounded import Rounded
 from reference.arrays import Plain
 from reference.models import Model, Problem
 from reference.runs import draw, trajectory
-from reference.trace import Trace
 
 DTYPE = "float64"
 POINTS = 100  #: points per class
@@ -39,7 +45,7 @@ class PortStep:
     Attributes:
         trace: its tensors by name.
         bounds: the local bound of each quantity that could be compared.
-        findings: both certificates of every quantity.
+        findings: both certificates of every quantity, the local ones first.
         error: why there is nothing, if the port raised.
     """
 
@@ -57,9 +63,10 @@ class PortStep:
         """A finding that is against the quantity."""
         return next((f for f in self.findings if f.quantity == quantity and not f.agrees), None)
 
-    def share(self, quantity: str) -> float:
-        """The largest share of the local bound that an element uses."""
-        return next(f.share for f in self.findings if (f.quantity, f.certificate) == (quantity, LOCAL))
+    def share(self, quantity: str, certificate: str) -> float:
+        """The largest share of its bound that an element uses."""
+        judged = {f.certificate: f.share for f in self.findings if f.quantity == quantity}
+        return judged.get(certificate, max(judged.values()))
 
     def shares(self, quantity: str) -> Plain:
         """How much of its local bound each element uses."""
@@ -69,13 +76,18 @@ class PortStep:
 
 
 @dataclass(frozen=True)
-class Snapshot:
-    """A step of the run: what it starts from, the reference's quantities, and each port's."""
+class Quantities:
+    """The reference's quantities, and each port's."""
+
+    reference: Mapping[str, Plain]
+    ports: Mapping[str, PortStep]
+
+
+@dataclass(frozen=True)
+class Snapshot(Quantities):
+    """A step of the run, and where in the plane the model sees which class before it."""
 
     step: int
-    start: Problem
-    reference: Trace
-    ports: Mapping[str, PortStep]
     map: DecisionMap
 
 
@@ -93,15 +105,13 @@ class LessonRun:
     """Everything that ran: the data, each port's own spiral, and the models.
 
     Attributes:
-        X: (N, 2) points. y: (N,) labels.
-        spirals: the certified spiral of each port.
+        spiral: the points X (N, 2) and labels y (N,) that every model is trained on, and those that each
+            port makes from the same draws.
         models: by name.
         hidden: for each port, what its library hides, with the reason.
     """
 
-    X: Plain
-    y: Plain
-    spirals: Mapping[str, CellResult]
+    spiral: Quantities
     models: Mapping[str, ModelRun]
     hidden: Mapping[str, Mapping[str, str]]
 
@@ -111,24 +121,26 @@ class LessonRun:
         return list(self._disagreements())
 
     def _disagreements(self) -> Iterator[str]:
-        for port, spiral in self.spirals.items():
-            if not spiral.agrees:
-                yield f"{port}: {SPIRAL}: {spiral.error or 'X or y disagrees'}"
+        for at, made in self._port_steps():
+            if made.error:
+                yield f"{at}: {made.error}"
+            for f in made.findings:
+                if not f.agrees:
+                    yield f"{at}: {f.quantity} {f.problem or f'uses {f.share:.3g} times its bound'}"
+
+    def _port_steps(self) -> Iterator[tuple[str, PortStep]]:
+        """Everything that a port made, with its name and place."""
+        for port, made in self.spiral.ports.items():
+            yield f"{port}: {SPIRAL}", made
         for name, run in self.models.items():
             for snapshot in run.snapshots:
                 for port, made in snapshot.ports.items():
-                    at = f"{port}: {name}, step {snapshot.step}"
-                    if made.error:
-                        yield f"{at}: {made.error}"
-                    for f in made.findings:
-                        if not f.agrees:
-                            yield f"{at}: {f.quantity} {f.problem or f'uses {f.share:.3g} of its bound'}"
+                    yield f"{port}: {name}, step {snapshot.step}", made
 
     @property
     def elements(self) -> int:
         """How many numbers were compared."""
-        steps = [p for run in self.models.values() for s in run.snapshots for p in s.ports.values()]
-        return sum(finding.elements for made in steps for finding in made.findings)
+        return sum(finding.elements for _, made in self._port_steps() for finding in made.findings)
 
 
 def steps_of(model: Model) -> list[int]:
@@ -142,10 +154,23 @@ def lesson_run(
     """Run these ports at the shown steps of each model. `progress` is called after each step shown."""
     draws = draw(np.random.RandomState(SEED), POINTS)
     with exact_settings_of(ports):
-        spirals = {p.name: certify_spiral(_cell(SPIRAL, p), p, draws.noise) for p in ports}
+        spiral = Quantities(
+            {"X": draws.X, "y": draws.y}, {p.name: _spiral(p, draws.noise) for p in ports}
+        )
         runs = {model.name: _model_run(ports, draws.problem(model), progress) for model in models}
     hidden = {port.name: port.hidden_quantities for port in ports}
-    return LessonRun(draws.X, draws.y, spirals, runs, hidden)
+    return LessonRun(spiral, runs, hidden)
+
+
+def _spiral(port: Port, noise: Plain) -> PortStep:
+    """Run and judge a port's generator."""
+    cell = _cell(SPIRAL, port)
+    try:
+        got = port_spiral(cell, port, noise)
+    except (Exception, SystemExit) as error:
+        return PortStep({}, {}, [], what_went_wrong(error))
+    expected = expected_spiral(noise, port.host.arithmetic(cell.device, cell.dtype))
+    return PortStep(got, expected, judged_spiral(got, expected, cell.dtype))
 
 
 def _cell(model: str, port: Port) -> Cell:
@@ -160,7 +185,7 @@ def _model_run(ports: Sequence[Port], problem: Problem, progress: Callable[[], N
         losses.append(trace["loss"])
         if i in steps:
             made = {c.port.name: _port_step(c, start, i) for c in contestants}
-            snapshots.append(Snapshot(i, start, trace, made, decision_map(start, GRID)))
+            snapshots.append(Snapshot(trace, made, i, decision_map(start, GRID)))
             progress()
     return ModelRun(problem.model, snapshots, np.array(losses))
 
@@ -173,7 +198,7 @@ def _port_step(contestant: Contestant, start: Problem, i: int) -> PortStep:
     except (Exception, SystemExit) as error:
         return PortStep({}, {}, [], what_went_wrong(error))
     findings = certify(start, trace, arithmetic, end_to_end(start, arithmetic), hidden, f"step {i}")
-    usable = {
-        name: trace[name] for name in trace if not any(f.problem for f in findings if f.quantity == name)
-    }
-    return PortStep(trace, local(start, usable, arithmetic, f"step {i}"), findings)
+    broken = {finding.quantity for finding in findings if finding.problem}
+    usable = {name: tensor for name, tensor in trace.items() if name not in broken}
+    bounds = local(start, usable, arithmetic, f"step {i}")
+    return PortStep(trace, {name: bounds[name] for name in bounds if name in usable}, findings)

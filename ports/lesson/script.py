@@ -32,10 +32,10 @@ def gradient(of: str) -> str:
     return rf"\frac{{\partial L}}{{\partial {of}}}"
 
 
-#: The generator of the data: X and y. Arm j has the class j, and i counts its points.
+#: The generator of the data. Arm j has the class j, and i counts its points.
 SPIRAL = Row(
     "spiral",
-    ("X", "y"),
+    ("X",),
     r"X_{ij} = (r_i \sin t_{ij},\; r_i \cos t_{ij}),\quad r_i = \frac{i}{N - 1},\quad "
     r"t_{ij} = 4 (j + r_i) + 0.2\, \varepsilon_{ij}",
 )
@@ -48,7 +48,7 @@ _LOSS = Row("loss", ("loss",), r"L = L_{\mathrm{data}} + L_{\mathrm{reg}}")
 _DSCORES = Row(
     "dscores",
     ("dscores",),
-    gradient("s_{ik}") + r" = \frac{1}{N} \left( p_{ik} - \mathbf{1}_{k = y_i} \right)",
+    gradient("s_{ik}") + r" = \frac{1}{N} \left( p_{ik} - [k = y_i] \right)",
 )
 
 SOFTMAX_CHAPTER = Chapter(
@@ -89,10 +89,7 @@ TWO_LAYER_CHAPTER = Chapter(
         Row(
             "dhidden",
             ("dhidden",),
-            gradient("a")
-            + r" = \left( "
-            + gradient("s")
-            + r" W_2^{\mathsf{T}} \right) \odot \mathbf{1}_{h > 0}",
+            gradient("a") + r" = \left( " + gradient("s") + r" W_2^{\mathsf{T}} \right) \odot [h > 0]",
         ),
         Row(
             "dW_hidden", ("dW",), gradient("W") + r" = X^{\mathsf{T}} " + gradient("a") + r" + \lambda W"

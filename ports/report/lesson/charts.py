@@ -59,6 +59,11 @@ class Axis:
         share = (scale(number) - scale(self.low)) / (scale(self.high) - scale(self.low))
         return self.start + share * (self.end - self.start)
 
+    def as_attributes(self) -> str:
+        """The axis for a script that marks a number on it."""
+        ends = f'data-low="{self.low:g}" data-high="{self.high:g}"'
+        return f'{ends} data-start="{self.start:g}" data-end="{self.end:g}" data-log="{int(self.log)}"'
+
     def ticks(self) -> list[float]:
         """Round numbers along the axis."""
         return _round_powers(self.low, self.high) if self.log else _round_steps(self.low, self.high)
@@ -88,7 +93,7 @@ def chart(
     y = _axis("y", [n for one in series for n in one.y], height - BOTTOM, TOP, log_y)
     parts = [
         f'<svg class="chart" role="img" viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
-        f' font-size="{FONT}" fill="currentColor" aria-label="{escape(title)}">',
+        f' font-size="{FONT}" fill="currentColor" aria-label="{escape(title)}" {x.as_attributes()}>',
         f"<title>{escape(title)}</title>",
         f"<desc>{escape(description)}</desc>",
         *_frame(x, y, x_label, y_label, height),
