@@ -5,15 +5,18 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 from ports.contract import Port
 from ports.engine.matrix import exact_settings_of
 from ports.engine.provenance import provenance
 from ports.engine.results import SPIRAL
+from ports.engine.workers import in_workers
 from ports.in_jax import JAX
 from ports.in_torch import TORCH
 from ports.lesson.breaks import BREAKS, Break, absent_breaks, made_breaks
 from ports.lesson.excerpts import Source, SourceLine
+from ports.lesson.rounding import PARTS, Rounding, made_rounding
 from ports.lesson.run import LessonRun, lesson_run, steps_of
 from ports.lesson.script import CHAPTERS, Chapter
 from reference import spiral
@@ -23,6 +26,8 @@ from reference.runs import trajectory
 FRAMEWORKS = (TORCH, JAX)
 #: The column of the reference.
 REFERENCE = "numpy"
+#: How many processes share the work.
+JOBS = 2
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,7 @@ class Lesson:
         code: by part of the note (the spiral, or a model) and port.
         run: the certified numbers.
         breaks: the broken ports. absent_breaks: those of missing frameworks, with the reason.
+        rounding: why right ports differ at all.
         provenance: versions and settings.
         seconds: how long all this took.
     """
@@ -51,40 +57,53 @@ class Lesson:
     run: LessonRun
     breaks: Sequence[Break]
     absent_breaks: Mapping[str, str]
+    rounding: Rounding
     provenance: Mapping[str, str]
     seconds: float
 
     @property
+    def disagreements(self) -> list[str]:
+        """What disagrees, in a sentence each."""
+        return self.run.disagreements + self.rounding.disagreements
+
+    @property
     def agrees(self) -> bool:
         """Whether something was compared, and all of it agrees."""
-        return self.run.elements > 0 and not self.run.disagreements
+        return self.run.elements > 0 and not self.disagreements
 
 
 def work() -> int:
-    """How many times `made_lesson` reports progress."""
-    return sum(len(steps_of(chapter.model)) for chapter in CHAPTERS) + len(BREAKS) - len(absent_breaks())
+    """How many units of work `made_lesson` reports."""
+    steps = sum(len(steps_of(chapter.model)) for chapter in CHAPTERS)
+    return steps + len(BREAKS) - len(absent_breaks()) + PARTS
 
 
-def made_lesson(progress: Callable[[], None] = lambda: None) -> Lesson:
-    """Run and cut everything. `progress` is called `work()` times.
+def made_lesson(progress: Callable[[int], None] = lambda done: None, jobs: int = JOBS) -> Lesson:
+    """Run and cut everything. `progress` is called with the units of work done since its last call.
 
     Raises ValueError if a break is not caught as it should be, or a port's source cannot be cut.
     """
     started = time.monotonic()
     absent = {f.name: absence for f in FRAMEWORKS if (absence := f.absence())}
-    ports = [port for f in FRAMEWORKS for port in f.ports if not port.absence()]
+    ports = ports_here()
     code = {key: value for port in ports for key, value in code_of(port).items()}
     with exact_settings_of(ports):
         facts = provenance(ports)
+    tasks: list[Callable[[Callable[[], None]], Any]] = [_run, made_breaks, made_rounding]
+    run, breaks, rounding = in_workers(tasks, jobs, progress)
+    seconds = time.monotonic() - started
     return Lesson(
-        absent,
-        reference_code() | code,
-        lesson_run(ports, [chapter.model for chapter in CHAPTERS], progress),
-        made_breaks(progress),
-        absent_breaks(),
-        facts,
-        time.monotonic() - started,
+        absent, reference_code() | code, run, breaks, absent_breaks(), rounding, facts, seconds
     )
+
+
+def ports_here() -> list[Port]:
+    """The ports of the lesson whose packages are installed."""
+    return [port for framework in FRAMEWORKS for port in framework.ports if not port.absence()]
+
+
+def _run(progress: Callable[[], None]) -> LessonRun:
+    return lesson_run(ports_here(), [chapter.model for chapter in CHAPTERS], progress)
 
 
 def code_of(port: Port) -> dict[tuple[str, str], Code]:

@@ -15,9 +15,10 @@ from ports.lesson.lesson import FRAMEWORKS, REFERENCE, Lesson, loop_code
 from ports.lesson.run import ModelRun, Quantities
 from ports.lesson.script import CHAPTERS, SPIRAL
 from ports.report.lesson.charts import Series, chart
+from ports.report.lesson.figures import rounding_figures
 from ports.report.lesson.numbers import FOLLOWED, Numbers, numbers_of
 from ports.report.lesson.pictures import decisions
-from ports.report.lesson.words import LANGUAGES, say
+from ports.report.lesson.words import LANGUAGES, plain, say
 from reference.runs import accuracy
 
 #: The letters of the spiral's shapes.
@@ -36,7 +37,12 @@ def render(lesson: Lesson) -> str:
         undefined=StrictUndefined,
     )
     environment.globals.update(say=say, languages=LANGUAGES, formula=formula)
-    page: str = environment.get_template("page.html.j2").render(page=Page(lesson), lesson=lesson)
+    page: str = environment.get_template("page.html.j2").render(
+        page=Page(lesson),
+        lesson=lesson,
+        rounding=lesson.rounding,
+        figures={language: rounding_figures(lesson.rounding, plain(language)) for language in LANGUAGES},
+    )
     return page
 
 

@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -32,6 +32,11 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield prefix + key, value
+
+
+def plain(language: str) -> Callable[[str], str]:
+    """From a key to the words of a language, as text."""
+    return words(language).__getitem__
 
 
 def said(key: str, language: str, **given: object) -> Markup:
