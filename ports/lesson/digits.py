@@ -1,6 +1,6 @@
 """Numbers written digit by digit beside the exact ones, and their errors in units in the last place."""
 
-from decimal import Context, Decimal
+from decimal import ROUND_UP, Context, Decimal
 from fractions import Fraction
 from itertools import takewhile
 from typing import NamedTuple
@@ -36,6 +36,19 @@ def beside(number: float, exact: Fraction, digits: int) -> Digits:
     pairs = zip(text, written(exact, digits), strict=False)
     shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
     return Digits(text[:shared], text[shared:])
+
+
+def certain(value: float, error: float) -> str:
+    """A number with as many digits as are sure if it may be off by so much; `0 ± ...` if none is."""
+    if not error:
+        return repr(value + 0.0)  # -0.0 + 0.0 is 0.0
+    low, high = (EXACT.add(Decimal(value), Decimal(end)) for end in (-error, error))
+    exponent = max(low.adjusted(), high.adjusted())
+    for decimals in range(17 - exponent, -1 - exponent, -1):
+        text = f"{low:.{max(decimals, 0)}f}"
+        if text == f"{high:.{max(decimals, 0)}f}" and float(text):
+            return text
+    return f"0 ± {Context(prec=1, rounding=ROUND_UP).create_decimal(max(abs(low), abs(high))):.0e}"
 
 
 def rounded(exact: Fraction, dtype: str) -> float:

@@ -21,17 +21,15 @@ from ports.engine.lockstep import Contestant, prepare, run_step
 from ports.engine.matrix import exact_settings_of
 from ports.engine.results import Cell
 from ports.lesson.exponentials import Exponentials, exponentials
-from ports.lesson.libraries import LIBRARIES, frameworks_here
+from ports.lesson.libraries import LIBRARIES, ports_by_hand
 from ports.lesson.sums import Fused, Sum, fused, sums
-from ports.registry import FRAMEWORKS, PORTS
+from ports.registry import FRAMEWORKS
 from reference.agreement.bounds import end_to_end
 from reference.agreement.judge import END_TO_END, compare
 from reference.models import SOFTMAX, TWO_LAYER, Problem
 from reference.runs import draw
 
 DTYPE = "float32"
-#: The port of each framework that has the note's own lines.
-MANUAL = {"numpy": "numpy", "torch": "torch_manual", "jax": "jax_manual"}
 #: The quantities whose errors are shown: a number at the end of a long sum, and a product.
 QUANTITIES = ("loss", "dW")
 #: At how many steps, about, which lie closer together at the beginning of the run.
@@ -106,8 +104,7 @@ class Rounding:
 
 def made_rounding(progress: Callable[[], None] = lambda: None) -> Rounding:
     """Compute everything on this machine; `progress` is called after each of the `PARTS` parts."""
-    draws, here = draw(np.random.RandomState(0)), frameworks_here()
-    ports = [PORTS[MANUAL[name]] for name in here]
+    draws, ports = draw(np.random.RandomState(0)), ports_by_hand()
 
     def done(part: Part) -> Part:
         progress()
@@ -120,7 +117,7 @@ def made_rounding(progress: Callable[[], None] = lambda: None) -> Rounding:
             done(exponentials(draws.problem(SOFTMAX))),
             done(errors_over_the_run(draws.problem(TWO_LAYER), ports)),
             done(drifts(draws.problem(TWO_LAYER), ports)),
-            {name: str(FRAMEWORKS[name].absence()) for name in LIBRARIES if name not in here},
+            {name: why for name in LIBRARIES if (why := FRAMEWORKS[name].absence())},
         )
 
 

@@ -11,6 +11,7 @@ from ports.engine.noise_floor import distance
 from ports.lesson import rounding
 from ports.lesson.libraries import frameworks_here
 from ports.lesson.rounding import PARTS, QUANTITIES, made_rounding
+from ports.registry import PORTS
 from reference.agreement.arithmetic import ARITHMETICS
 from reference.models import SOFTMAX, TWO_LAYER
 from reference.runs import draw, trajectory
@@ -127,7 +128,7 @@ def test_an_error_outside_its_bound_is_told(monkeypatch):
 
     monkeypatch.setattr(rounding, "run_step", off)
     monkeypatch.setattr(rounding, "WALKED", 2)
-    found = rounding.errors_over_the_run(DRAWS.problem(TWO_LAYER), [rounding.PORTS["numpy"]])
+    found = rounding.errors_over_the_run(DRAWS.problem(TWO_LAYER), [PORTS["numpy"]])
     of_loss, of_dW = found
     assert of_loss.disagreements == []
     assert ("numpy", 1) in of_dW.disagreements

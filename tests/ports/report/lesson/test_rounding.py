@@ -1,7 +1,6 @@
 """The section on rounding: the numbers of its data, words that exist, tables that can be read."""
 
 import re
-import tomllib
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -21,6 +20,7 @@ from ports.lesson.rounding import Errors, Rounding, cell_of
 from ports.lesson.sums import fused, sums
 from ports.registry import PORTS
 from ports.report.lesson.figures import rounding_figures
+from ports.report.lesson.words import LANGUAGES, words
 from reference.models import SOFTMAX, TWO_LAYER
 from reference.runs import draw
 
@@ -29,22 +29,7 @@ TEMPLATE = "rounding.html.j2"
 VOID = {"br", "meta", "link", "img"}
 
 
-def words_of(language):
-    """All words of a language by their keys."""
-    found = {}
-
-    def collect(table, key):
-        for name, value in table.items():
-            if isinstance(value, dict):
-                collect(value, f"{key}{name}.")
-            else:
-                found[f"{key}{name}"] = value
-
-    collect(tomllib.loads((FOLDER / "words" / f"{language}.toml").read_text("utf-8")), "")
-    return found
-
-
-WORDS = {language: words_of(language) for language in ("en", "ko")}
+WORDS = {language: dict(words(language)) for language in LANGUAGES}
 
 
 @pytest.fixture(scope="module")
