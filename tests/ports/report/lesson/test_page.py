@@ -140,7 +140,7 @@ def test_step_loss_boundary_and_marker_move_together(lesson, file, opened):
         return page.evaluate(
             """() => ({
                 now: document.querySelector("figure.loss[data-model=two_layer] .now").innerText,
-                map: document.querySelector(".plane svg[data-part=two_layer] image").getAttribute("href"),
+                map: document.querySelector("[data-part=two_layer] image").getAttribute("href"),
                 line: document.querySelector("[data-model=two_layer] .step-line").getAttribute("x1"),
                 control: document.querySelector("[data-now=two_layer]").textContent,
             })"""
@@ -355,7 +355,7 @@ def wrong_lesson(lesson):
 
 
 def test_what_disagrees_is_red_and_has_no_number(wrong_lesson, opened, tmp_path):
-    """A port that disagrees is told on the page; what is not certified of it is not shown, at any step."""
+    """A port that disagrees is told on the page; what is not certified is not shown, at any step."""
     path = tmp_path / "wrong.html"
     path.write_text(render(wrong_lesson), encoding="utf-8")
     page = opened(path)
