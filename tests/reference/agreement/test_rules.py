@@ -1,6 +1,7 @@
 """Single rules, case by case: the worst case, what is flushed, and where there is no bound."""
 
 from contextlib import nullcontext
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -143,6 +144,16 @@ def test_share_of_a_sum_whose_terms_may_be_negative():
     x = Rounded(x.value, x.error / 2, FLOAT64)
     total = np.sum(x, axis=1, keepdims=True)
     assert (x / total).error.tolist() == rules.share(x.bounded, total.bounded, FLOAT64).error.tolist()
+
+
+def test_digits_that_a_share_of_nearly_1_loses_are_allowed_for():
+    """1 +- (1 - 2**-10) beside 2**-53: in float64 the sum is 1, and 1 - p is 0. Exactly, it is not."""
+    x = Rounded(np.array([[1.0, 2.0**-53]]), np.array([[1 - 2.0**-10, 0.0]]), FLOAT64)
+    share, least = normalised(x)[0, 0], Fraction(1, 2**10)
+    off = Fraction(float(share.value)) - least / (least + Fraction(1, 2**53))
+    rounding = FLOAT64.gamma(1) + FLOAT64.division
+    assert 100 * rounding < off <= share.error
+    assert share.error == pytest.approx(4 * 2.0**-53 * 2**10 + rounding, rel=1e-3)
 
 
 def test_share_of_a_column_is_not_taken_for_one_of_a_row():
