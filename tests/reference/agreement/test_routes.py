@@ -20,6 +20,7 @@ from reference.agreement.routes import (
     data_loss_of_two_means,
     decayed_apart,
     divided_late,
+    farther,
     from_the_norm,
     in_turn,
     log_probs,
@@ -40,7 +41,7 @@ def test_half_regularization_terms_round_though_the_sum_cancels():
     """(x + h) + h is 0 for x = -2h, but its partial sum is h: both additions may round."""
     weights, cancelled = Rounded.exact([3.0], FLOAT32), Rounded(np.zeros(1), np.zeros(1), FLOAT32)
     bound = with_two_halves("W")(cancelled, {"reg": 2.0, "W": weights})
-    assert bound.error == pytest.approx(FLOAT32.unit * 3, rel=1e-6)
+    assert bound.error == pytest.approx(FLOAT32.unit * 3, rel=1e-6, abs=0)
 
 
 def test_half_regularization_terms_round_at_the_size_that_the_sum_may_have():
@@ -51,7 +52,7 @@ def test_half_regularization_terms_round_at_the_size_that_the_sum_may_have():
     )
     bound = with_two_halves("W")(uncertain_sum, {"reg": 2.0, "W": weights})
     unit = BFLOAT16.unit
-    assert bound.error == pytest.approx(1 + (1 + unit) * unit * (6 + 3), rel=1e-12)
+    assert bound.error == pytest.approx(1 + (1 + unit) * unit * (6 + 3), rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize("kind", ["plain", "flushing"])
@@ -165,13 +166,14 @@ def test_flushed_partial_sum_of_the_loss_is_bounded(data_loss, reg_loss, got):
     assert share(np.array(got * smallest), loss_term_by_term(2)(computed, q)) <= 1
 
 
+@pytest.mark.parametrize("size", [1.0, FLOAT16.smallest_normal], ids=["large", "smallest"])
 @pytest.mark.parametrize(("layers", "flushes"), [(2, 0), (3, 1), (5, 3)])
-def test_large_partial_sums_are_not_flushed(layers, flushes):
+def test_normal_partial_sums_are_not_flushed(layers, flushes, size):
     """Of a loss of 1 + 1 only the first partial sums of reg_loss may be below the smallest number."""
-    q = {name: Rounded.exact(np.array(1.0), FLOAT16) for name in ("data_loss", "reg_loss")}
+    q = {name: Rounded.exact(np.array(size), FLOAT16) for name in ("data_loss", "reg_loss")}
     bound, gamma = loss_term_by_term(layers)(q["data_loss"] + q["reg_loss"], q), FLOAT16.gamma(layers)
-    expected = gamma * (1 + 2 / (1 - gamma)) + flushes * FLOAT16.smallest_normal
-    assert bound.error == pytest.approx(expected, rel=1e-12)
+    expected = gamma * (1 + 2 / (1 - gamma)) * size + flushes * FLOAT16.smallest_normal
+    assert bound.error == pytest.approx(expected, rel=1e-12, abs=0)
 
 
 def three_weights(*values, stacked=0):
@@ -195,7 +197,7 @@ def test_reg_loss_of_three_layers_in_any_order_rounds_twice_at_its_size():
     off = sum(term.errors() for term in terms)
     flushed = 2 * FLOAT16.smallest_normal
     bound = reg_loss_in_any_order("W", "W2", "W3")(computed, q)
-    assert bound.error == pytest.approx(off + FLOAT16.gamma(2) * (2 + off) + flushed, rel=1e-12)
+    assert bound.error == pytest.approx(off + FLOAT16.gamma(2) * (2 + off) + flushed, rel=1e-12, abs=0)
     assert bound.error > computed.error
     layers = {f"gradient {W}": (W, "") for W in ("W", "W2", "W3")}
     covered = cover("reg_loss", classifier_routes(layers)["reg_loss"], computed, q)
@@ -246,8 +248,8 @@ def two_rows(second, arithmetic=FLOAT32):
 def test_shift_by_the_largest_of_all_scores_rounds_at_its_distance():
     """Scores 5.3 and 6.1 less 60 lose as many digits as 60 has; less 6.1 they lose next to none."""
     bound = shifted_scores(two_rows([5.3, 6.1]))
-    assert bound.error[1] == pytest.approx(FLOAT32.unit * np.array([54.7, 53.9]), rel=1e-6)
-    assert bound.error[0] == pytest.approx(FLOAT32.unit * np.array([60.0, 0.0]), rel=1e-6)
+    assert bound.error[1] == pytest.approx(FLOAT32.unit * np.array([54.7, 53.9]), rel=1e-6, abs=0)
+    assert bound.error[0] == pytest.approx(FLOAT32.unit * np.array([60.0, 0.0]), rel=1e-6, abs=0)
 
 
 def test_softmax_shifted_by_the_largest_of_all_scores_uses_its_bound():
@@ -266,7 +268,7 @@ def test_softmax_shifted_by_the_largest_of_all_scores_uses_its_bound():
 def test_shift_that_flushes_the_right_class_is_no_route():
     """Less 60, a score of -30 is flushed to zero in float32: only its row's own maximum will do."""
     bound = shifted_scores(two_rows([-30.0, -31.0]))
-    assert bound.error[1, 1] == pytest.approx(FLOAT32.unit, rel=1e-6)
+    assert bound.error[1, 1] == pytest.approx(FLOAT32.unit, rel=1e-6, abs=0)
 
 
 @pytest.mark.parametrize("least", [-22.4, -20.0, 0.0])
@@ -274,6 +276,17 @@ def test_right_class_that_is_not_flushed_keeps_its_probability(least):
     """Near the edge of the range most of a shifted row may be flushed, but not the right class."""
     bound = shifted_softmax(two_rows([least, least]))[1]
     assert 0 < bound.error[0] < bound.value[0] / 2
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_shift_may_lie_as_far_as_no_right_class_is_flushed(classes):
+    """By the largest of all scores, up to the distance at which 8 K**2 smallest numbers are left."""
+    in_range = -np.log(8 * classes**2 * FLOAT32.smallest_normal)
+    for away, taken in ((in_range - 1e-3, True), (in_range + 1e-3, False)):
+        scores = np.zeros((4, classes))
+        scores[0, 0] = away
+        q = {"scores": Rounded.exact(scores, FLOAT32), "y": np.zeros(4, int)}
+        assert farther(q).tolist() == [[0.0]] + [[away if taken else 0.0]] * 3
 
 
 def test_what_a_farther_shift_flushes_is_bounded():
@@ -289,7 +302,7 @@ def test_accelerators_exponential_errs_more_the_farther_the_shift():
     """An exp off by a|x| is off by as much more as the largest of all scores is farther away."""
     gpu = FLOAT32.on_accelerator()
     near, far = (shifted_exp(two_rows([5.0, 6.0], a)).error[1, 1] for a in (FLOAT32, gpu))
-    assert far - near == pytest.approx(gpu.exp_per_unit * 54, rel=1e-3)
+    assert far - near == pytest.approx(gpu.exp_per_unit * 54, rel=1e-3, abs=0)
 
 
 @pytest.mark.parametrize("shift", [0.0, 60.0])
@@ -357,7 +370,7 @@ def test_each_part_of_a_difference_of_means_may_be_off():
     gamma = FLOAT32.gamma(2 + FLOAT32.division_roundings)
     # less 9, the first score is 1 away and the second 0: their own sizes are larger
     expected = 1e-4 + gamma * (2 * (8 + 9) + np.sum(logprobs + 1e-4)) / 2
-    assert data_loss_of_two_means(computed, q).error == pytest.approx(expected, rel=1e-6)
+    assert data_loss_of_two_means(computed, q).error == pytest.approx(expected, rel=1e-6, abs=0)
 
 
 def test_flushed_terms_of_a_weighted_sum_are_bounded():
@@ -387,6 +400,14 @@ def test_square_of_a_norm_uses_its_bound():
     assert 0.98 <= share(np.array(got), reg_loss_of_norms(computed, {})) <= 1 < share(got, computed)
 
 
+def test_root_and_square_of_a_norm_may_be_flushed():
+    """Three roundings of the smallest normal number, and two flushes."""
+    smallest = FLOAT16.smallest_normal
+    bound = reg_loss_of_norms(Rounded(np.array(smallest), None, FLOAT16), {})
+    expected = FLOAT16.gamma(3) * smallest + 2 * smallest
+    assert bound.error == pytest.approx(expected, rel=1e-12, abs=0)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_square_of_a_norm_stays_in_its_bound(kind):
     """It does so on every conforming machine, for weights of any size."""
@@ -404,7 +425,7 @@ def test_accelerators_root_may_round_twice():
     gpu = FLOAT32.on_accelerator()
     q, computed = regularized(np.array([[3.0]]), gpu)
     more = reg_loss_of_norms(computed, q).error - computed.error
-    assert more == pytest.approx(5 * gpu.unit * computed.value, rel=1e-5)
+    assert more == pytest.approx(5 * gpu.unit * computed.value, rel=1e-5, abs=0)
 
 
 def test_flushed_terms_of_scaled_squares_are_bounded():
@@ -461,11 +482,11 @@ def test_roundings_of_a_late_division_are_counted():
     computed = np.dot(Rounded.exact(np.ones((1, 3)), FLOAT64), recorded)
     q = {"d": recorded, "num_examples": 3, "local": True}
     bound = divided_late("d", lambda q: 3)(computed, q)
-    assert bound.error == pytest.approx(7 * 3 * FLOAT64.unit, rel=1e-9)
+    assert bound.error == pytest.approx(7 * 3 * FLOAT64.unit, rel=1e-9, abs=0)
     exact = Rounded.exact(np.ones((3, 1)), FLOAT64)
     computed = np.dot(Rounded.exact(np.ones((1, 3)), FLOAT64), exact)
     assert divided_late("d", lambda q: 3)(computed, q | {"d": exact}).error == pytest.approx(
-        7 * 3 * FLOAT64.unit, rel=1e-9
+        7 * 3 * FLOAT64.unit, rel=1e-9, abs=0
     )
 
 
@@ -550,7 +571,9 @@ def test_roundings_of_a_decay_apart_are_counted():
     q["dW"] = Rounded.exact(np.array([-3.0, 0.0]), FLOAT64)
     computed = Rounded(np.array([5.5, 0.0]), np.zeros(2), FLOAT64)
     expected = 2 * 4 + 2 * 0.5 * 3 + 10 * 0.5 * 0.25 * 4
-    assert decayed_apart("W")(computed, q).error == pytest.approx([expected * FLOAT64.unit, 0], rel=1e-9)
+    assert decayed_apart("W")(computed, q).error == pytest.approx(
+        [expected * FLOAT64.unit, 0], rel=1e-9, abs=0
+    )
 
 
 # Routes together
@@ -595,4 +618,4 @@ def test_examples_in_tiles_are_covered_alike(name, monkeypatch):
             assert ("shifted exp" in q) == (large > 7)  # kept for later routes, unless it is large
         monkeypatch.undo()
         whole, in_tiles = covered
-        assert in_tiles.error == pytest.approx(whole.error, rel=1e-9)
+        assert in_tiles.error == pytest.approx(whole.error, rel=1e-9, abs=0)

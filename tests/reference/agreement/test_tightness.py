@@ -350,8 +350,8 @@ def test_smaller_operand_counts_as_far_as_it_reaches():
     y = Rounded(np.array([-0.5, -3.0]), np.array([2.0, 2.0]), FLOAT32)
     bound = np.maximum(0, y)
     assert bound.value.tolist() == [0, 0]
-    assert bound.error == pytest.approx([1.5, 0], abs=1e-5)
+    assert bound.error == pytest.approx([1.5, 0], rel=1e-5, abs=0)
     reaching_just_0 = np.maximum(0, Rounded(np.array([-1.0]), np.array([1.0]), FLOAT32))
     assert reaching_just_0.error == pytest.approx(SLACK - 1, rel=1e-9, abs=0)
     both = np.maximum(y, Rounded(np.array([-1.0, -3.5]), np.array([4.0, 0.1]), FLOAT32))
-    assert both.error == pytest.approx([3.5, 2.0], abs=1e-5)
+    assert both.error == pytest.approx([3.5, 2.0], rel=1e-5, abs=0)
