@@ -20,8 +20,10 @@ from reference.agreement.routes import (
     data_loss_of_two_means,
     decayed_apart,
     divided_late,
+    dscores_through_quotient,
     farther,
     from_the_norm,
+    hull,
     in_turn,
     log_probs,
     log_shifted_sum,
@@ -32,6 +34,7 @@ from reference.agreement.routes import (
     shifted_exp,
     shifted_scores,
     shifted_softmax,
+    shifted_sum,
     split_dscores,
     with_two_halves,
 )
@@ -66,6 +69,16 @@ def test_half_regularization_terms_use_their_bound(kind, scale):
     computed = Rounded.exact(x.value, FLOAT16) + Rounded.exact(W.value, FLOAT16) * 1.0
     bound = with_two_halves("W")(computed, {"reg": 1.0, "W": Rounded.exact(W.value, FLOAT16)})
     assert (0.4 if scale == 1 else 0) < share(x + half + half, bound) <= 1
+
+
+@pytest.mark.parametrize("route", [with_two_halves, from_the_norm])
+def test_flushed_regularization_counts_twice(route):
+    """Weights of 2**-10 in float16 round and may be flushed; weights of 0 add nothing."""
+    q = {"reg": 0.5, "W": Rounded.exact(np.array([2.0**-10, 0.0]), FLOAT16)}
+    computed = Rounded(np.zeros(2), None, FLOAT16)
+    roundings = FLOAT16.unit / 2 if route is with_two_halves else FLOAT16.gamma(4)
+    expected = (1 + FLOAT16.unit) * (roundings * 2.0**-11 + 2 * FLOAT16.smallest_normal)
+    assert route("W")(computed, q).error == pytest.approx([expected, 0], rel=1e-12, abs=0)
 
 
 def test_no_regularization_has_no_halves():
@@ -104,6 +117,20 @@ def test_split_gradient_takes_one_exactly():
     probs = Rounded(np.array([[0.25, 0.75], [0.5, 0.5]]), np.full((2, 2), 0.01), FLOAT16)
     bound = split_dscores(probs, {"num_examples": 2, "y": np.array([0, 0])})
     assert np.all(bound[:, 0].error == (probs[:, 0] / 2 - exact(1.0, 1.0, arithmetic=FLOAT16) / 2).error)
+
+
+def test_roundings_and_flushes_of_the_chain_rule_are_counted():
+    """From probabilities of 1/4 and 3/4, off by their own division alone; the second class is right."""
+    p, division, d = np.array([0.25, 0.75]), FLOAT16.division, FLOAT16.division_roundings
+    probs = Rounded(p[None], division * p[None], FLOAT16)
+    q = {"num_examples": 2, "y": np.array([1]), "computed probs": probs, "shifted softmax": probs}
+    bound = dscores_through_quotient(probs, q | {"flushed farther": np.zeros((1, 1))})
+    own = FLOAT16.gamma(2 * d + 1) * p * (1 + division) + FLOAT16.gamma(d) * np.array([0, 1])
+    value = (p - [0, 1]) / 2
+    flushed = FLOAT16.smallest_normal * (1 + 2 / (2 * 0.75 * (1 - division)))
+    expected = own / 2 + FLOAT16.gamma(3 * d + 2) * (np.abs(value) + own / 2) + flushed
+    assert bound.value.tolist() == [value.tolist()]
+    assert bound.error[0] == pytest.approx(expected, rel=1e-9, abs=0)
 
 
 # Three layers and more
@@ -164,6 +191,18 @@ def test_flushed_partial_sum_of_the_loss_is_bounded(data_loss, reg_loss, got):
     }
     computed = Rounded(np.array((data_loss + reg_loss) * smallest), None, FLOAT32)
     assert share(np.array(got * smallest), loss_term_by_term(2)(computed, q)) <= 1
+
+
+def test_partial_sum_that_may_be_small_may_be_flushed():
+    """A data loss of 1.5 smallest numbers, give or take one."""
+    smallest = FLOAT16.smallest_normal
+    q = {
+        "data_loss": Rounded(np.array(1.5 * smallest), np.array(smallest), FLOAT16),
+        "reg_loss": Rounded.exact(np.array(1.0), FLOAT16),
+    }
+    bound, gamma = loss_term_by_term(2)(q["data_loss"] + q["reg_loss"], q), FLOAT16.gamma(2)
+    expected = gamma * (2.5 * smallest + 2 / (1 - gamma)) + (3 + 1) * smallest
+    assert bound.error == pytest.approx(expected, rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize("size", [1.0, FLOAT16.smallest_normal], ids=["large", "smallest"])
@@ -315,6 +354,15 @@ def test_logarithm_of_a_sum_rounds_at_its_own_size(shift):
     assert 0.4 < share(np.array([got - 20]), bound) <= 1
 
 
+def test_logarithm_of_uncertain_scores_rounds_at_the_size_that_they_may_have():
+    """Scores of 60 and 20, each up to a quarter more or less; those of 20 may be shifted by 60."""
+    q = two_rows([20.0, 20.0])
+    q["scores"] = Rounded(q["scores"].value, np.full((2, 2), 0.25), FLOAT32)
+    rounding = log_shifted_sum(q).error - np.log(shifted_sum(q)).error
+    expected = FLOAT32.function * np.array([[60.25], [40.25]])
+    assert rounding == pytest.approx(expected, rel=1e-4, abs=0)
+
+
 def test_log_probability_of_a_rounded_logarithm_is_bounded():
     """The same logarithm less the score: log-softmax as x - log(sum(exp(x)))."""
     q = two_rows([20.0, 20.0])
@@ -362,14 +410,18 @@ def test_difference_of_two_means_may_follow_other_numbers_than_those_recorded():
     assert share(np.array(exact + 0.1), data_loss_of_two_means(computed, q)) > 1
 
 
-def test_each_part_of_a_difference_of_means_may_be_off():
-    """l off by 1e-4 each: so is the mean, beside the roundings of scores of 8 and 9."""
+@pytest.mark.parametrize("arithmetic", [FLOAT32, FLOAT16], ids=lambda a: a.name)
+@pytest.mark.parametrize("off", [0.0, 0.5])
+def test_each_part_of_a_difference_of_means_may_be_off(off, arithmetic):
+    """l off by 1e-4 each: so is the mean, beside what scores of 8 and 9 round, and five flushes."""
     scores, y = np.array([[8.0, 0.0], [9.0, 0.0]]), np.array([0, 0])
-    q, computed = means(scores, y, arithmetic=FLOAT32)
+    q, computed = means(scores, y, arithmetic=arithmetic)
+    q["scores"] = Rounded(scores, np.full((2, 2), off), arithmetic)
     logprobs = q["expected correct_logprobs"].value
-    gamma = FLOAT32.gamma(2 + FLOAT32.division_roundings)
+    gamma = arithmetic.gamma(2 + arithmetic.division_roundings)
     # less 9, the first score is 1 away and the second 0: their own sizes are larger
-    expected = 1e-4 + gamma * (2 * (8 + 9) + np.sum(logprobs + 1e-4)) / 2
+    expected = 1e-4 + gamma * (2 * (8 + 9 + 2 * off) + np.sum(logprobs + 1e-4)) / 2
+    expected += 5 * arithmetic.smallest_normal
     assert data_loss_of_two_means(computed, q).error == pytest.approx(expected, rel=1e-6, abs=0)
 
 
@@ -490,6 +542,22 @@ def test_roundings_of_a_late_division_are_counted():
     )
 
 
+#: 3 examples in the weights' gradients, 2 additions in the biases', 5 classes behind the scores.
+TERMS = {"dW2": 3, "db2": 2, "dhidden": 5, "dW": 3, "db": 2}
+
+
+@pytest.mark.parametrize(("name", "terms"), TERMS.items())
+def test_late_division_rounds_as_many_terms_as_each_gradient_has(name, terms):
+    """A recorded gradient of 3 examples and 5 classes, which is no quotient."""
+    routes = classifier_routes({"dhidden": ("W", "b"), "dscores": ("W2", "b2")})
+    zero = Rounded.exact(np.zeros((3, 5)), FLOAT16)
+    q = {"dscores": zero, "dhidden": zero, "num_examples": 3, "local": True, "reg": 0.0}
+    q |= {"W": Rounded.exact(np.zeros(1), FLOAT16), "W2": Rounded.exact(np.zeros(1), FLOAT16)}
+    bound = cover(name, routes[name], Rounded(np.zeros(1), np.ones(1), FLOAT16), q)
+    ratio = FLOAT16.gamma(terms + 2 * FLOAT16.division_roundings) / FLOAT16.gamma(terms)
+    assert bound.error == pytest.approx(ratio, rel=1e-3, abs=0)  # and what the regularization rounds
+
+
 @pytest.mark.parametrize("known", [{"local": False}, {"num_examples": 1}], ids=["end to end", "N = 1"])
 def test_bound_that_holds_already_is_not_widened(known):
     """End to end the division is counted once anyway, and one example is not divided."""
@@ -576,7 +644,28 @@ def test_roundings_of_a_decay_apart_are_counted():
     )
 
 
+def test_flushes_of_a_decay_apart_are_counted():
+    """Products and partial sums: 3 + 3 lr, and W times that of lr*reg. Nothing is flushed of zeros."""
+    q = {"step_size": 0.5, "reg": 0.25, "W": Rounded.exact(np.array([4.0, 0.0]), FLOAT16)}
+    q["dW"] = Rounded.exact(np.array([-3.0, 0.0]), FLOAT16)
+    computed = Rounded(np.array([5.5, 0.0]), np.zeros(2), FLOAT16)
+    rounding = FLOAT16.gamma(2) * (4 + 0.5 * 3) + FLOAT16.gamma(10) * 0.125 * 4
+    flushed = FLOAT16.smallest_normal * (3 * 0.5 + 3 + 4)
+    expected = (1 + FLOAT16.unit) * (rounding + flushed)
+    assert decayed_apart("W")(computed, q).error == pytest.approx([expected, 0], rel=1e-12, abs=0)
+
+
 # Routes together
+
+
+def test_other_values_are_covered_by_their_distance():
+    """1 and 1.5 +- 0.25 are at most 0.75 apart; of the same values, the wider bound holds."""
+    x = Rounded(np.ones(1), None, FLOAT32)
+    other = Rounded(np.full(1, 1.5), np.full(1, 0.25), FLOAT32)
+    assert hull(x, other).error == 0.75
+    assert hull(x.with_error(np.full(1, 0.5)), other).error == 0.75
+    assert hull(x.with_error(np.full(1, 1.0)), other).error == 1
+    assert hull(x, x.with_error(np.full(1, 0.5)), x.with_error(np.full(1, 0.25))).error == 0.5
 
 
 def test_routes_in_turn_start_from_each_other():
