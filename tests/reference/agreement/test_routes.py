@@ -85,6 +85,9 @@ def test_no_regularization_has_no_halves():
     """Weights of 0 add 0: nothing rounds, nothing is flushed."""
     zero = Rounded.exact(np.zeros(1), FLOAT32)
     assert with_two_halves("W")(zero, {"reg": 1.0, "W": zero}).error.tolist() == [0]
+    partial_sum = (1 + FLOAT32.unit) * FLOAT32.unit  # of 1 and nothing
+    bound = with_two_halves("W")(Rounded.exact(np.ones(1), FLOAT32), {"reg": 1.0, "W": zero})
+    assert bound.error == pytest.approx(partial_sum, rel=1e-12, abs=0)
 
 
 def test_third_term_of_the_loss_uses_its_bound():
@@ -439,9 +442,9 @@ def test_flushed_terms_of_a_weighted_sum_are_bounded():
 # Regularization through a norm, or term by term
 
 
-def regularized(W, arithmetic=FLOAT16):
-    """The regularization loss of one layer with reg = 1, and what it is computed from."""
-    q = {"reg": 1.0, "W": Rounded.exact(W, arithmetic)}
+def regularized(W, arithmetic=FLOAT16, reg=1.0):
+    """The regularization loss of one layer, and what it is computed from."""
+    q = {"reg": reg, "W": Rounded.exact(W, arithmetic)}
     return q, 0.5 * q["reg"] * np.sum(q["W"] * q["W"])
 
 
@@ -482,9 +485,11 @@ def test_accelerators_root_may_round_twice():
 
 def test_flushed_terms_of_scaled_squares_are_bounded():
     """W*W is normal and reg*W*W is flushed: all terms vanish, though half their sum does not."""
-    W = np.full((2, 4), 1.25 * np.sqrt(FLOAT16.smallest_normal))
-    q, computed = regularized(W)
-    assert share(np.array(0.0), reg_loss_of_scaled_squares("W")(computed, q)) <= 1
+    q, computed = regularized(np.full((8, 8), 4 * np.sqrt(FLOAT16.smallest_normal)), reg=2.0**-6)
+    bound = reg_loss_of_scaled_squares("W")(computed, q)
+    assert share(np.array(0.0), bound) <= 1 < share(np.array(0.0), computed)
+    expected = computed.error + 64 * 2 * FLOAT16.smallest_normal
+    assert bound.error == pytest.approx(expected, rel=1e-12, abs=0)
     q, ordinary = regularized(np.ones((2, 4)), FLOAT32)
     assert reg_loss_of_scaled_squares("W")(ordinary, q).error == ordinary.error
 

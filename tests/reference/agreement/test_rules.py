@@ -81,7 +81,8 @@ def test_comparison_with_an_uncertain_right_side_is_undecided():
 
 def test_ordinary_inputs_are_exact():
     """Nothing is flushed of zeros, numbers of either sign and the smallest normal one."""
-    for numbers in ((0.0, 1.0), (-1.0, 1.0), (-FLOAT32.smallest_normal, FLOAT32.smallest_normal)):
+    smallest = FLOAT32.smallest_normal
+    for numbers in ((0.0, 1.0), (-1.0, 1.0), (-smallest, 0.0, smallest)):
         assert exact(*numbers).is_exact
 
 
