@@ -30,6 +30,18 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "judge your own file: which quantities are right, which is the first wrong one, and why",
         "ports.commands.check",
     ),
+    "record": (
+        "write down what a port computes, here or on a GPU, to be judged on any machine",
+        "ports.commands.record",
+    ),
+    "certify": (
+        "judge recordings of what ran elsewhere, without its framework or device",
+        "ports.commands.certify",
+    ),
+    "inputs": (
+        "write the inputs of a run for a program in any language",
+        "ports.commands.inputs",
+    ),
     "traps": (
         "run the gallery of wrong ports: who catches them, and what the diagnosis says",
         "ports.commands.traps",
