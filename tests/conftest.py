@@ -54,6 +54,13 @@ def pytest_addoption(parser):
         metavar="N",
         help="how many right programs test_formulations.py draws (default: 20)",
     )
+    group.addoption(
+        "--recordings",
+        type=int,
+        default=300,
+        metavar="N",
+        help="how many fuzzed recordings test_fuzz.py reads (default: 300)",
+    )
 
 
 @pytest.hookimpl(tryfirst=True)

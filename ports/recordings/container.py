@@ -132,11 +132,17 @@ def encoded(array: Plain, format: str) -> bytes:
 
 
 def decoded(data: bytes, format: str) -> Plain:
-    """The numbers of those bytes, in this machine's byte order."""
+    """The numbers of those bytes, in this machine's byte order.
+
+    There are many NaNs, and some signal an error when they are used: each becomes the usual one.
+    """
     array = np.frombuffer(data, dtype=FORMATS[format])
     if format == "BF16":
-        return (array.astype(np.uint32) << 16).view(np.float32)
-    return array.astype(array.dtype.newbyteorder("="))
+        array = (array.astype(np.uint32) << 16).view(np.float32)
+    numbers = array.astype(array.dtype.newbyteorder("="))
+    if numbers.dtype.kind == "f":
+        np.copyto(numbers, np.nan, where=np.isnan(numbers))
+    return numbers
 
 
 # Reading

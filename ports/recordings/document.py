@@ -20,9 +20,9 @@ class DrawnElsewhere:
     """NumPy's RandomState, whose normal draws carry how far another machine's may be from them.
 
     RandomState draws x and z exactly and returns g = x * sqrt(-2 log(r) / r) with r = x*x + z*z
-    (Marsaglia's polar method, numpy/random/src/legacy/legacy-distributions.c). The two roundings in r move
-    log(r) by gamma_2, which is at most 2 gamma_2 / g**2 of it, since g**2 <= -2 log(r). The root halves
-    that. The logarithm's own error and six more roundings are relative to g.
+    (Marsaglia's polar method; numpy/random/src/legacy/legacy-distributions.c). The two roundings in r
+    move log(r) by gamma_2, which is at most 2 gamma_2 / g**2 of it, since g**2 <= -2 log(r). The root
+    halves that. The logarithm's own error and six more roundings are relative to g.
     """
 
     def __init__(self, seed: int) -> None:
