@@ -45,7 +45,7 @@ class Written(NamedTuple):
 
 def write_inputs(path: Path, run: Run, dtype: str, progress: Callable[[], None]) -> Written:
     """Write what the steps of a run start from. Raises OSError, in one sentence, or ScoreOverflow."""
-    with Columns() as columns:
+    with Columns(path) as columns:
         _add_inputs(columns, run.problem, dtype)
         for i, start, _ in trajectory(run.problem, max(run.steps) + 1):
             if i in run.steps:
@@ -55,7 +55,7 @@ def write_inputs(path: Path, run: Run, dtype: str, progress: Callable[[], None])
             f"{SHAPE}{name}": " ".join(map(str, [len(run.steps), *shape]))
             for name, shape in run.problem.shapes.items()
         }
-        size = columns.write(path, _texts(INPUTS, run, dtype) | expected)
+        size = columns.write(_texts(INPUTS, run, dtype) | expected)
     return Written(len(run.steps), size, "")
 
 
@@ -68,13 +68,13 @@ def record_port(
     ValueError in one sentence where there is none, or where the port's trace has not the right form; and
     OSError if the file cannot be written.
     """
-    with Columns() as columns, port.host.exact_settings():
+    with Columns(path) as columns, port.host.exact_settings():
         _add_inputs(columns, run.problem, cell.dtype)
         error = _add_steps(columns, run, prepare(cell, port, run.problem, run.steps), progress)
         steps = columns.by_name["steps"].rows if "steps" in columns.by_name else 0
         if not steps:
             raise ValueError(f"{cell}: {error}: there is no step to record")
-        size = columns.write(path, _texts(RECORDING, run, cell.dtype) | _of_port(cell, port, error))
+        size = columns.write(_texts(RECORDING, run, cell.dtype) | _of_port(cell, port, error))
     return Written(steps, size, error)
 
 

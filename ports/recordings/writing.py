@@ -40,10 +40,13 @@ class Column:
 
 
 class Columns:
-    """The tensors of a file that is being written, by name. Leave the context to free them."""
+    """The tensors of a file that is being written, by name, beside it on disk until all rows are there.
 
-    def __init__(self) -> None:
-        self.files, self.by_name = ExitStack(), dict[str, Column]()
+    Leave the context to free them.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.files, self.by_name = path, ExitStack(), dict[str, Column]()
 
     def __enter__(self) -> "Columns":
         return self
@@ -54,16 +57,17 @@ class Columns:
     def extend(self, name: str, format: str, rows: Plain) -> None:
         """Add rows to a tensor, which is new at first."""
         if name not in self.by_name:
-            file = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 (closed with the others)
-            self.files.enter_context(file)
+            waiting = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=str(self.path.parent))  # noqa: SIM115
+            file = self.files.enter_context(waiting)
             self.by_name[name] = Column(file, format, rows.shape[1:])
         self.by_name[name].extend(rows)
 
-    def write(self, path: Path, metadata: Mapping[str, str]) -> int:
+    def write(self, metadata: Mapping[str, str]) -> int:
         """Write the file; returns its size in bytes.
 
         It appears whole or not at all. Raises OSError, in one sentence, if it cannot be written.
         """
+        path = self.path
         partial = path.with_name(f"{path.name}.part")
         try:
             with partial.open("wb") as file:

@@ -16,11 +16,11 @@ ROWS = np.array([[[0.5, -2.0]], [[3.0, 0.0]], [[1.5, 96.0]]])
 
 def written(path, **tensors):
     """A file of these tensors, as (format, array)."""
-    with Columns() as columns:
+    with Columns(path) as columns:
         for name, (format, array) in tensors.items():
             for row in array:
                 columns.extend(name, format, row[None])
-        columns.write(path, {"what": "test"})
+        columns.write({"what": "test"})
     return open_container(path)
 
 
@@ -160,8 +160,8 @@ def test_file_appears_whole_or_not_at_all(tmp_path):
     """Where it cannot be written, one sentence says so, an older file stays, and no part is left."""
     folder = tmp_path / "run.safetensors"
     folder.mkdir()
-    with Columns() as columns:
+    with Columns(folder) as columns:
         columns.extend("x", "F64", np.ones(1))
         with pytest.raises(OSError, match="give --out a path you can write"):
-            columns.write(folder, {})
+            columns.write({})
     assert list(tmp_path.iterdir()) == [folder]
