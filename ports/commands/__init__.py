@@ -42,6 +42,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "write the inputs of a run for a program in any language",
         "ports.commands.inputs",
     ),
+    "lesson": (
+        "write the note in three frameworks side by side, with certified numbers, as one HTML page",
+        "ports.commands.lesson",
+    ),
     "traps": (
         "run the gallery of wrong ports: who catches them, and what the diagnosis says",
         "ports.commands.traps",

@@ -116,20 +116,8 @@ def step_of(model: Model, i: int) -> int:
     return i
 
 
-def report_path(text: str) -> Path:
+def report_path(text: str, option: str = "--json") -> Path:
     """The path of a report. Raises OSError, before any work is done, if it cannot be written."""
-    return _writable(text, "--json")
-
-
-def out_path(text: str) -> Path:
-    """The path of a file that replaces an older one: as for a report, but no device or pipe."""
-    path = _writable(text, "--out")
-    if path.exists() and not path.is_file():
-        raise OSError(f"cannot write {text!r}: it is no file; give --out a path you can write")
-    return path
-
-
-def _writable(text: str, option: str) -> Path:
     path, why = Path(text), ""
     if not text or path.is_dir():
         why = "it is a folder" if text else "the name is empty"
@@ -139,6 +127,19 @@ def _writable(text: str, option: str) -> Path:
         why = "there is no such folder, or you may not write there"
     if why:
         raise OSError(f"cannot write {text!r}: {why}; give {option} a path you can write")
+    return path
+
+
+def page_path(text: str) -> Path:
+    """The path of a page, checked as a report's."""
+    return report_path(text, "--out")
+
+
+def out_path(text: str) -> Path:
+    """The path of a file that replaces an older one: as for a report, but no device or pipe."""
+    path = report_path(text, "--out")
+    if path.exists() and not path.is_file():
+        raise OSError(f"cannot write {text!r}: it is no file; give --out a path you can write")
     return path
 
 
