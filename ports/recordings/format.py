@@ -8,9 +8,10 @@ step started from, `scores` (S, N, K) and the other quantities what it computed.
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from ports.messages import did_you_mean
-from ports.recordings.container import FLOATS, METADATA, BadRecording, shown
-from reference.models import Problem
+from ports.messages import did_you_mean, either
+from ports.recordings.container import METADATA, BadRecording, Container, shown
+from ports.recordings.numbers import format_of
+from reference.models import MODELS, Problem
 
 #: What a file is, and the version of the format. Raise the number when a name changes its meaning.
 RECORDING, INPUTS = "lockstep-recording/1", "lockstep-inputs/1"
@@ -97,7 +98,7 @@ def kinds(
 
     The quantities come last.
     """
-    floats = (FLOATS[dtype],)
+    floats = (format_of(dtype),)
     yield "steps", INTEGERS, (steps,)
     yield "X", floats, problem.X.shape
     yield "y", INTEGERS, problem.y.shape
@@ -105,3 +106,47 @@ def kinds(
         yield name, floats, (steps, *value.shape)
     for name, shape in problem.shapes.items():
         yield name, floats, (steps, *shape)
+
+
+def require_quantities(hidden: Collection[str]) -> None:
+    """Raise BadRecording for a hidden quantity that no model has."""
+    known = dict.fromkeys(name for model in MODELS.values() for name in model.quantities)
+    for name in hidden:
+        if name not in known:
+            raise BadRecording(f"it hides {shown(name)}: {did_you_mean(name, known)}that is no quantity")
+
+
+def require_tensors(
+    container: Container, document: Problem, dtype: str, hidden: Collection[str]
+) -> None:
+    """Raise BadRecording unless the tensors of a run are there, in their formats and shapes."""
+    recorded = container.entries.get("steps")
+    count = recorded.shape[0] if recorded and recorded.shape else 0
+    expected = {name: (formats, shape) for name, formats, shape in kinds(document, dtype, count)}
+    for name in container.entries:
+        if name not in expected:
+            near = did_you_mean(name, expected)
+            raise BadRecording(f"the tensor {shown(name)}: {near}there are {', '.join(expected)}")
+    for name, (formats, shape) in expected.items():
+        entry = container.entries.get(name)
+        if entry is None and name not in hidden:
+            raise BadRecording(f"it lacks the tensor {name}, of shape {shape}")
+        if entry and entry.format not in formats:
+            raise BadRecording(f"the tensor {name} has dtype {entry.format}, expected {either(formats)}")
+        if entry and entry.shape != shape:
+            raise BadRecording(f"the tensor {name} has shape {entry.shape}, expected {shape}")
+
+
+def require_checksums(container: Container, checksums: Mapping[str, str]) -> None:
+    """Raise BadRecording unless every tensor, and nothing else, has its right checksum."""
+    for name in checksums:
+        if name not in container.entries:
+            raise BadRecording(f"it has a checksum of {shown(name)}, but no such tensor")
+    for name in container.entries:
+        if name not in checksums:
+            raise BadRecording(f"it has no checksum of the tensor {name}: expected {CHECKSUM}{name}")
+        found = container.checksum(name)
+        if found != checksums[name]:
+            raise BadRecording(
+                f"the checksum of {name} is {found}, not {shown(checksums[name])}: the file is damaged"
+            )

@@ -3,7 +3,7 @@
 The inputs alone, without what a port computes, are what a program in another language starts from.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -14,8 +14,8 @@ from ports.contract import Port
 from ports.engine.lockstep import Contestant, chosen_steps, prepare, run_step
 from ports.engine.provenance import provenance
 from ports.engine.results import Cell, CellResult
-from ports.recordings.container import FLOATS
 from ports.recordings.format import ERROR, HIDDEN, INPUTS, PROVENANCE, RECORDING, SHAPE
+from ports.recordings.numbers import format_of
 from ports.recordings.writing import Columns
 from ports.returned import what_went_wrong
 from reference.agreement.judge import structural_problems
@@ -47,10 +47,9 @@ def write_inputs(path: Path, run: Run, dtype: str, progress: Callable[[], None])
     """Write what the steps of a run start from. Raises OSError, in one sentence, or ScoreOverflow."""
     with Columns(path) as columns:
         _add_inputs(columns, run.problem, dtype)
-        for i, start, _ in trajectory(run.problem, max(run.steps) + 1):
-            if i in run.steps:
-                _add_start(columns, i, start.held_as(dtype).params, dtype)
-                progress()
+        for i, start in _starts(run, dtype):
+            _add_start(columns, i, start.params, dtype)
+            progress()
         expected = {
             f"{SHAPE}{name}": " ".join(map(str, [len(run.steps), *shape]))
             for name, shape in run.problem.shapes.items()
@@ -82,20 +81,25 @@ def _add_steps(columns: Columns, run: Run, contestant: Contestant, progress: Cal
     """Run the port's steps; returns why they end early, or an empty string."""
     cell = contestant.result.cell
     try:
-        for i, start, _ in trajectory(run.problem, max(run.steps) + 1):
-            if i in run.steps:
-                held = start.held_as(cell.dtype)
-                try:
-                    trace = run_step(contestant, held)
-                except (Exception, SystemExit) as why:
-                    return f"step {i}: {what_went_wrong(why)}"
-                _require_form(columns, held, trace, contestant.result, i)
-                _add_start(columns, i, held.params, cell.dtype)
-                _add(columns, trace, cell.dtype)
-                progress()
+        for i, start in _starts(run, cell.dtype):
+            try:
+                trace = run_step(contestant, start)
+            except (Exception, SystemExit) as why:
+                return f"step {i}: {what_went_wrong(why)}"
+            _require_form(columns, start, trace, contestant.result, i)
+            _add_start(columns, i, start.params, cell.dtype)
+            _add(columns, trace, cell.dtype)
+            progress()
     except ScoreOverflow as why:
         return str(why)
     return ""
+
+
+def _starts(run: Run, dtype: str) -> Iterator[tuple[int, Problem]]:
+    """What each chosen step of the reference's run starts from, as a dtype holds it."""
+    for i, start, _ in trajectory(run.problem, max(run.steps) + 1):
+        if i in run.steps:
+            yield i, start.held_as(dtype)
 
 
 def _require_form(
@@ -112,7 +116,7 @@ def _require_form(
 
 
 def _add_inputs(columns: Columns, problem: Problem, dtype: str) -> None:
-    columns.extend("X", FLOATS[dtype], problem.held_as(dtype).X)
+    columns.extend("X", format_of(dtype), problem.held_as(dtype).X)
     columns.extend("y", "I64", problem.y)
 
 
@@ -123,7 +127,7 @@ def _add_start(columns: Columns, i: int, params: Mapping[str, Plain], dtype: str
 
 def _add(columns: Columns, tensors: Mapping[str, Plain], dtype: str) -> None:
     for name, tensor in tensors.items():
-        columns.extend(name, FLOATS[dtype], tensor[None])
+        columns.extend(name, format_of(dtype), tensor[None])
 
 
 def _texts(schema: str, run: Run, dtype: str) -> dict[str, str]:

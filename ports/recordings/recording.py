@@ -1,6 +1,6 @@
 """A recording: its metadata and tensors, checked when it is opened, and read step by step."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +8,6 @@ import numpy as np
 
 from ports.engine.results import Cell
 from ports.engine.selection import MODES
-from ports.messages import did_you_mean, either
 from ports.recordings.container import BadRecording, Container, naming, open_container, shown
 from ports.recordings.document import difference, drawn_elsewhere
 from ports.recordings.format import (
@@ -17,9 +16,12 @@ from ports.recordings.format import (
     HIDDEN,
     PROVENANCE,
     Texts,
-    kinds,
+    require_checksums,
+    require_quantities,
     require_recording,
+    require_tensors,
 )
+from ports.recordings.numbers import FLOATS
 from reference.agreement.arithmetic import DTYPES
 from reference.arrays import Plain
 from reference.models import MODELS, Model, Problem
@@ -88,16 +90,16 @@ def _recording(container: Container) -> Recording:
         texts.line("port"),
         texts.word("mode", MODES),
         texts.line("device"),
-        texts.word("dtype", DTYPES),
+        texts.word("dtype", [dtype for dtype in DTYPES if dtype in FLOATS]),
     )
     texts.word("precision", PRECISIONS)
     points, seed, hidden = texts.whole("points"), texts.whole("seed"), texts.under(HIDDEN)
-    _require_quantities(hidden)
+    require_quantities(hidden)
     document = _document(container, model, points, seed)
     texts.require_number("reg", document.reg)
     texts.require_number("step_size", document.step_size)
-    _require_tensors(container, document, cell.dtype, hidden)
-    _require_checksums(container, texts.under(CHECKSUM))
+    require_tensors(container, document, cell.dtype, hidden)
+    require_checksums(container, texts.under(CHECKSUM))
     steps = _steps(container, model)
     return Recording(
         container,
@@ -113,16 +115,11 @@ def _recording(container: Container) -> Recording:
     )
 
 
-def _require_quantities(hidden: Collection[str]) -> None:
-    known = dict.fromkeys(name for model in MODELS.values() for name in model.quantities)
-    for name in hidden:
-        if name not in known:
-            raise BadRecording(f"it hides {shown(name)}: {did_you_mean(name, known)}that is no quantity")
-
-
 def _document(container: Container, model: Model, points: int, seed: int) -> Problem:
-    """The note's inputs with what another machine's may be off. They are drawn only if there are as many
-    points in the file."""
+    """The note's inputs, with what another machine's may be off.
+
+    They are drawn only if there are as many points in the file.
+    """
     X = container.entries.get("X")
     if X is None or not points or X.shape != (K * points, D):
         found = "no tensor X" if X is None else f"X of shape {X.shape}"
@@ -130,41 +127,6 @@ def _document(container: Container, model: Model, points: int, seed: int) -> Pro
     if seed >= 2**32:
         raise BadRecording(f"seed is {seed}, expected a whole number from 0 to 2**32 - 1")
     return drawn_elsewhere(seed, points).problem(model)
-
-
-def _require_tensors(
-    container: Container, document: Problem, dtype: str, hidden: Collection[str]
-) -> None:
-    """Raise BadRecording unless the tensors of a run are there, in their formats and shapes."""
-    recorded = container.entries.get("steps")
-    count = recorded.shape[0] if recorded and recorded.shape else 0
-    expected = {name: (formats, shape) for name, formats, shape in kinds(document, dtype, count)}
-    for name in container.entries:
-        if name not in expected:
-            near = did_you_mean(name, expected)
-            raise BadRecording(f"the tensor {shown(name)}: {near}there are {', '.join(expected)}")
-    for name, (formats, shape) in expected.items():
-        entry = container.entries.get(name)
-        if entry is None and name not in hidden:
-            raise BadRecording(f"it lacks the tensor {name}, of shape {shape}")
-        if entry and entry.format not in formats:
-            raise BadRecording(f"the tensor {name} has dtype {entry.format}, expected {either(formats)}")
-        if entry and entry.shape != shape:
-            raise BadRecording(f"the tensor {name} has shape {entry.shape}, expected {shape}")
-
-
-def _require_checksums(container: Container, checksums: Mapping[str, str]) -> None:
-    for name in checksums:
-        if name not in container.entries:
-            raise BadRecording(f"it has a checksum of {shown(name)}, but no such tensor")
-    for name in container.entries:
-        if name not in checksums:
-            raise BadRecording(f"it has no checksum of the tensor {name}: expected {CHECKSUM}{name}")
-        found = container.checksum(name)
-        if found != checksums[name]:
-            raise BadRecording(
-                f"the checksum of {name} is {found}, not {shown(checksums[name])}: the file is damaged"
-            )
 
 
 def _steps(container: Container, model: Model) -> tuple[int, ...]:

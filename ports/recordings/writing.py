@@ -10,7 +10,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
-from ports.recordings.container import METADATA, encoded
+from ports.recordings.container import METADATA
+from ports.recordings.numbers import encoded
 from reference.arrays import Plain
 
 #: A tensor of more bytes than this waits on disk.

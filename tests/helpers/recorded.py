@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ports.engine.results import Cell
-from ports.recordings.container import FORMATS
+from ports.recordings.numbers import FORMATS
 from ports.recordings.record import record_port, run_of
 from ports.recordings.record import write_inputs as write_inputs_of
 from ports.registry import PORTS

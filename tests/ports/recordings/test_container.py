@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from recorded import joined
 
-from ports.recordings.container import FORMATS, METADATA, BadRecording, decoded, encoded, open_container
+from ports.recordings.container import METADATA, BadRecording, open_container
+from ports.recordings.numbers import FORMATS, decoded, encoded, format_of
 from ports.recordings.writing import Columns
 
 ROWS = np.array([[[0.5, -2.0]], [[3.0, 0.0]], [[1.5, 96.0]]])
@@ -22,6 +23,12 @@ def written(path, **tensors):
                 columns.extend(name, format, row[None])
         columns.write({"what": "test"})
     return open_container(path)
+
+
+def test_dtype_without_a_format_is_a_sentence():
+    """A dtype that was registered from outside may have none."""
+    with pytest.raises(ValueError, match="no format for float8: there are float64, float32"):
+        format_of("float8")
 
 
 @pytest.mark.parametrize("format", FORMATS)

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from recorded import inputs, recorded, taken_apart
 
-from ports.recordings.container import FORMATS, open_container
+from ports.recordings.container import open_container
 from ports.recordings.format import INPUTS, PROBLEM, RECORDING, RUN
+from ports.recordings.numbers import FORMATS
 
 DOCS = Path(__file__).parents[3] / "docs"
 PAGE = (DOCS / "recordings.md").read_text(encoding="utf-8")
