@@ -28,7 +28,7 @@ from types import ModuleType
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from ports.messages import missing_packages
-from reference.agreement.arithmetic import Arithmetic
+from reference.agreement.arithmetic import ARITHMETICS, Arithmetic
 from reference.arrays import Plain
 from reference.models import Model
 
@@ -116,6 +116,12 @@ class Host(ABC):
         """Versions, devices, threads and precision settings, for the record."""
 
 
+def by_device(device: str, dtype: str) -> Arithmetic:
+    """The number format's own arithmetic; accelerators divide less exactly."""
+    exact = ARITHMETICS[dtype]
+    return exact if device == "cpu" else exact.on_accelerator()
+
+
 class PortModule(NamedTuple):
     """A port's module, and the packages that it imports beside its framework's."""
 
@@ -150,6 +156,8 @@ class Framework:
         modules: its ports by name.
         tensors: what kind of tensors a step of a user's file is given.
         template: what `lockstep check --new` writes.
+        promises: from a device and a dtype to what its host promises there, known without importing it:
+            recordings are judged where the framework is not installed.
     """
 
     name: str
@@ -158,6 +166,7 @@ class Framework:
     modules: Mapping[str, PortModule]
     tensors: str
     template: Template
+    promises: Callable[[str, str], Arithmetic] = by_device
 
     def absence(self) -> str | None:
         """Why the framework cannot be used here (a package is not installed), or None."""

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ports.contract import Host, ProcessSetting
-from reference.agreement.arithmetic import ARITHMETICS, DTYPES, Arithmetic
+from ports.contract import Host, ProcessSetting, by_device
+from reference.agreement.arithmetic import DTYPES, Arithmetic
 from reference.arrays import Plain
 
 
@@ -42,8 +42,7 @@ class TorchHost(Host):
 
     def arithmetic(self, device: str, dtype: str) -> Arithmetic:
         """The number format's own, under `exact_settings`; accelerators divide less exactly."""
-        exact = ARITHMETICS[dtype]
-        return exact if device == "cpu" else exact.on_accelerator()
+        return by_device(device, dtype)
 
     @contextmanager
     def exact_settings(self) -> Iterator[None]:

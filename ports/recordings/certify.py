@@ -6,13 +6,12 @@ from itertools import count
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from ports.contract import LoadedPort
+from ports.contract import LoadedPort, by_device
 from ports.diagnosis import UNEXPLAINED, Diagnosis, diagnose
 from ports.engine.lockstep import Contestant, Heat
 from ports.engine.memory import keep_freed_memory
 from ports.engine.results import CellResult
 from ports.in_numpy.host import NumpyHost
-from ports.recordings.arithmetic import promised
 from ports.recordings.container import BadRecording
 from ports.recordings.recording import Recording
 from ports.registry import FRAMEWORKS
@@ -106,6 +105,15 @@ def recorded_port(recording: Recording) -> RecordedPort:
     host = RecordedHost(promised(recording.framework, cell.device, cell.dtype))
     module = ModuleType(cell.port)
     return RecordedPort(cell.port, "", FRAMEWORKS["numpy"], loaded=module, recorded=host)
+
+
+def promised(framework: str, device: str, dtype: str) -> Arithmetic:
+    """What a framework promises, which need not be here.
+
+    A program of one's own, in C++ say, keeps to what the frameworks here have in common.
+    """
+    known = FRAMEWORKS.get(framework)
+    return known.promises(device, dtype) if known else by_device(device, dtype)
 
 
 def explanation(recording: Recording, result: CellResult, arithmetic: Arithmetic) -> Diagnosis | None:

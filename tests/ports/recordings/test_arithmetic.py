@@ -2,7 +2,7 @@
 
 import pytest
 
-from ports.recordings.arithmetic import promised
+from ports.recordings.certify import promised
 from ports.registry import FRAMEWORKS
 from reference.agreement.arithmetic import ARITHMETICS, DTYPES
 
