@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from ports.commands.parser import BadArgument
 from ports.engine.results import parts
 from ports.engine.selection import MODES, Selection, choose
+from ports.engine.shards import Shard
 from ports.messages import either, unknown
 from ports.user_port import find_port
 from reference.agreement.arithmetic import DTYPES
@@ -79,6 +80,14 @@ def seed(text: str) -> int:
     return int(text)
 
 
+def shard(text: str) -> Shard:
+    """A share of the plan, as in 2/3: the second of three."""
+    index, slash, of = text.partition("/")
+    if not (slash and _is_whole(index) and _is_whole(of) and 1 <= int(index) <= int(of)):
+        raise ValueError(f"shard is {text!r}: expected i/n with i from 1 to n, as in 1/3")
+    return Shard(int(index), int(of))
+
+
 def seconds(what: str) -> Callable[[str], float]:
     """A converter to a time, in seconds, that a machine can wait for."""
 
@@ -126,7 +135,7 @@ def report_path(text: str) -> Path:
     elif not os.access(path if path.exists() else path.parent, os.W_OK):
         why = "there is no such folder, or you may not write there"
     if why:
-        raise OSError(f"cannot write {text!r}: {why}; give --json a path you can write")
+        raise OSError(f"cannot write {text!r}: {why}; give a path you can write")
     return path
 
 
