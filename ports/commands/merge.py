@@ -35,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             f"--{name}", type=typed(report_path), metavar="FILE", help=f"also write it as {what}"
         )
     add_json(parser, "matrix")
-    parser.add_argument("--require", help="a port or device that must have run: else exit 2", **SEVERAL)
+    parser.add_argument(
+        "--require", help="a port, device or machine that must be there: else exit 2", **SEVERAL
+    )
     parser.add_argument(
         "--unverified", help="a device: mark its cells that ran nowhere as unverified", **SEVERAL
     )

@@ -112,8 +112,8 @@ def merge(
     """Put reports together.
 
     `unverified` names devices whose missing cells are shown as unverified. Raises ValueError, in one
-    sentence, for reports that do not make a whole, and Absent for a required port or device that did
-    not run.
+    sentence, for reports that do not make a whole, and Absent for a required port, device or
+    machine that is in none.
     """
     first = reports[0]
     for report in reports:
@@ -217,10 +217,9 @@ def _unverified(machines: Sequence[Machine], devices: Iterable[str]) -> list[Cel
 
 
 def _refuse_absent(merged: Merged, require: Iterable[str]) -> None:
-    """Raise Absent unless each required name ran somewhere, as a port or as a device."""
+    """Raise Absent unless each required name ran somewhere, as a port, a device or a machine."""
     running = {name for r in merged.results for name in (r.cell.port, r.cell.device)}
+    running |= {machine.name for machine in merged.machines}
     for name in require:
         if name not in running:
-            raise Absent(
-                f"required {name} ran on no machine: these did: {', '.join(sorted(running)) or 'none'}"
-            )
+            raise Absent(f"required {name} is in no report: there are {', '.join(sorted(running))}")

@@ -191,9 +191,9 @@ def test_other_runs_and_versions_are_refused(shards, whole, merged):
 def test_required_device_that_ran_nowhere(whole, merged):
     """--require fails closed, also where the cells are unverified."""
     refused(
-        merged([whole], "--require", "cuda", "--unverified", "cuda"), "required cuda ran on no machine"
+        merged([whole], "--require", "cuda", "--unverified", "cuda"), "required cuda is in no report"
     )
-    assert merged([whole], "--require", "cpu", "--require", "numpy")[0] == 0
+    assert merged([whole], "--require=cpu", "--require=numpy", "--require=here")[0] == 0
 
 
 def edited(report, edit):
