@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from ports.commands.arguments import SEVERAL, add_json, report_path, typed
@@ -32,7 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("report", nargs="+", type=Path, help="a file that lockstep compare --json wrote")
     for name, (_, what) in FORMATS.items():
         parser.add_argument(
-            f"--{name}", type=typed(report_path), metavar="FILE", help=f"also write it as {what}"
+            f"--{name}",
+            type=typed(partial(report_path, option=f"--{name}")),
+            metavar="FILE",
+            help=f"also write it as {what}",
         )
     add_json(parser, "matrix")
     parser.add_argument(
