@@ -10,6 +10,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "certify ports against the reference at every step and print the matrix",
         "ports.commands.compare",
     ),
+    "merge": (
+        "put the reports of many machines together as one matrix",
+        "ports.commands.merge",
+    ),
     "run": (
         "train like the document, in any framework, and print what the document prints",
         "ports.commands.run",

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from ports.commands.parser import BadArgument
 from ports.engine.results import parts
 from ports.engine.selection import MODES, Selection, choose
+from ports.engine.shards import Shard
 from ports.messages import either, unknown
 from ports.user_port import find_port
 from reference.agreement.arithmetic import DTYPES
@@ -77,6 +78,14 @@ def seed(text: str) -> int:
     if not _is_whole(text) or int(text) >= 2**32:
         raise ValueError(f"seed is {text!r}: expected a whole number from 0 to 2**32 - 1")
     return int(text)
+
+
+def shard(text: str) -> Shard:
+    """A share of the plan, as in 2/3: the second of three."""
+    index, slash, of = text.partition("/")
+    if not (slash and _is_whole(index) and _is_whole(of) and 1 <= int(index) <= int(of)):
+        raise ValueError(f"shard is {text!r}: expected i/n with i from 1 to n, as in 1/3")
+    return Shard(int(index), int(of))
 
 
 def seconds(what: str) -> Callable[[str], float]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ports.commands.arguments import add_json
 from ports.commands.compare import status
-from ports.recordings.certify import certify, provenance_of, require_one_run
+from ports.recordings.certify import certify, report_of, require_one_run
 from ports.recordings.recording import open_recording
 from ports.report import as_json, matrix
 from ports.report.progress import Progress
@@ -21,6 +21,11 @@ Exit status: 0 all certified; 1 something disagrees; 2 a file is no recording, o
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("files", type=Path, nargs="+", metavar="file", help="recordings of one run")
+    parser.add_argument(
+        "--machine",
+        metavar="NAME",
+        help="the name, in a merged matrix, of the machine that recorded (default: its platform)",
+    )
     add_json(parser, "results, as compare does,")
 
 
@@ -33,9 +38,7 @@ def run(args: argparse.Namespace) -> int:
 
     results = [j.result for j in judged]
     if args.json:  # first: printing fails if nobody reads it
-        first, most = recordings[0], max(len(r.steps) for r in recordings)
-        of_run = {"points": first.points, "seed": first.seed, "steps": str(most)}
-        as_json.write(args.json, as_json.of_compare(of_run, results, [], provenance_of(recordings)))
+        as_json.write(args.json, as_json.of_compare(report_of(judged, args.machine)))
     print(matrix.matrix(results))
     failures = matrix.failures(results)
     if failures:

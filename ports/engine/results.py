@@ -163,6 +163,11 @@ class CellResult:
         """The verdicts on one quantity, local first."""
         return [self.verdicts[name, c] for c in CERTIFICATES if (name, c) in self.verdicts]
 
+    def share(self, name: str) -> float | None:
+        """The largest share that a quantity used of any of its bounds; None where it is hidden."""
+        shares = [v.worst.share for v in self.quantity(name) if v.worst]
+        return max(shares, key=lambda share: math.inf if share != share else share, default=None)
+
     def first_failures(self) -> list[tuple[int, Finding]]:
         """(step, finding) of each failed verdict: by step, then local before end to end, then in the
         note's order. The first one is the operation to look at."""

@@ -87,7 +87,7 @@ class TorchHost(Host):
 
     def compiler_absence(self) -> str | None:
         """torch.compile generates C++ on the CPU, and needs its compiler."""
-        default = "clang++" if sys.platform == "darwin" else "g++"
+        default = {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
         compiler = os.environ.get("CXX", default)
         if shutil.which(compiler):
             return None

@@ -10,7 +10,9 @@ from ports.contract import LoadedPort, by_device
 from ports.diagnosis import UNEXPLAINED, Diagnosis, diagnose
 from ports.engine.lockstep import Contestant, Heat
 from ports.engine.memory import keep_freed_memory
+from ports.engine.reports import Report, RunOf
 from ports.engine.results import CellResult
+from ports.engine.shards import WHOLE
 from ports.in_numpy.host import NumpyHost
 from ports.recordings.container import BadRecording
 from ports.recordings.recording import Recording
@@ -129,6 +131,25 @@ def explanation(recording: Recording, result: CellResult, arithmetic: Arithmetic
         return diagnose(start, recording.trace(j), arithmetic, finding.quantity, before)
     except Exception as why:
         return Diagnosis(UNEXPLAINED, f"no explanation ({type(why).__name__}: {why})")
+
+
+def report_of(judged: Sequence[Judged], machine: str | None) -> Report:
+    """What there is to say of recordings of one run, as of a run on the machine that made them.
+
+    That is called `machine`, or by its platform, which programs of one's own need not tell.
+    """
+    recordings = [j.recording for j in judged]
+    first, facts = recordings[0], provenance_of(recordings)
+    most = max(len(recording.steps) for recording in recordings)
+    return Report(
+        RunOf(first.points, first.seed, str(most)),
+        machine or facts.get("platform", "a machine that is not named"),
+        WHOLE,
+        tuple(str(recording.cell) for recording in recordings),
+        facts,
+        [j.result for j in judged],
+        (),
+    )
 
 
 def provenance_of(recordings: Sequence[Recording]) -> Mapping[str, str]:
