@@ -5,14 +5,16 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from ports.contract import Host, ProcessSetting
-from reference.agreement.arithmetic import ARITHMETICS, DTYPES, Arithmetic
-from reference.arrays import Plain
+from ports.messages import missing_packages
+from reference.agreement.arithmetic import ARITHMETICS, DTYPES, TORCH_SUMS, Arithmetic
+from reference.arrays import Plain, numpy_dtype, packages_of
 
 
 def flushes_denormals() -> bool:
@@ -36,13 +38,15 @@ class TorchHost(Host):
         return ["cpu"] if accelerator is None else ["cpu", accelerator.type]
 
     def dtypes(self, device: str) -> tuple[str, ...]:
-        """The dtypes that PyTorch has; Apple's mps has no float64."""
-        here = (dtype for dtype in DTYPES if hasattr(torch, dtype))
+        """The dtypes that PyTorch has and NumPy can be made to know; Apple's mps has no float64."""
+        here = (d for d in DTYPES if hasattr(torch, d) and not missing_packages(d, packages_of(d)))
         return tuple(dtype for dtype in here if (device, dtype) != ("mps", "float64"))
 
     def arithmetic(self, device: str, dtype: str) -> Arithmetic:
         """The number format's own, under `exact_settings`; accelerators divide less exactly."""
         exact = ARITHMETICS[dtype]
+        if exact.stores:
+            exact = replace(exact, partial_sums=TORCH_SUMS)
         return exact if device == "cpu" else exact.on_accelerator()
 
     @contextmanager
@@ -80,6 +84,8 @@ class TorchHost(Host):
         """The tensor as NumPy sees it, on the CPU without a copy."""
         if not isinstance(tensor, torch.Tensor):
             raise TypeError(f"is a {type(tensor).__name__}, expected a torch.Tensor")
+        if tensor.dtype == torch.bfloat16:  # float32 holds its numbers; NumPy itself has no bfloat16
+            return tensor.float().numpy(force=True).astype(numpy_dtype("bfloat16"))  # type: ignore[no-any-return]
         return tensor.numpy(force=True)  # type: ignore[no-any-return]
 
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
