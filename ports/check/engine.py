@@ -48,8 +48,8 @@ def check_file(
         facts = session.facts
         session.conventions = declared(path, facts["convention"], options.conventions)
         models = [known_model(path, name) for name in facts["models"]]
-        total = sum(len(run.steps) for model in models for run in runs_of(model, options))
-        progress = begin(total * len(options.dtypes))
+        runs = (runs_of(model, options, dtype) for model in models for dtype in options.dtypes)
+        progress = begin(sum(len(run.steps) for of_one in runs for run in of_one))
         undeclared = undeclared_framework(path, facts["framework"])
         check = Check(
             path,
@@ -134,7 +134,7 @@ def check_model(
     """Judge every run of one model's step, until a run cannot go on."""
     hidden = {n: why for n, why in session.facts["hidden"].items() if n in model.quantities}
     found = ModelResult(model.name, dtype, hidden, conventions=session.conventions)
-    for run in runs_of(model, options):
+    for run in runs_of(model, options, dtype):
         found.runs.append(check_run(session, run, dtype, hidden, progress))
         if found.error:
             break

@@ -76,7 +76,7 @@ def run_matrix(
     pieces = parts_of(planned, 1 if alone else jobs)
     done: Iterable[Results] = (
         [run_part(part, points, seed, lambda: progress(1)) for part in pieces]
-        if alone or len(pieces) == 1
+        if alone or len(pieces) < 2
         else _in_processes(pieces, points, seed, progress, jobs)
     )
     found: dict[Any, CellResult] = {}

@@ -74,7 +74,8 @@ class TorchHost(Host):
 
     def put(self, array: Plain, device: str, dtype: str) -> torch.Tensor:
         """A copy on the device (`torch.from_numpy` would share memory with the reference)."""
-        return torch.tensor(array, dtype=getattr(torch, dtype), device=device)
+        known = array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+        return torch.tensor(known, dtype=getattr(torch, dtype), device=device)
 
     def put_labels(self, y: Plain, device: str) -> torch.Tensor:
         """Labels as int64: PyTorch takes a uint8 index for a mask."""
