@@ -222,6 +222,19 @@ class Port:
         """The framework's host, imported now."""
         return self.framework.host
 
+    def arithmetic(self, mode: str, device: str, dtype: str) -> Arithmetic:
+        """What the port's numbers keep to in one cell: its framework's promise.
+
+        In eager mode each operation is a kernel, which stores its result. That is known of the project's
+        own ports; code from outside may compile some part of itself in any mode.
+        """
+        return self.keeping_to(self.host.arithmetic(device, dtype), mode)
+
+    def keeping_to(self, promised: Arithmetic, mode: str) -> Arithmetic:
+        """`arithmetic`, from its framework's promise."""
+        is_own = self.module_name.startswith("ports.")
+        return promised.storing_all() if mode == "eager" and is_own else promised
+
     @property
     def hidden_quantities(self) -> Mapping[str, str]:
         """Quantities that the port declares its library hides, with the reason."""

@@ -56,7 +56,9 @@ def add_written_run(parser: argparse.ArgumentParser) -> None:
 
 def chosen_run(args: argparse.Namespace) -> Run:
     """The run that these options choose."""
-    return run_of(args.model, args.points, args.seed, None if args.steps == "all" else args.steps)
+    return run_of(
+        args.model, args.dtype, args.points, args.seed, None if args.steps == "all" else args.steps
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -11,12 +11,12 @@ from ports.diagnosis import UNEXPLAINED, Diagnosis, diagnose
 from ports.engine.lockstep import Contestant, Heat
 from ports.engine.memory import keep_freed_memory
 from ports.engine.reports import Report, RunOf
-from ports.engine.results import CellResult
+from ports.engine.results import Cell, CellResult
 from ports.engine.shards import WHOLE
 from ports.in_numpy.host import NumpyHost
 from ports.recordings.container import BadRecording
 from ports.recordings.recording import Recording
-from ports.registry import FRAMEWORKS
+from ports.registry import FRAMEWORKS, PORTS
 from reference.agreement.arithmetic import Arithmetic
 from reference.arrays import Plain
 from reference.trace import ScoreOverflow, record
@@ -104,18 +104,20 @@ def certify(recording: Recording, progress: Callable[[], None] = lambda: None) -
 def recorded_port(recording: Recording) -> RecordedPort:
     """The port that a recording stands for."""
     cell = recording.cell
-    host = RecordedHost(promised(recording.framework, cell.device, cell.dtype))
+    host = RecordedHost(promised(recording.framework, cell))
     module = ModuleType(cell.port)
     return RecordedPort(cell.port, "", FRAMEWORKS["numpy"], loaded=module, recorded=host)
 
 
-def promised(framework: str, device: str, dtype: str) -> Arithmetic:
-    """What a framework promises, which need not be here.
+def promised(framework: str, cell: Cell) -> Arithmetic:
+    """What a framework promises in a cell; neither it nor the port need be here.
 
     A program of one's own, in C++ say, keeps to what the frameworks here have in common.
     """
-    known = FRAMEWORKS.get(framework)
-    return known.promises(device, dtype) if known else by_device(device, dtype)
+    known, port = FRAMEWORKS.get(framework), PORTS.get(cell.port)
+    promises = known.promises if known else by_device
+    promise = promises(cell.device, cell.dtype)
+    return port.keeping_to(promise, cell.mode) if port and port.framework is known else promise
 
 
 def explanation(recording: Recording, result: CellResult, arithmetic: Arithmetic) -> Diagnosis | None:

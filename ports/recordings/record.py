@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ports.contract import Port
-from ports.engine.lockstep import Contestant, chosen_steps, prepare, run_step
+from ports.engine.lockstep import Contestant, chosen_steps, iterations_within, prepare, run_step
 from ports.engine.provenance import provenance
 from ports.engine.results import Cell, CellResult
 from ports.recordings.format import ERROR, HIDDEN, INPUTS, PROVENANCE, RECORDING, SHAPE
@@ -19,7 +19,7 @@ from ports.recordings.numbers import format_of
 from ports.recordings.writing import Columns
 from ports.returned import what_went_wrong
 from reference.agreement.judge import structural_problems
-from reference.arrays import Plain
+from reference.arrays import Plain, numpy_dtype
 from reference.models import Model, Problem
 from reference.runs import draw, trajectory
 from reference.trace import ScoreOverflow
@@ -106,7 +106,7 @@ def _require_form(
     columns: Columns, start: Problem, trace: Mapping[str, Plain], result: CellResult, i: int
 ) -> None:
     """Raise ValueError for a trace that is not of the right form: a recording has no place for it."""
-    found = structural_problems(start, trace, np.dtype(result.cell.dtype), result.hidden)
+    found = structural_problems(start, trace, numpy_dtype(result.cell.dtype), result.hidden)
     problem = f"{found[0].quantity} {found[0].problem}" if found else ""
     before = start.shapes.keys() & columns.by_name.keys()
     if not problem and before and before != trace.keys():
@@ -163,7 +163,8 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
 
 
-def run_of(model: Model, points: int, seed: int, steps: int | None) -> Run:
-    """The note's run of a model, with so many of its steps spread over it; None for all."""
+def run_of(model: Model, dtype: str, points: int, seed: int, steps: int | None) -> Run:
+    """The note's run of a model; so many of the steps that the dtype can follow, or all for None."""
     problem = draw(np.random.RandomState(seed), points).problem(model)
-    return Run(problem, points, seed, chosen_steps(model.iterations, steps))
+    within = model.iterations if steps is None else iterations_within(dtype, model.iterations)
+    return Run(problem, points, seed, chosen_steps(within, steps))

@@ -23,7 +23,7 @@ from ports.recordings.format import (
 )
 from ports.recordings.numbers import FLOATS
 from reference.agreement.arithmetic import DTYPES
-from reference.arrays import Plain
+from reference.arrays import Plain, numpy_dtype
 from reference.models import MODELS, Model, Problem
 from reference.runs import D, K
 
@@ -69,8 +69,9 @@ class Recording:
 
     def trace(self, j: int) -> dict[str, Plain]:
         """What the j-th recorded step computed."""
-        names = self.problem.model.quantities
-        return {name: self.container.read(name, j) for name in names if name in self.container.entries}
+        names, held = self.problem.model.quantities, numpy_dtype(self.cell.dtype)
+        shown = [name for name in names if name in self.container.entries]
+        return {name: self.container.read(name, j).astype(held, copy=False) for name in shown}
 
 
 def open_recording(path: Path) -> Recording:

@@ -198,11 +198,12 @@ def _right_in_the_note(result: ModelResult) -> Iterator[str]:
     )
     failing = result.limits or [r for r in result.runs if result.fails(r)]
     for found in failing:
-        if found.raised:
-            yield f"Stops at {found.run.shows}: {found.raised.rstrip('.')}."
+        wrong = result.wrong_in(found) or [f.quantity for _, f in result.failures_of(found)]
+        named = [*wrong, *found.unreadable]
+        if found.raised or not named:
+            yield f"Stops at {found.run.shows}: {(found.raised or found.result.error).rstrip('.')}."
         else:
-            wrong = result.wrong_in(found) or [f.quantity for _, f in result.failures_of(found)]
-            yield f"Wrong at {found.run.shows}: {both([*wrong, *found.unreadable])}."
+            yield f"Wrong at {found.run.shows}: {both(named)}."
 
 
 def _under(check: Check) -> str:

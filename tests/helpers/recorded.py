@@ -68,11 +68,11 @@ def recorded(path, model="softmax", dtype="float64", points=5, steps=3, port=Non
     """Record a port, NumPy's by default; returns the path."""
     port = port or PORTS["numpy"]
     cell = Cell(model, port.name, "eager", "cpu", dtype)
-    record_port(Path(path), run_of(MODELS[model], points, seed, steps), cell, port)
+    record_port(Path(path), run_of(MODELS[model], dtype, points, seed, steps), cell, port)
     return path
 
 
 def inputs(path, model="softmax", dtype="float64", points=5, steps=3):
     """Write the inputs of a run; returns the path."""
-    write_inputs_of(Path(path), run_of(MODELS[model], points, 0, steps), dtype, lambda: None)
+    write_inputs_of(Path(path), run_of(MODELS[model], dtype, points, 0, steps), dtype, lambda: None)
     return path

@@ -1,26 +1,35 @@
-"""The arithmetic of a recording is what its framework's host promises, looked up without the host."""
+"""The arithmetic of a recording is what its port keeps to, looked up without its framework."""
 
 import pytest
 
+from ports.contract import by_device
+from ports.engine.results import Cell
 from ports.recordings.certify import promised
-from ports.registry import FRAMEWORKS
+from ports.registry import PORTS
 from reference.agreement.arithmetic import ARITHMETICS, DTYPES
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
-@pytest.mark.parametrize("name", FRAMEWORKS)
-def test_promise_is_that_of_the_host(name, device, dtype):
-    """The host is asked what it promises on a device that need not be here."""
-    framework = FRAMEWORKS[name]
-    if framework.absence():
-        pytest.skip(framework.absence())
-    if not framework.packages and device != "cpu":
-        pytest.skip("NumPy is on the CPU")
-    assert promised(name, device, dtype) == framework.host.arithmetic(device, dtype)
+@pytest.mark.parametrize("mode", ["eager", "compiled"])
+@pytest.mark.parametrize("name", PORTS)
+def test_promise_is_that_of_the_port(name, mode, device, dtype):
+    """The port is asked what it keeps to on a device that need not be here."""
+    port = PORTS[name]
+    if port.absence():
+        pytest.skip(port.absence())
+    cell = Cell("softmax", name, mode, device, dtype)
+    if name == "numpy" and (mode, device) != ("eager", "cpu"):
+        pytest.skip("NumPy is on the CPU, and not compiled")
+    assert promised(port.framework.name, cell) == port.arithmetic(mode, device, dtype)
 
 
-def test_unknown_framework_keeps_to_the_number_format():
-    """And an accelerator of its own to what accelerators promise."""
-    assert promised("Rust", "cpu", "float32") == ARITHMETICS["float32"]
-    assert promised("Rust", "vulkan", "float32") == ARITHMETICS["float32"].on_accelerator()
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_unknown_framework_keeps_to_the_number_format(dtype):
+    """An accelerator of its own keeps to what accelerators promise; a port's name alone says nothing."""
+    for port in ("mine", "torch_manual"):
+        here, there = (
+            promised("Rust", Cell("softmax", port, "eager", d, dtype)) for d in ("cpu", "vulkan")
+        )
+        assert here == by_device("cpu", dtype) == ARITHMETICS[dtype]
+        assert there == ARITHMETICS[dtype].on_accelerator()

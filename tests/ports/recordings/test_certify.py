@@ -28,6 +28,8 @@ SAME = [
     ("torch_library", "two_layer", "eager", "float64", "1"),
     ("torch_library", "softmax", "eager", "float32", "30"),
     ("jax_library", "softmax", "compiled", "float64", "5"),
+    ("jax_grad", "softmax", "compiled", "bfloat16", "3"),
+    ("torch_manual", "softmax", "eager", "float16", "3"),
 ]
 
 

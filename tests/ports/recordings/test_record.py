@@ -11,13 +11,15 @@ from ports.recordings.container import open_container
 from ports.recordings.format import kinds
 from ports.recordings.recording import open_recording
 from ports.registry import PORTS
-from reference.agreement.arithmetic import DTYPES
 from reference.models import MODELS, SOFTMAX
 from reference.runs import draw, trajectory
 from reference.trace import record
 
+#: The dtypes in which the NumPy port runs.
+HERE = PORTS["numpy"].host.dtypes("cpu")
 
-@pytest.mark.parametrize("dtype", DTYPES)
+
+@pytest.mark.parametrize("dtype", HERE)
 def test_recording_holds_the_steps(dtype, tmp_path):
     """Each step starts from the reference's parameters, as the dtype holds them, and has its numbers."""
     found = open_recording(recorded(tmp_path / "run", dtype=dtype, points=5, steps=3))
@@ -46,7 +48,7 @@ def test_recording_says_where_it_comes_from(tmp_path):
     assert "dW" not in found.trace(0)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", HERE)
 @pytest.mark.parametrize("model", MODELS)
 def test_inputs_are_those_of_a_recording(model, dtype, tmp_path):
     """The same tensors, byte for byte; and the shapes of all that is expected back."""

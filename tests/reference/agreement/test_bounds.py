@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from formats import FLOAT16
 from operations import share
 from simulated import Machine, simulated_step
 
-from reference.agreement.arithmetic import FLOAT16, FLOAT32
+from reference.agreement.arithmetic import FLOAT32
 from reference.agreement.bounds import Recorded, as_recorded, local
 from reference.agreement.rounded import Rounded
 from reference.models import SOFTMAX, TWO_LAYER, Problem
