@@ -23,7 +23,7 @@ from ports.recordings.format import (
 )
 from ports.recordings.numbers import FLOATS
 from reference.agreement.arithmetic import DTYPES
-from reference.arrays import Plain, numpy_dtype
+from reference.arrays import Plain, holder
 from reference.models import MODELS, Model, Problem
 from reference.runs import D, K
 
@@ -69,7 +69,7 @@ class Recording:
 
     def trace(self, j: int) -> dict[str, Plain]:
         """What the j-th recorded step computed."""
-        names, held = self.problem.model.quantities, numpy_dtype(self.cell.dtype)
+        names, held = self.problem.model.quantities, holder(self.cell.dtype)
         shown = [name for name in names if name in self.container.entries]
         return {name: self.container.read(name, j).astype(held, copy=False) for name in shown}
 

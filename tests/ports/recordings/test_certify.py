@@ -154,18 +154,37 @@ sys.exit(main(["certify", *sys.argv[1:]]))
 """
 
 
+def certified_without_frameworks(path):
+    """Run certify in a process that cannot import them."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    words = [sys.executable, "-c", WITHOUT_FRAMEWORKS, path]
+    return subprocess.run(words, env=environment, capture_output=True, text=True)
+
+
+def test_bfloat16_needs_no_package(tmp_path):
+    """NumPy has no bfloat16: a recording is judged all the same, and a changed bit in it found."""
+    port = PORTS["jax_manual"]
+    if port.absence():
+        pytest.skip(port.absence())
+    with port.host.exact_settings():
+        path = recorded(tmp_path / "run.safetensors", dtype="bfloat16", steps=2, port=port)
+    done = certified_without_frameworks(path)
+    assert done.returncode == 0, done.stderr
+    parts = taken_apart(path.read_bytes())
+    parts.numbers("probs")[1, 4, 2] ^= 1 << 4
+    path.write_bytes(parts.bytes())
+    done = certified_without_frameworks(path)
+    assert done.returncode == 1, done.stderr
+    assert "probs[4, 2] is" in done.stdout
+
+
 def test_framework_and_device_need_not_be_here(tmp_path):
     """A recording of torch on a GPU, as its texts say, is judged where no framework can be imported."""
     path = recorded(tmp_path / "run.safetensors", dtype="float32")
     parts = taken_apart(path.read_bytes())
     parts.texts |= {"port": "torch_library", "framework": "torch", "device": "cuda"}
     path.write_bytes(parts.bytes())
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_FRAMEWORKS, path],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
+    done = certified_without_frameworks(path)
     assert done.returncode == 0, done.stderr
     assert "torch_library  eager    cuda float32" in done.stdout
     if PORTS["torch_library"].absence() or "cuda" in PORTS["torch_library"].host.devices():
