@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ports.engine.reports import Change, Report, RunOf
-from ports.engine.results import Cell, CellResult, Verdict, certificates_of, parts, quantities_of
+from ports.engine.results import Cell, CellResult, Verdict, certificates_of, quantities_of
 from ports.engine.selection import Skipped
 from ports.engine.shards import Shard
 from ports.messages import brief
@@ -33,7 +33,7 @@ def read_report(path: Path) -> Report:
             "version of lockstep compare --json wrote"
         )
     try:
-        report = _report(written, str(path))
+        report = _report(written, path.as_posix())
         _refuse_what_does_not_add_up(report, written)
     except (ValueError, OverflowError) as why:
         raise ValueError(f"{path} is no whole report of lockstep compare: {why}") from None
@@ -150,8 +150,7 @@ def _refuse_incomplete(result: CellResult) -> None:
 def _missing(result: CellResult) -> list[tuple[str, str]]:
     """The verdicts that a cell of a known model lacks."""
     part = result.cell.model
-    names = quantities_of(part) if part in parts() else ()
-    shown = [quantity for quantity in names if quantity not in result.hidden]
+    shown = [quantity for quantity in quantities_of(part) if quantity not in result.hidden]
     return [(q, by) for q in shown for by in certificates_of(part) if (q, by) not in result.verdicts]
 
 

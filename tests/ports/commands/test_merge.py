@@ -145,6 +145,15 @@ def test_unverified_cells_are_shown_and_not_counted(whole, merged, tmp_path):
     assert " unverified" not in printed
 
 
+def test_model_from_elsewhere(whole, merged):
+    """A model that is not registered where the reports are merged has its quantities all the same."""
+    toy = json.loads(json.dumps(whole).replace("softmax", "toy"))
+    status, printed, report, _ = merged([toy], "--unverified", "cuda")
+    assert status == 0
+    assert "toy " in printed
+    assert [cell["model"] for cell in report["machines"][0]["cells"]].count("toy") == 2
+
+
 # What is not
 
 
