@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from ports.engine.merging import Machine, Merged
+from ports.engine.machines import Machine, Merged
 from ports.engine.results import Cell, CellResult, parts, quantities_of
 from ports.messages import both
 from ports.report.matrix import columns, entry, failures, label, manifest

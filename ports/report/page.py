@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from html import escape
 
-from ports.engine.merging import Machine, Merged
+from ports.engine.machines import Machine, Merged
 from ports.report.merged import (
     LEGEND,
     OTHER_SHARE,

@@ -348,8 +348,10 @@ def test_junit_is_xml_whatever_an_error_says(whole, merged, tmp_path):
     """Control characters, which XML cannot hold, are replaced."""
     other = renamed(whole, "there")
     cells(other)[CELL] |= {"error": "\0\x1b[31m \ud800", "agrees": False}
-    path = tmp_path / "out.xml"
-    assert merged([other | {"agrees": False}], "--junit", str(path))[0] == 2
+    path, page = tmp_path / "out.xml", tmp_path / "out.html"
+    words = ["--junit", str(path), "--html", str(page)]
+    assert merged([other | {"agrees": False}], *words)[0] == 2
+    assert "\\ud800" in page.read_text(encoding="utf-8")
     error = ElementTree.fromstring(path.read_bytes()).find(".//error")
     assert error.get("message") == "??[31m ?"
 
