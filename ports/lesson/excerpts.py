@@ -119,7 +119,7 @@ class Source:
             for _, value in values:
                 if place := place_of(function, value):
                     return place
-        raise NoExcerpt(f"{self.file}: {self.name} computes no {quantity}")
+        raise NoExcerpt(f"{self.module.__name__}: {self.name} computes no {quantity}")
 
     def behind(self, place: Place, others: Collection[str]) -> set[int]:
         """The lines of the statements that lead to a place, as far as `others`."""

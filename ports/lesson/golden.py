@@ -20,12 +20,14 @@ from reference.agreement.arithmetic import FLOAT64
 from reference.agreement.bounds import end_to_end_of_all, stacked
 from reference.agreement.judge import END_TO_END, compare
 from reference.agreement.rounded import Rounded, linspace
-from reference.models import MODELS, Model, Problem
+from reference.models import SOFTMAX, TWO_LAYER, Model, Problem
 from reference.runs import POINTS, Draws, draw
 from reference.spiral import spiral
 
 SEED, SIZE = 0, POINTS[0]
-#: How many steps of each model are shown.
+#: The note's own.
+NETWORKS = (SOFTMAX, TWO_LAYER)
+#: How many steps of each are shown.
 STEPS = 2
 #: How many elements of a tensor are shown.
 SHOWN = 3
@@ -70,11 +72,14 @@ class GoldenValues:
 
 
 def made_golden(progress: Callable[[], None] = lambda: None) -> GoldenValues:
-    """Compute the values, and let the ports that are here train. `progress` is called once a model."""
+    """Compute the values, and let the ports that are here train by themselves.
+
+    `progress` is called after each network.
+    """
     draws, ports = draw(np.random.RandomState(SEED), SIZE), ports_by_hand()
     steps, disagreements = list[GoldenStep](), list[str]()
     with exact_settings_of(ports):
-        for model in MODELS.values():
+        for model in NETWORKS:
             problem = draws.problem(model)
             inputs, bounds = bounds_of_steps(draws, problem)
             steps += golden_steps(model, inputs, bounds)

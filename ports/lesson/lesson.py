@@ -16,6 +16,7 @@ from ports.in_jax import JAX
 from ports.in_torch import TORCH
 from ports.lesson.breaks import BREAKS, Break, absent_breaks, made_breaks
 from ports.lesson.excerpts import Source, SourceLine
+from ports.lesson.golden import NETWORKS, GoldenValues, made_golden
 from ports.lesson.rounding import PARTS, Rounding, made_rounding
 from ports.lesson.run import LessonRun, lesson_run, steps_of
 from ports.lesson.script import CHAPTERS, Chapter
@@ -48,6 +49,7 @@ class Lesson:
         run: the certified numbers.
         breaks: the broken ports. absent_breaks: those of missing frameworks, with the reason.
         rounding: why right ports differ at all.
+        golden: numbers for those who write the note again.
         provenance: versions and settings.
         seconds: how long all this took.
     """
@@ -58,13 +60,15 @@ class Lesson:
     breaks: Sequence[Break]
     absent_breaks: Mapping[str, str]
     rounding: Rounding
+    golden: GoldenValues
     provenance: Mapping[str, str]
     seconds: float
 
     @property
     def disagreements(self) -> list[str]:
         """What disagrees, in a sentence each."""
-        return self.run.disagreements + self.rounding.disagreements
+        of_golden = [*self.golden.disagreements]
+        return self.run.disagreements + self.rounding.disagreements + of_golden
 
     @property
     def agrees(self) -> bool:
@@ -75,7 +79,7 @@ class Lesson:
 def work() -> int:
     """How many units of work `made_lesson` reports."""
     steps = sum(len(steps_of(chapter.model)) for chapter in CHAPTERS)
-    return steps + len(BREAKS) - len(absent_breaks()) + PARTS
+    return steps + len(BREAKS) - len(absent_breaks()) + PARTS + len(NETWORKS)
 
 
 def made_lesson(progress: Callable[[int], None] = lambda done: None, jobs: int = JOBS) -> Lesson:
@@ -89,11 +93,19 @@ def made_lesson(progress: Callable[[int], None] = lambda done: None, jobs: int =
     code = {key: value for port in ports for key, value in code_of(port).items()}
     with exact_settings_of(ports):
         facts = provenance(ports)
-    tasks: list[Callable[[Callable[[], None]], Any]] = [_run, made_breaks, made_rounding]
-    run, breaks, rounding = in_workers(tasks, jobs, progress)
+    tasks: list[Callable[[Callable[[], None]], Any]] = [_run, made_breaks, made_rounding, made_golden]
+    run, breaks, rounding, golden = in_workers(tasks, jobs, progress)
     seconds = time.monotonic() - started
     return Lesson(
-        absent, reference_code() | code, run, breaks, absent_breaks(), rounding, facts, seconds
+        absent,
+        reference_code() | code,
+        run,
+        breaks,
+        absent_breaks(),
+        rounding,
+        golden,
+        facts,
+        seconds,
     )
 
 

@@ -41,6 +41,7 @@ def render(lesson: Lesson) -> str:
         page=Page(lesson),
         lesson=lesson,
         rounding=lesson.rounding,
+        golden=lesson.golden,
         figures={language: rounding_figures(lesson.rounding, plain(language)) for language in LANGUAGES},
     )
     return page

@@ -142,3 +142,30 @@ def test_a_file_that_exists_is_kept(tmp_path):
         write_exercise(tmp_path / "exercise.txt", FRAMEWORKS["numpy"])
     with pytest.raises(OSError, match="cannot write"):
         write_exercise(tmp_path / "absent" / "exercise.py", FRAMEWORKS["numpy"])
+
+
+def test_command(tmp_path, capsys):
+    """The command writes the exercise of a framework, and says what to do with it."""
+    path = tmp_path / "exercise.py"
+    assert main(["lesson", "--exercise", str(path), "--framework", "jax"]) == 0
+    assert f"lockstep check --partial {path}" in capsys.readouterr().out
+    assert path.read_text() == exercise("exercise.py", FRAMEWORKS["jax"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--framework", "jax"], "--framework goes with --exercise"),
+        (["--exercise", "here.py"], "here.py exists already"),
+        (["--exercise", "new.txt"], "new.txt is not a .py file"),
+        (["--exercise", "new.py", "--out", "page.html"], "--exercise writes no page"),
+        (["--exercise", "new.py", "--framework", "jaxx"], "did you mean jax?"),
+    ],
+)
+def test_command_refuses(tmp_path, monkeypatch, capsys, arguments, sentence):
+    """Options that do not go together, and paths that cannot be written: one sentence, exit 2."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here.py").write_text("my work")
+    assert main(["lesson", *arguments]) == 2
+    assert sentence in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["here.py"]
