@@ -60,7 +60,13 @@ def _whole(name: str, reports: Sequence[Report]) -> list[Report]:
             f"{reports[0].source} is shard {reports[0].shard} and {other.source} shard {other.shard} "
             f"of the same plan on {name}: give the shards of one division"
         )
-    shards = {report.shard.number: report for report in reports}
+    shards: dict[int, Report] = {}
+    for report in reports:
+        before = shards.setdefault(report.shard.number, report)
+        if before is not report:
+            raise ValueError(
+                f"shard {report.shard} of {name} is in {before.source} and in {report.source}: give one"
+            )
     missing = [str(i) for i in range(1, count + 1) if i not in shards]
     if missing:
         cells = _missing_cells(reports)
@@ -104,7 +110,7 @@ def _refuse_versions(name: str, reports: Sequence[Report]) -> None:
     """Raise ValueError if the reports of a machine were made with different versions."""
     told: dict[str, Report] = {}
     for report in reports:
-        for what in {"python", *FRAMEWORKS} & set(report.provenance):
+        for what in [name for name in ("python", *FRAMEWORKS) if name in report.provenance]:
             before = told.setdefault(what, report)
             if before.provenance[what] != report.provenance[what]:
                 raise ValueError(

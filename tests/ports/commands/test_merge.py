@@ -182,6 +182,8 @@ def test_duplicated_cell_is_refused(shards, whole, merged):
     """Negative control: a cell that is in two reports of a machine, or twice in one."""
     refused(merged([whole, whole]), whole["cells"][0]["id"], "is in", "and in", "--machine")
     refused(merged([*shards, shards[1]]), "and in")
+    empty = shards[1] | {"cells": [], "comparisons": 0, "elements": 0, "agrees": False}
+    refused(merged([*shards, empty]), "shard 2/3 of here is in", "and in")
     twice = copy.deepcopy(whole)
     twice["cells"].append(twice["cells"][0])
     refused(merged([twice]), "is there twice")
