@@ -25,6 +25,7 @@ from ports.engine.memory import keep_freed_memory
 from ports.engine.provenance import provenance
 from ports.engine.results import certificates_of, quantities_of
 from ports.engine.selection import plan
+from ports.engine.shards import WHOLE
 from ports.extensions import load_extensions
 
 OPTIONS = {
@@ -138,11 +139,10 @@ def pytest_generate_tests(metafunc):
 def pytest_collection_modifyitems(config, items):
     """The long runs go first, so that no worker is left alone at the end; other shards' tests go."""
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else 99)
-    own = own_tests(config.lockstep_shard, [item.nodeid for item in items], config.lockstep_planned)
-    others = [item for item in items if item.nodeid not in own]
-    items[:] = [item for item in items if item.nodeid in own]
-    if others:
-        config.hook.pytest_deselected(items=others)
+    if config.lockstep_shard != WHOLE:
+        own = own_tests(config.lockstep_shard, [item.nodeid for item in items], config.lockstep_planned)
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in own])
+        items[:] = [item for item in items if item.nodeid in own]
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ports.commands.arguments import SEVERAL, add_json, report_path, typed
 from ports.commands.compare import status
-from ports.engine.merging import Merged, merge
+from ports.engine.machines import Merged
+from ports.engine.merging import merge
 from ports.report import as_json
 from ports.report.from_json import read_report
 from ports.report.junit import junit

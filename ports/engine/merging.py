@@ -1,109 +1,18 @@
-"""One matrix over many machines: which reports belong together, and where the machines differ.
+"""One matrix over many machines: which reports belong together, and what is missing.
 
 Merging fails closed. A missing shard, a cell that is there twice, and reports of different runs are
 errors, never a smaller matrix.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import replace
 
 from ports.contract import Absent
-from ports.engine.reports import Report, RunOf
-from ports.engine.results import Cell, CellResult
-from ports.engine.selection import Skipped
+from ports.engine.machines import Machine, Merged
+from ports.engine.reports import Report
+from ports.engine.results import Cell
 from ports.messages import both
 from ports.registry import FRAMEWORKS, PORTS
-
-
-@dataclass(frozen=True)
-class Machine:
-    """The reports of one machine, complete, and their cells in the order of the plan."""
-
-    name: str
-    reports: Sequence[Report]
-
-    @property
-    def results(self) -> list[CellResult]:
-        """The results of all cells."""
-        order = {name: i for i, name in enumerate(name for r in self.reports for name in r.plan)}
-        return sorted(
-            (result for report in self.reports for result in report.results),
-            key=lambda result: order[str(result.cell)],
-        )
-
-    @property
-    def agrees(self) -> bool:
-        """Something ran, and all of it agrees."""
-        return bool(self.results) and all(result.agrees for result in self.results)
-
-    @property
-    def skipped(self) -> list[Skipped]:
-        """What did not run there; what several shards say counts once."""
-        return list(dict.fromkeys(s for report in self.reports for s in report.skipped))
-
-
-class Difference(NamedTuple):
-    """A quantity of a cell whose largest share is not the same on all machines.
-
-    Attributes:
-        shares: the largest share under both certificates, by machine; NaN where it is not a number.
-        same_verdict: whether it agrees everywhere, or nowhere.
-    """
-
-    cell: Cell
-    quantity: str
-    shares: dict[str, float]
-    same_verdict: bool
-
-
-@dataclass(frozen=True)
-class Merged:
-    """The matrix over all machines.
-
-    `unverified` are the cells of a device that no machine has; they are shown, and never counted.
-    """
-
-    run: RunOf
-    machines: Sequence[Machine]
-    unverified: Sequence[Cell]
-
-    @property
-    def results(self) -> list[CellResult]:
-        """The results of all machines."""
-        return [result for machine in self.machines for result in machine.results]
-
-    @property
-    def skipped(self) -> list[Skipped]:
-        """What did not run, with the machine."""
-        return [
-            replace(s, what=f"{s.what} ({machine.name})")
-            for machine in self.machines
-            for s in machine.skipped
-        ]
-
-    @property
-    def agrees(self) -> bool:
-        """Everything agrees on every machine."""
-        return all(machine.agrees for machine in self.machines)
-
-    def differences(self) -> list[Difference]:
-        """Where machines that ran the same cell differ: other verdicts first."""
-        by_cell: dict[Cell, dict[str, CellResult]] = {}
-        for machine in self.machines:
-            for result in machine.results:
-                by_cell.setdefault(result.cell, {})[machine.name] = result
-        found = [d for cell, ran in by_cell.items() for d in _differences(cell, ran)]
-        return sorted(found, key=lambda d: d.same_verdict)
-
-
-def _differences(cell: Cell, ran: dict[str, CellResult]) -> Iterable[Difference]:
-    for quantity in dict.fromkeys(name for result in ran.values() for name, _ in result.verdicts):
-        found = {where: result.share(quantity) for where, result in ran.items()}
-        shares = {where: share for where, share in found.items() if share is not None}
-        if len(set(map(repr, shares.values()))) > 1:  # NaN is not equal to itself
-            agree = {all(v.agrees for v in ran[where].quantity(quantity)) for where in shares}
-            yield Difference(cell, quantity, shares, len(agree) == 1)
 
 
 def merge(
@@ -151,7 +60,13 @@ def _whole(name: str, reports: Sequence[Report]) -> list[Report]:
             f"{reports[0].source} is shard {reports[0].shard} and {other.source} shard {other.shard} "
             f"of the same plan on {name}: give the shards of one division"
         )
-    shards = {report.shard.number: report for report in reports}
+    shards: dict[int, Report] = {}
+    for report in reports:
+        before = shards.setdefault(report.shard.number, report)
+        if before is not report:
+            raise ValueError(
+                f"shard {report.shard} of {name} is in {before.source} and in {report.source}: give one"
+            )
     missing = [str(i) for i in range(1, count + 1) if i not in shards]
     if missing:
         cells = _missing_cells(reports)
@@ -195,7 +110,7 @@ def _refuse_versions(name: str, reports: Sequence[Report]) -> None:
     """Raise ValueError if the reports of a machine were made with different versions."""
     told: dict[str, Report] = {}
     for report in reports:
-        for what in {"python", *FRAMEWORKS} & set(report.provenance):
+        for what in [name for name in ("python", *FRAMEWORKS) if name in report.provenance]:
             before = told.setdefault(what, report)
             if before.provenance[what] != report.provenance[what]:
                 raise ValueError(

@@ -22,8 +22,10 @@ def parts() -> tuple[str, ...]:
 
 
 def quantities_of(part: str) -> tuple[str, ...]:
-    """The named quantities of a model, or of the spiral."""
-    return SPIRAL_QUANTITIES if part == SPIRAL else tuple(MODELS[part].quantities)
+    """The named quantities of a model, or of the spiral; none of a model that is not registered here."""
+    if part == SPIRAL:
+        return SPIRAL_QUANTITIES
+    return tuple(MODELS[part].quantities) if part in MODELS else ()
 
 
 def certificates_of(part: str) -> tuple[str, ...]:

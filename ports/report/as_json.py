@@ -13,7 +13,7 @@ from typing import Any
 from ports.bench.measuring import Row
 from ports.check.results import Check, ModelResult, Options
 from ports.conventions.recognition import Recognised
-from ports.engine.merging import Difference, Machine, Merged
+from ports.engine.machines import Difference, Machine, Merged
 from ports.engine.reports import Report
 from ports.engine.results import CellResult, Verdict, quantities_of
 from ports.engine.selection import Skipped
@@ -265,6 +265,6 @@ def write(path: Path, content: Mapping[str, Any]) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a file. Raises OSError, in one sentence, if the path cannot be written."""
     try:
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as why:
         raise OSError(f"cannot write {path}: {why.strerror}; give a path you can write") from None

@@ -5,21 +5,29 @@ the same, so a report whose counts or verdicts do not follow from its findings i
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from ports.engine.reports import Change, Report, RunOf
-from ports.engine.results import Cell, CellResult, Verdict, certificates_of, parts, quantities_of
+from ports.engine.results import Cell, CellResult, Verdict, certificates_of, quantities_of
 from ports.engine.selection import Skipped
 from ports.engine.shards import Shard
 from ports.messages import brief
 from ports.report.as_json import COMPARE, of_compare
+from ports.report.fields import (
+    as_object,
+    as_text,
+    as_whole,
+    each_of,
+    field_of,
+    number_of,
+    object_of,
+    text_of,
+    texts_of,
+    whole_of,
+)
 from reference.agreement.judge import Finding
-
-Value = TypeVar("Value")
-
-NUMBERS = ("nan", "inf", "-inf")
 
 
 def read_report(path: Path) -> Report:
@@ -33,7 +41,7 @@ def read_report(path: Path) -> Report:
             "version of lockstep compare --json wrote"
         )
     try:
-        report = _report(written, str(path))
+        report = _report(written, path.as_posix())
         _refuse_what_does_not_add_up(report, written)
     except (ValueError, OverflowError) as why:
         raise ValueError(f"{path} is no whole report of lockstep compare: {why}") from None
@@ -57,29 +65,37 @@ def _refuse_constant(name: str) -> None:
 
 
 def _report(written: Mapping[str, Any], source: str) -> Report:
-    run, shard = _object(written, "run"), _object(written, "shard")
-    changes = None if _field(written, "changes") is None else _list(written, "changes")
+    run, shard = object_of(written, "run"), object_of(written, "shard")
     return Report(
-        RunOf(_whole(run, "points"), _whole(run, "seed"), _text(run, "steps")),
-        _text(written, "machine"),
-        Shard(_whole(shard, "number"), _whole(shard, "of")),
-        tuple(_each(written, "plan", _as_text)),
-        _texts(written, "provenance"),
-        list(_each(written, "cells", _cell)),
-        [Skipped(_text(s, "what"), _text(s, "reason")) for s in _each(written, "skipped", _as_object)],
-        changes
-        and [Change(*(_text(c, name) for name in Change._fields)) for c in map(_as_object, changes)],
+        RunOf(whole_of(run, "points"), whole_of(run, "seed"), text_of(run, "steps")),
+        text_of(written, "machine"),
+        Shard(whole_of(shard, "number"), whole_of(shard, "of")),
+        tuple(each_of(written, "plan", as_text)),
+        texts_of(written, "provenance"),
+        each_of(written, "cells", _cell),
+        each_of(written, "skipped", _skipped),
+        None if field_of(written, "changes") is None else each_of(written, "changes", _change),
         source,
     )
 
 
+def _skipped(written: Any) -> Skipped:
+    place = as_object(written)
+    return Skipped(text_of(place, "what"), text_of(place, "reason"))
+
+
+def _change(written: Any) -> Change:
+    place = as_object(written)
+    return Change(text_of(place, "what"), text_of(place, "before"), text_of(place, "now"))
+
+
 def _cell(written: Any) -> CellResult:
-    place = _as_object(written)
-    cell = Cell(*(_text(place, name) for name in ("model", "port", "mode", "device", "dtype")))
-    result = CellResult(cell, _texts(place, "hidden"), steps=_whole(place, "steps"))
-    result.error = "" if _field(place, "error") is None else _text(place, "error")
-    for verdict in _each(place, "verdicts", _as_object):
-        key = _text(verdict, "quantity"), _text(verdict, "certificate")
+    place = as_object(written)
+    cell = Cell(*(text_of(place, name) for name in ("model", "port", "mode", "device", "dtype")))
+    result = CellResult(cell, texts_of(place, "hidden"), steps=whole_of(place, "steps"))
+    result.error = "" if field_of(place, "error") is None else text_of(place, "error")
+    for verdict in each_of(place, "verdicts", as_object):
+        key = text_of(verdict, "quantity"), text_of(verdict, "certificate")
         if key in result.verdicts:
             raise ValueError(f"{cell} has two verdicts on {' '.join(key)}")
         result.verdicts[key] = _verdict(verdict, *key)
@@ -87,29 +103,34 @@ def _cell(written: Any) -> CellResult:
 
 
 def _verdict(place: Mapping[str, Any], quantity: str, certificate: str) -> Verdict:
-    worst, worst_step = _finding(_field(place, "worst"), quantity, certificate)
-    first, first_step = _finding(_field(place, "first_failure"), quantity, certificate)
-    counts = {name: _whole(place, name) for name in ("steps", "elements", "failed_steps")}
+    worst, worst_step = _finding(field_of(place, "worst"), quantity, certificate)
+    first, first_step = _finding(field_of(place, "first_failure"), quantity, certificate)
     return Verdict(
-        counts["steps"], counts["elements"], worst, worst_step, counts["failed_steps"], first, first_step
+        steps=whole_of(place, "steps"),
+        elements=whole_of(place, "elements"),
+        worst=worst,
+        worst_step=worst_step,
+        failures=whole_of(place, "failed_steps"),
+        first=first,
+        first_step=first_step,
     )
 
 
 def _finding(written: Any, quantity: str, certificate: str) -> tuple[Finding | None, int]:
     if written is None:
         return None, -1
-    place = _as_object(written)
+    place = as_object(written)
     finding = Finding(
         quantity,
         certificate,
-        _number(place, "share"),
-        tuple(_each(place, "index", lambda i: _as_whole(i, "index"))),
-        _number(place, "got"),
-        _number(place, "expected"),
-        _number(place, "allowed"),
-        problem="" if _field(place, "problem") is None else _text(place, "problem"),
+        number_of(place, "share"),
+        tuple(each_of(place, "index", lambda i: as_whole(i, "index"))),
+        number_of(place, "got"),
+        number_of(place, "expected"),
+        number_of(place, "allowed"),
+        problem="" if field_of(place, "problem") is None else text_of(place, "problem"),
     )
-    return finding, _whole(place, "step")
+    return finding, whole_of(place, "step")
 
 
 # Whether they fit together
@@ -150,8 +171,7 @@ def _refuse_incomplete(result: CellResult) -> None:
 def _missing(result: CellResult) -> list[tuple[str, str]]:
     """The verdicts that a cell of a known model lacks."""
     part = result.cell.model
-    names = quantities_of(part) if part in parts() else ()
-    shown = [quantity for quantity in names if quantity not in result.hidden]
+    shown = [quantity for quantity in quantities_of(part) if quantity not in result.hidden]
     return [(q, by) for q in shown for by in certificates_of(part) if (q, by) not in result.verdicts]
 
 
@@ -159,73 +179,9 @@ def _contradictions(said: Any, holds: Any, where: str) -> Iterator[tuple[str, An
     """Where two reports differ, in the fields of the second: (the place, what each has there)."""
     if isinstance(holds, Mapping):
         for name, value in holds.items():
-            yield from _contradictions(_field(said, name), value, f"{where}.{name}".lstrip("."))
+            yield from _contradictions(field_of(said, name), value, f"{where}.{name}".lstrip("."))
     elif isinstance(holds, list):
         for i, (one, other) in enumerate(zip(said, holds, strict=True)):
             yield from _contradictions(one, other, f"{where}[{i}]")
     elif said != holds:
         yield where, json.dumps(said), json.dumps(holds)
-
-
-# Fields and their types
-
-
-def _field(place: Mapping[str, Any], name: str) -> Any:
-    if name not in place:
-        raise ValueError(f"the field {name} is missing")
-    return place[name]
-
-
-def _as_object(value: Any) -> dict[str, Any]:
-    return _typed(value, "an entry", dict, "an object")
-
-
-def _as_text(value: Any) -> str:
-    return _typed(value, "an entry", str, "text")
-
-
-def _as_whole(value: Any, name: str) -> int:
-    if type(value) is not int or value < 0:
-        raise ValueError(f"{name} is {_shown(value)}, expected a whole number")
-    return value
-
-
-def _object(place: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return _typed(_field(place, name), name, dict, "an object")
-
-
-def _list(place: Mapping[str, Any], name: str) -> list[Any]:
-    return _typed(_field(place, name), name, list, "a list")
-
-
-def _text(place: Mapping[str, Any], name: str) -> str:
-    return _typed(_field(place, name), name, str, "text")
-
-
-def _whole(place: Mapping[str, Any], name: str) -> int:
-    return _as_whole(_field(place, name), name)
-
-
-def _number(place: Mapping[str, Any], name: str) -> float:
-    value = _field(place, name)
-    if type(value) in (int, float) or value in NUMBERS:
-        return float(value)
-    raise ValueError(f"{name} is {_shown(value)}, expected a number")
-
-
-def _texts(place: Mapping[str, Any], name: str) -> dict[str, str]:
-    return {key: _text(_object(place, name), key) for key in _object(place, name)}
-
-
-def _each(place: Mapping[str, Any], name: str, convert: Callable[[Any], Value]) -> list[Value]:
-    return [convert(value) for value in _list(place, name)]
-
-
-def _typed(value: Any, name: str, kind: type[Value], called: str) -> Value:
-    if not isinstance(value, kind):
-        raise ValueError(f"{name} is {_shown(value)}, expected {called}")
-    return value
-
-
-def _shown(value: Any) -> str:
-    return brief(ValueError(json.dumps(value)))

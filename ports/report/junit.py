@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from xml.etree import ElementTree
 
-from ports.engine.merging import Machine, Merged
+from ports.engine.machines import Machine, Merged
 from ports.engine.results import CellResult, Verdict
 from ports.report.matrix import sentence
 from ports.report.merged import NOWHERE, UNVERIFIED

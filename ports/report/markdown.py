@@ -4,7 +4,7 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 
-from ports.engine.merging import Machine, Merged
+from ports.engine.machines import Machine, Merged
 from ports.report.merged import (
     LEGEND,
     UNVERIFIED,

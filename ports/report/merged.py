@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from ports.engine.merging import Machine, Merged
+from ports.engine.machines import Machine, Merged
 from ports.engine.results import Cell, CellResult, parts, quantities_of
 from ports.messages import both
 from ports.report.matrix import columns, entry, failures, label, manifest
@@ -17,7 +17,7 @@ LEGEND = (
     f"{OTHER_VERDICT} another verdict on another machine; - hidden by the library."
 )
 UNVERIFIED = "unverified"
-NOWHERE = "No machine"
+NOWHERE = "No machine has run these cells"
 
 
 class Row(NamedTuple):
@@ -52,8 +52,8 @@ def sheets(merged: Merged) -> list[Sheet]:
 
 def _sheet(merged: Merged, part: str) -> Sheet:
     results = [result for result in merged.results if result.cell.model == part]
-    known = quantities_of(part) if part in parts() else ()
-    names = tuple(dict.fromkeys([*known, *(name for result in results for name, _ in result.verdicts)]))
+    met = [name for result in results for name, _ in result.verdicts]
+    names = tuple(dict.fromkeys([*quantities_of(part), *met]))
     marks = _marks(merged, names)
     groups = [Group(machine.name, _rows(machine, part, names, marks)) for machine in merged.machines]
     nowhere = [Row(cell, UNVERIFIED, (), None) for cell in merged.unverified if cell.model == part]

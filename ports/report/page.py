@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Iterator
 from html import escape
 
-from ports.engine.merging import Machine, Merged
+from ports.engine.machines import Machine, Merged
 from ports.report.merged import (
     LEGEND,
-    NOWHERE,
     OTHER_SHARE,
     OTHER_VERDICT,
     UNVERIFIED,
@@ -109,8 +108,8 @@ def _table(sheet: Sheet, name: str) -> Iterator[str]:
 
 def _group(group: Group, width: int) -> Iterator[str]:
     """The rows of one machine."""
-    machine = escape("No machine has run these cells" if group.machine == NOWHERE else group.machine)
-    yield f'<tbody><tr><th class="machine" scope="rowgroup" colspan="{width}">{machine}</th></tr>'
+    machine = f'<th class="machine" scope="rowgroup" colspan="{width}">{escape(group.machine)}</th>'
+    yield f"<tbody><tr>{machine}</tr>"
     for row in group.rows:
         yield f"<tr>{''.join(_row(row, width))}</tr>"
     yield "</tbody>"

@@ -145,6 +145,15 @@ def test_unverified_cells_are_shown_and_not_counted(whole, merged, tmp_path):
     assert " unverified" not in printed
 
 
+def test_model_from_elsewhere(whole, merged):
+    """A model that is not registered where the reports are merged has its quantities all the same."""
+    toy = json.loads(json.dumps(whole).replace("softmax", "toy"))
+    status, printed, report, _ = merged([toy], "--unverified", "cuda")
+    assert status == 0
+    assert "toy " in printed
+    assert [cell["model"] for cell in report["machines"][0]["cells"]].count("toy") == 2
+
+
 # What is not
 
 
@@ -173,6 +182,8 @@ def test_duplicated_cell_is_refused(shards, whole, merged):
     """Negative control: a cell that is in two reports of a machine, or twice in one."""
     refused(merged([whole, whole]), whole["cells"][0]["id"], "is in", "and in", "--machine")
     refused(merged([*shards, shards[1]]), "and in")
+    empty = shards[1] | {"cells": [], "comparisons": 0, "elements": 0, "agrees": False}
+    refused(merged([*shards, empty]), "shard 2/3 of here is in", "and in")
     twice = copy.deepcopy(whole)
     twice["cells"].append(twice["cells"][0])
     refused(merged([twice]), "is there twice")
@@ -339,8 +350,10 @@ def test_junit_is_xml_whatever_an_error_says(whole, merged, tmp_path):
     """Control characters, which XML cannot hold, are replaced."""
     other = renamed(whole, "there")
     cells(other)[CELL] |= {"error": "\0\x1b[31m \ud800", "agrees": False}
-    path = tmp_path / "out.xml"
-    assert merged([other | {"agrees": False}], "--junit", str(path))[0] == 2
+    path, page = tmp_path / "out.xml", tmp_path / "out.html"
+    words = ["--junit", str(path), "--html", str(page)]
+    assert merged([other | {"agrees": False}], *words)[0] == 2
+    assert "\\ud800" in page.read_text(encoding="utf-8")
     error = ElementTree.fromstring(path.read_bytes()).find(".//error")
     assert error.get("message") == "??[31m ?"
 
