@@ -14,10 +14,10 @@ EXACT = Context(prec=40)
 
 
 class Digits(NamedTuple):
-    """A number as written: the digits that it shares with the exact one, and the rest."""
+    """A number as written: the digits that it shares with another one, and the rest."""
 
     same: str
-    differs: str
+    differs: str = ""
 
 
 def written(number: Fraction | float, digits: int) -> str:
@@ -32,8 +32,12 @@ def written(number: Fraction | float, digits: int) -> str:
 
 def beside(number: float, exact: Fraction, digits: int) -> Digits:
     """A number's digits, split where they leave those of the exact one."""
-    text = written(number, digits)
-    pairs = zip(text, written(exact, digits), strict=False)
+    return split(written(number, digits), written(exact, digits))
+
+
+def split(text: str, other: str) -> Digits:
+    """A number's digits, split where they leave those of another one."""
+    pairs = zip(text, other, strict=False)
     shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
     return Digits(text[:shared], text[shared:])
 

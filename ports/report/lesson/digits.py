@@ -3,18 +3,10 @@
 `lesson.js` has the same two rules, for the numbers that change in the page: a test holds them together.
 """
 
-from itertools import takewhile
-from typing import NamedTuple
+from ports.lesson.digits import Digits, split
 
 #: Smaller numbers are written with an exponent.
 SMALL = 1e-4
-
-
-class Digits(NamedTuple):
-    """A number: what it shares with the reference's, and the rest from the first other digit on."""
-
-    same: str
-    other: str = ""
 
 
 def written(number: float) -> str:
@@ -30,6 +22,4 @@ def written(number: float) -> str:
 
 def compared(got: float, expected: float) -> Digits:
     """A port's number beside the reference's."""
-    text, reference = written(got), written(expected)
-    same = len([*takewhile(lambda pair: pair[0] == pair[1], zip(text, reference, strict=False))])
-    return Digits(text[:same], text[same:])
+    return split(written(got), written(expected))

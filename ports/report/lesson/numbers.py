@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from ports.lesson.digits import Digits
 from ports.lesson.run import PortStep, Quantities
-from ports.report.lesson.digits import Digits, compared, written
+from ports.report.lesson.digits import compared, written
 from ports.report.lesson.pictures import difference_map, heat_map
 from reference.agreement.judge import END_TO_END, LOCAL, Finding
 from reference.arrays import Plain

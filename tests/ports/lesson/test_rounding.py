@@ -3,9 +3,12 @@
 import math
 from fractions import Fraction
 
-import mpmath
 import numpy as np
 import pytest
+
+pytest.importorskip("mpmath", reason="mpmath is the exact arithmetic that the digits are held against")
+
+import mpmath
 
 from ports.engine.noise_floor import distance
 from ports.lesson import rounding

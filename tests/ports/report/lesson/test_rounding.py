@@ -45,8 +45,9 @@ def data():
 def rendered(data) -> str:
     """The section with both languages."""
 
-    def say(key):
-        spans = (Markup('<span lang="{}">{}</span>').format(lang, WORDS[lang][key]) for lang in WORDS)
+    def say(key, **given):
+        texts = {lang: WORDS[lang][key].format(**given) for lang in WORDS}
+        spans = (Markup('<span lang="{}">{}</span>').format(*text) for text in texts.items())
         return Markup("").join(spans)
 
     environment = jinja2.Environment(

@@ -38,9 +38,8 @@ def test_a_missing_key_is_found(monkeypatch):
     """The check above finds words that one language lacks, and a number that one forgets."""
     lacking = {key: text for key, text in words("ko").items() if key != "page.title"}
     lacking["page.made"] = "lockstep"
-    monkeypatch.setattr(
-        f"{__name__}.words", lambda language: lacking if language == "ko" else words("en")
-    )
+    tables = {"en": words("en"), "ko": lacking}
+    monkeypatch.setattr(f"{__name__}.words", tables.__getitem__)
     assert differing(LANGUAGES) == ({"page.title"}, {"page.made"})
 
 
