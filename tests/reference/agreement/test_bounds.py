@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from formats import FLOAT16
 from operations import share
 from simulated import Machine, simulated_step
 
-from reference.agreement.arithmetic import FLOAT16, FLOAT32
+from reference.agreement.arithmetic import FLOAT32
 from reference.agreement.bounds import Recorded, as_recorded, end_to_end, local, recorded_by
 from reference.agreement.rounded import Rounded
 from reference.models import SOFTMAX, TWO_LAYER, Problem
