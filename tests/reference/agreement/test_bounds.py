@@ -119,10 +119,12 @@ def test_tensors_are_stacked_by_port_and_step(ports, steps):
 
 
 def test_what_follows_from_a_route_is_covered_too():
-    """A gradient that may stray by 1 moves the bias by 1, where a port hides it; not where it shows it."""
-    model = replace(
-        SOFTMAX, routes={"dscores": (lambda computed, q: computed.with_error(np.ones((1, 2))),)}
-    )
+    """A gradient that strays by 1 moves db by 1, where a port hides it; not where it shows it."""
+
+    def wide(computed, q):
+        return computed.with_error(np.ones((1, 2)))
+
+    model = replace(SOFTMAX, routes={"dscores": (wide,)})
     params = {"W": np.array([[3.0, -2.0]]), "b": np.zeros((1, 2))}
     problem = Problem(model, np.array([[1.0]]), np.array([0]), params)
     assert np.all(end_to_end(problem, FLOAT32)["db"].error >= 1)
