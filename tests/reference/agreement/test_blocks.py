@@ -122,6 +122,8 @@ def test_subnormal_in_the_last_tile_is_uncertain(in_tiles):
     errors = Rounded.exact(numbers, FLOAT32).errors()
     assert errors[-1, -1] == FLOAT32.smallest_normal / 4
     assert np.count_nonzero(errors) == 1
+    numbers[:, 0] = FLOAT32.smallest_normal / 4
+    assert np.count_nonzero(Rounded.exact(numbers, FLOAT32).errors()) == 5 + 1
 
 
 @pytest.mark.parametrize(

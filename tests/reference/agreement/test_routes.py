@@ -85,8 +85,8 @@ def test_no_regularization_has_no_halves():
     """Weights of 0 add 0: nothing rounds, nothing is flushed."""
     zero = Rounded.exact(np.zeros(1), FLOAT32)
     assert with_two_halves("W")(zero, {"reg": 1.0, "W": zero}).error.tolist() == [0]
-    partial_sum = (1 + FLOAT32.unit) * FLOAT32.unit  # of 1 and nothing
-    bound = with_two_halves("W")(Rounded.exact(np.ones(1), FLOAT32), {"reg": 1.0, "W": zero})
+    partial_sum = (1 + FLOAT16.unit) * FLOAT16.unit  # of 1 and nothing
+    bound = with_two_halves("W")(Rounded.exact(np.ones(1), FLOAT16), {"reg": 1.0, "W": zero})
     assert bound.error == pytest.approx(partial_sum, rel=1e-12, abs=0)
 
 
