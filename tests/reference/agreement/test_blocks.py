@@ -126,6 +126,13 @@ def test_subnormal_in_the_last_tile_is_uncertain(in_tiles):
     assert np.count_nonzero(Rounded.exact(numbers, FLOAT32).errors()) == 5 + 1
 
 
+def test_large_exact_matrix_is_not_copied(in_tiles):
+    """Large data are held once."""
+    in_tiles()
+    numbers = np.ones((5, 2))
+    assert Rounded.exact(numbers, FLOAT32).value is numbers
+
+
 @pytest.mark.parametrize(
     "operation", [lambda x: x + 1, lambda x: np.dot(x, np.eye(100))], ids=["add", "dot"]
 )

@@ -3,6 +3,7 @@
 import functools
 import itertools
 import operator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -347,6 +348,19 @@ def test_accelerators_exponential_errs_more_the_farther_the_shift():
     assert far - near == pytest.approx(gpu.exp_per_unit * 54, rel=1e-3, abs=0)
 
 
+@pytest.mark.parametrize("off", [0.0, 0.25])
+def test_farther_shift_adds_what_it_flushes_and_what_the_accelerator_errs(off):
+    """Two flushes farther down, and an error by |x| of whatever the exponential may be."""
+    gpu = replace(FLOAT16, exp_ulps_per_unit=1.0, smallest_normal=2.0**-100)
+    q = two_rows([5.0, 6.0], gpu)
+    q["scores"] = Rounded(q["scores"].value, np.full((2, 2), off), gpu)
+    e, farther_off = np.exp(shifted_scores(q)), farther(q)
+    assert farther_off.tolist() == [[0.0], [54.0]]
+    flushed = 2 * gpu.smallest_normal * np.expm1(farther_off)
+    added = flushed + gpu.exp_per_unit * farther_off * (e.value + e.error + flushed)
+    assert shifted_exp(q).error - e.error == pytest.approx(added, rel=1e-9, abs=0)
+
+
 @pytest.mark.parametrize("shift", [0.0, 60.0])
 def test_logarithm_of_a_sum_rounds_at_its_own_size(shift):
     """log(exp(20) + exp(20)), or of that over exp(60), off by 4 ulps: near the bound, within it."""
@@ -433,7 +447,9 @@ def test_flushed_terms_of_a_weighted_sum_are_bounded():
     smallest = FLOAT16.smallest_normal
     q = {"correct_logprobs": Rounded(np.full(4, 2 * smallest), None, FLOAT16), "num_examples": 4}
     computed = np.sum(q["correct_logprobs"]) / 4
-    assert share(np.array(0.0), data_loss_of_quotients(computed, q)) <= 1
+    bound = data_loss_of_quotients(computed, q)
+    assert share(np.array(0.0), bound) <= 1
+    assert bound.error == pytest.approx(computed.error + 4 * smallest, rel=1e-12, abs=0)
     q["correct_logprobs"] = Rounded.exact(np.ones(4), FLOAT32)
     ordinary = np.sum(q["correct_logprobs"]) / 4
     assert data_loss_of_quotients(ordinary, q) is ordinary
@@ -685,6 +701,22 @@ def test_routes_in_turn_start_from_each_other():
 
 
 # Large matrices
+
+
+def test_large_scores_that_ports_hide_are_shared(monkeypatch):
+    """Probabilities of two ports, from the reference's scores, which have no axis of ports."""
+    scores = Rounded(np.zeros((1, 20, 3)), np.full((1, 20, 3), 0.1), FLOAT32, stacked=1)
+    probs = Rounded(np.full((2, 1, 20, 3), 1 / 3), np.full((2, 1, 20, 3), 1e-3), FLOAT32, stacked=2)
+    y, covered = np.zeros(20, int), []
+    for large in (blocks.LARGE, 7):
+        monkeypatch.setattr(blocks, "LARGE", large)
+        monkeypatch.setattr(blocks, "TILE", blocks.TILE if large > 7 else 60)
+        q = {"scores": scores, "y": y, "num_examples": 20, "probs": probs}
+        q["computed probs"] = normalised(np.exp(scores))
+        routes = classifier_routes({"dscores": ("W", "b")})["dscores"]
+        covered.append(cover("dscores", routes, split_dscores(probs, q), q))
+    whole, in_tiles = covered
+    assert in_tiles.error == pytest.approx(whole.error, rel=1e-9, abs=0)
 
 
 @pytest.mark.parametrize("name", ["probs", "correct_logprobs", "dscores"])
