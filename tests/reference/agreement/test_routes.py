@@ -26,6 +26,7 @@ from reference.agreement.routes import (
     from_the_norm,
     hull,
     in_turn,
+    keeping,
     log_probs,
     log_shifted_sum,
     loss_term_by_term,
@@ -128,10 +129,12 @@ def test_roundings_and_flushes_of_the_chain_rule_are_counted():
     p, division, d = np.array([0.25, 0.75]), FLOAT16.division, FLOAT16.division_roundings
     probs = Rounded(p[None], division * p[None], FLOAT16)
     q = {"num_examples": 2, "y": np.array([1]), "computed probs": probs, "shifted softmax": probs}
-    bound = dscores_through_quotient(probs, q | {"flushed farther": np.zeros((1, 1))})
+    farther_down = 2.0**-12
+    bound = dscores_through_quotient(probs, q | {"flushed farther": np.full((1, 1), farther_down)})
     own = FLOAT16.gamma(2 * d + 1) * p * (1 + division) + FLOAT16.gamma(d) * np.array([0, 1])
     value = (p - [0, 1]) / 2
-    flushed = FLOAT16.smallest_normal * (1 + 2 / (2 * 0.75 * (1 - division)))
+    magnified = 1 + 2 / (2 * 0.75 * (1 - division))
+    flushed = (FLOAT16.smallest_normal + farther_down) * magnified
     expected = own / 2 + FLOAT16.gamma(3 * d + 2) * (np.abs(value) + own / 2) + flushed
     assert bound.value.tolist() == [value.tolist()]
     assert bound.error[0] == pytest.approx(expected, rel=1e-9, abs=0)
@@ -698,6 +701,9 @@ def test_routes_in_turn_start_from_each_other():
 
     assert in_turn(wider(2.0), wider(1.0))(x, {}).error == 3
     assert any_of(wider(2.0), wider(1.0))(x, {}).error == 2
+    q = {}
+    assert keeping("wide", wider(2.0))(x, q).error == 2
+    assert q["wide"].error == 2
 
 
 # Large matrices
