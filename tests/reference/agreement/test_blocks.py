@@ -179,6 +179,8 @@ OF_MEMBERS = {
     "sum of rows": lambda x: np.sum(x, axis=0),
     "sum of columns": lambda x: np.sum(x, axis=1),
     "sum of columns kept": lambda x: np.sum(x, axis=1, keepdims=True),
+    "stack": lambda x: np.stack([x, x]),
+    "concatenate": lambda x: np.concatenate([x, x], axis=1),
 }
 
 

@@ -222,6 +222,12 @@ def test_normal_partial_sums_are_not_flushed(layers, flushes, size):
     assert bound.error == pytest.approx(expected, rel=1e-12, abs=0)
 
 
+def test_no_loss_has_no_partial_sums():
+    """Of 0 + 0 nothing is flushed."""
+    q = {name: Rounded.exact(np.array(0.0), FLOAT32) for name in ("data_loss", "reg_loss")}
+    assert loss_term_by_term(3)(q["data_loss"], q).error == 0
+
+
 def three_weights(*values, stacked=0):
     """What the regularization loss of three layers of one weight each is computed from."""
     weights = {W: np.array([[value]]) for W, value in zip(("W", "W2", "W3"), values, strict=True)}
@@ -453,6 +459,10 @@ def test_flushed_terms_of_a_weighted_sum_are_bounded():
     bound = data_loss_of_quotients(computed, q)
     assert share(np.array(0.0), bound) <= 1
     assert bound.error == pytest.approx(computed.error + 4 * smallest, rel=1e-12, abs=0)
+    q["correct_logprobs"] = Rounded.exact(np.full(4, 2.0**-63), FLOAT32)
+    computed = np.sum(q["correct_logprobs"]) / 4
+    more = data_loss_of_quotients(computed, q).error - computed.error
+    assert more == pytest.approx(4 * FLOAT32.smallest_normal, rel=1e-2, abs=0)
     q["correct_logprobs"] = Rounded.exact(np.ones(4), FLOAT32)
     ordinary = np.sum(q["correct_logprobs"]) / 4
     assert data_loss_of_quotients(ordinary, q) is ordinary
