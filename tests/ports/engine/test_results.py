@@ -57,6 +57,7 @@ def test_the_whole_bound_may_be_used():
     """A share of 1 agrees; without a single number compared nothing agrees."""
     verdict = Verdict()
     assert (verdict.steps, verdict.elements, verdict.failures) == (0, 0, 0)
+    assert (verdict.worst_step, verdict.first_step) == (-1, -1)
     assert not verdict.agrees
     verdict.add(found(1.0, elements=1), 0)
     assert verdict.agrees
