@@ -212,3 +212,14 @@ def test_mask_of_several_ports_on_what_they_share(error, large, in_tiles):
     assert x.value.tolist() == (shared * (signs > 0)).tolist()
     assert x.errors().tolist() == ((error or 0.0) * (signs > 0)).tolist()
     assert x.is_exact == (error is None)
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_shared_mask_on_what_several_ports_have(large, in_tiles):
+    """A mask that is stacked by steps alone holds for each port."""
+    if large:
+        in_tiles()
+    own = np.arange(1.0, 17.0).reshape(2, 1, 4, 2)
+    x, signs = Rounded(own.copy(), None, FLOAT32, stacked=2), np.array([[[1.0, -1.0]] * 4])
+    x[Rounded(signs, None, FLOAT32, stacked=1) <= 0] = 0
+    assert x.value.tolist() == (own * (signs > 0)).tolist()
