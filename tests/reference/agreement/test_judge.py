@@ -302,6 +302,7 @@ def test_share_is_difference_over_bound():
     finding = held(
         [[1.0, 2.0], [3.0, 7.0]], [[0.0, 0.0], [0.0, 7.0]], np.array([[4.0, 4.0], [12.0, 0.0]])
     )
+    assert finding[:2] == ("loss", LOCAL)
     assert finding.share == pytest.approx(0.5, rel=2e-6)
     assert (finding.index, finding.got, finding.expected, finding.allowed) == ((0, 1), 2, 0, 4)
     assert finding.elements == 4
