@@ -154,6 +154,19 @@ def test_model_from_elsewhere(whole, merged):
     assert [cell["model"] for cell in report["machines"][0]["cells"]].count("toy") == 2
 
 
+def test_recording_from_elsewhere_is_a_row(whole, merged, tmp_path, capsys):
+    """What was recorded on one machine and judged on another stands beside what ran here."""
+    recording, judged = tmp_path / "run.safetensors", tmp_path / "judged.json"
+    few = ["--port", "numpy", "--model", "softmax", "--points", "5", "--steps", "2"]
+    assert main(["record", *few, "--out", str(recording)]) == 0
+    assert main(["certify", str(recording), "--machine", "there", "--json", str(judged)]) == 0
+    capsys.readouterr()
+    status, _, report, _ = merged([whole, json.loads(judged.read_text(encoding="utf-8"))])
+    assert status == 0
+    assert [len(machine["cells"]) for machine in report["machines"]] == [4, 1]
+    assert report["differences"] == []
+
+
 # What is not
 
 
