@@ -22,6 +22,7 @@ from reference.agreement.judge import (
     CERTIFICATES,
     END_TO_END,
     LOCAL,
+    Compared,
     certify,
     certify_steps,
     compare,
@@ -344,6 +345,7 @@ def test_worst_element_is_of_its_own_port_and_step():
         assert own.worst(i, j).got == common.worst(i, j).got == value[i, j, 0] + 0.5
         assert own.worst(i, j).expected == value[i, j, 0]
         assert common.worst(i, j).expected == value[0, j, 0]
+        assert Compared("loss", LOCAL, own).finding(i, j).expected == value[i, j, 0]
 
 
 # Structure, before values
