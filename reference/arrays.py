@@ -1,12 +1,13 @@
 """The types that the whole project passes around, and an array's numbers as a dtype holds them."""
 
+import importlib
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-#: A plain array: float64 or float32 numbers, or integer labels.
+#: A plain array: numbers of any float dtype, or integer labels.
 Plain: TypeAlias = NDArray[Any]
 #: Anything the reference's code runs on: a plain array, or `Rounded`.
 Array: TypeAlias = Any
@@ -17,6 +18,44 @@ Tap: TypeAlias = Callable[[str, Array], Array]
 Rng: TypeAlias = np.random.RandomState | np.random.Generator
 
 
+def packages_of(dtype: str) -> tuple[str, ...]:
+    """What NumPy knows a dtype by once it is imported. (It has no bfloat16; JAX brings the package.)"""
+    return ("ml_dtypes",) if dtype == "bfloat16" else ()
+
+
+def numpy_dtype(name: str) -> np.dtype[Any]:
+    """NumPy's dtype of that name. Raises ValueError, in a sentence, if it needs an absent package."""
+    for package in packages_of(name):
+        try:
+            importlib.import_module(package)
+        except ModuleNotFoundError:
+            why = f"{name} needs {package}, not installed here: pip install {package}"
+            raise ValueError(why) from None
+    return np.dtype(name)
+
+
+def holder(dtype: str) -> np.dtype[Any]:
+    """NumPy's dtype of the arrays that hold a port's numbers.
+
+    Without ml_dtypes, only a recording has bfloat16 numbers. They are held in float32.
+    """
+    try:
+        return numpy_dtype(dtype)
+    except ValueError:
+        return np.dtype(np.float32)
+
+
 def held_as(dtype: str, array: Plain) -> Plain:
     """Return the numbers that a port of that dtype holds, as float64."""
-    return array if dtype == "float64" else array.astype(dtype).astype(np.float64)
+    if dtype == "bfloat16":
+        return _held_as_bfloat16(array)
+    return array if dtype == "float64" else array.astype(numpy_dtype(dtype)).astype(np.float64)
+
+
+def _held_as_bfloat16(array: Plain) -> Plain:
+    """The upper half of each float32, rounded to nearest, ties to even. NaN stays NaN."""
+    single = array.astype(np.float32)
+    bits = single.view(np.uint32)
+    upper = (bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000
+    rounded = upper.astype(np.uint32).view(np.float32)
+    return np.where(np.isnan(single), single, rounded).astype(np.float64)

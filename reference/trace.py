@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from reference.arrays import Array, Plain
+from reference.arrays import Array, Plain, Tap, numpy_dtype
 from reference.models import Problem
 
 
@@ -20,17 +20,27 @@ class Trace(dict[str, Array]):
         self[name] = value
         return value
 
+    def storing_tap(self, dtype: str) -> Tap:
+        """A tap that rounds each quantity to a dtype first."""
 
-def record(problem: Problem, at: str = "this step") -> Trace:
+        def tap(name: str, value: Array) -> Array:
+            computed = np.asarray(value)
+            return self.tap(name, computed.astype(numpy_dtype(dtype)).astype(computed.dtype))
+
+        return tap
+
+
+def record(problem: Problem, at: str = "this step", stored_in: str = "") -> Trace:
     """Run one reference step on plain arrays and return its `Trace`.
 
-    `at` names the step in messages. Where the note's formulas overflow or divide by zero, no NaN or
-    infinity is returned: ScoreOverflow is raised, and names the score.
+    `at` names the step in messages. `stored_in` names a dtype that each quantity is rounded to before
+    the step goes on; the numbers stay in the arrays' own dtype. Where the note's formulas overflow or
+    divide by zero, no NaN or infinity is returned: ScoreOverflow is raised, and names the score.
     """
     trace = Trace()
     try:
         with np.errstate(over="raise", divide="raise", invalid="raise"):
-            problem.step(trace.tap)
+            problem.step(trace.storing_tap(stored_in) if stored_in else trace.tap)
     except FloatingPointError:
         raise ScoreOverflow(overflow_message(trace, at, problem.y)) from None
     return trace

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from cells import Piece, pieces
 
-from ports.engine.lockstep import chosen_steps
-from ports.engine.matrix import run_cells, steps_of
+from ports.engine.matrix import chosen_by, run_cells, steps_of
 from ports.engine.results import SPIRAL, quantities_of
 from ports.report.matrix import sentence
 from reference.agreement.judge import LOCAL
@@ -76,7 +75,7 @@ def test_parts_are_the_whole_run(pytestconfig):
         met[piece.planned.cell] += [0] if spiral else sorted(steps_of(piece.planned, piece.part.steps))
     for p in planned:
         model = MODELS.get(p.cell.model)
-        assert met[p.cell] == (sorted(chosen_steps(model.iterations, p.steps)) if model else [0])
+        assert met[p.cell] == (sorted(chosen_by(p)) if model else [0])
 
 
 def test_document_data(planned):

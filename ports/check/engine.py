@@ -5,7 +5,7 @@ If one model's step crashes, the other model's results are kept.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import NamedTuple, cast
@@ -27,7 +27,7 @@ from ports.extensions import VARIABLE
 from ports.registry import FRAMEWORKS
 from ports.user_code import UserCodeError
 from ports.user_port import undeclared_framework
-from reference.agreement.arithmetic import ARITHMETICS
+from reference.agreement.arithmetic import ARITHMETICS, Arithmetic
 from reference.arrays import Plain
 from reference.models import MODELS, Model, Problem
 from reference.runs import draw, trajectory
@@ -48,8 +48,8 @@ def check_file(
         facts = session.facts
         session.conventions = declared(path, facts["convention"], options.conventions)
         models = [known_model(path, name) for name in facts["models"]]
-        total = sum(len(run.steps) for model in models for run in runs_of(model, options))
-        progress = begin(total * len(options.dtypes))
+        runs = (runs_of(model, options, dtype) for model in models for dtype in options.dtypes)
+        progress = begin(sum(len(run.steps) for of_one in runs for run in of_one))
         undeclared = undeclared_framework(path, facts["framework"])
         check = Check(
             path,
@@ -134,7 +134,7 @@ def check_model(
     """Judge every run of one model's step, until a run cannot go on."""
     hidden = {n: why for n, why in session.facts["hidden"].items() if n in model.quantities}
     found = ModelResult(model.name, dtype, hidden, conventions=session.conventions)
-    for run in runs_of(model, options):
+    for run in runs_of(model, options, dtype):
         found.runs.append(check_run(session, run, dtype, hidden, progress))
         if found.error:
             break
@@ -180,7 +180,7 @@ def check_run(
     except UserCodeError as why:
         found.result.error = str(why)
         return found
-    port = LoadedPort(cell.port, "", FRAMEWORKS["numpy"], loaded=ModuleType(model.name))
+    port = remote_port(session, cell.port, ModuleType(model.name))
     heat = Heat(problem, [Contestant(port, found.result, step, problem.X, problem.y, run.steps)])
     starts: list[tuple[int, Problem]] = []
     overflow = ""
@@ -215,7 +215,7 @@ def judge_steps(
         found.returned |= set(made.trace)
         found.unreadable = made.facts["unreadable"] | found.unreadable
     if found.case is None:
-        found.case = case_of(found, step, starts)
+        found.case = case_of(found, step, starts, heat.arithmetic)
     if step.error:
         found.raised = step.error
         found.result.error = f"{step.error}, at step {starts[len(step.made)][0]} of {found.run.name}"
@@ -231,7 +231,12 @@ def judged(run: Run) -> Iterator[tuple[int, Problem]]:
         yield i, run.problem.starting_from(params)
 
 
-def case_of(found: RunResult, step: "RemoteStep", starts: Sequence[tuple[int, Problem]]) -> Case | None:
+def case_of(
+    found: RunResult,
+    step: "RemoteStep",
+    starts: Sequence[tuple[int, Problem]],
+    arithmetic: Arithmetic,
+) -> Case | None:
     """Everything about the first of these steps in which something that came back disagreed."""
     steps = [i for i, _ in starts]
     failures = found.result.first_failures()
@@ -243,7 +248,7 @@ def case_of(found: RunResult, step: "RemoteStep", starts: Sequence[tuple[int, Pr
     made, before = step.made[k], step.made[k - 1] if k else step.before
     previous = {**before.params, **before.trace} if before else None
     start = replace(starts[k][1], model=step.model).held_as(dtype)
-    return Case(wrong[0], start, made.trace, previous, ARITHMETICS[dtype], made.facts)
+    return Case(wrong[0], start, made.trace, previous, arithmetic, made.facts)
 
 
 class Made(NamedTuple):
@@ -345,7 +350,7 @@ def made_again(session: Session, found: ModelResult, layouts: Conventions) -> li
             trace = step(start.params, start.X, start.y, start.reg, start.step_size)
         except UserCodeError:
             break
-        made.append(Recorded(start, trace, ARITHMETICS[found.dtype]))
+        made.append(Recorded(start, trace, promised(session, found.dtype)))
     return made
 
 
@@ -363,15 +368,36 @@ def check_spiral(session: Session, dtype: str, options: Options) -> ModelResult:
     else:
         found.returned, found.unreadable = set(got), facts["unreadable"]
         if len(got) == 2:
-            found.result = certify_spiral(cell, spiral_port(cell.port, got), draws.noise)
+            made_by = cast(ModuleType, SimpleNamespace(spiral=lambda _: (got["X"], got["y"])))
+            port = remote_port(session, cell.port, made_by)
+            found.result = certify_spiral(cell, port, draws.noise)
         elif misshapen := misshapen_spiral(got, draws.X.shape, dtype):
             found.result.add(misshapen, 0)
     result = ModelResult(SPIRAL, dtype, {}, [found])
-    result.explanations = explanations_of_spiral(result, draws.noise, got, dtype)
+    result.explanations = explanations_of_spiral(result, draws.noise, got, promised(session, dtype))
     return result
 
 
-def spiral_port(name: str, got: Mapping[str, Plain]) -> LoadedPort:
-    """A port whose spiral is what the user's process has returned."""
-    module = cast(ModuleType, SimpleNamespace(spiral=lambda _: (got["X"], got["y"])))
-    return LoadedPort(name, "", FRAMEWORKS["numpy"], loaded=module)
+# What the file's numbers keep to
+
+
+@dataclass(frozen=True)
+class RemotePort(LoadedPort):
+    """A port whose arrays come from the user's process. Its framework is not imported here."""
+
+    session: Session = field(kw_only=True)
+
+    def arithmetic(self, mode: str, device: str, dtype: str) -> Arithmetic:
+        """The promise of the file's framework."""
+        return promised(self.session, dtype)
+
+
+def remote_port(session: Session, name: str, module: ModuleType) -> RemotePort:
+    """The user's port; `module` has what came back from its process."""
+    return RemotePort(name, "", FRAMEWORKS["numpy"], loaded=module, session=session)
+
+
+def promised(session: Session, dtype: str) -> Arithmetic:
+    """What a file in its framework promises. One without a framework computes as NumPy does."""
+    known = ARITHMETICS[dtype]
+    return known.computing() if session.facts["framework"] == "numpy" else known

@@ -8,7 +8,7 @@ import numpy as np
 from ports.check.results import Case, ModelResult
 from ports.diagnosis import UNEXPLAINED, Diagnosis, diagnose, diagnose_spiral
 from ports.diagnosis.case import Case as Recorded
-from reference.agreement.arithmetic import ARITHMETICS
+from reference.agreement.arithmetic import Arithmetic
 from reference.arrays import Plain, held_as
 from reference.line import formula
 
@@ -42,15 +42,15 @@ def _explained(case: Case, quantity: str, others: Sequence[Case], thorough: bool
 
 
 def explanations_of_spiral(
-    result: ModelResult, noise: Plain, got: Mapping[str, Plain], dtype: str
+    result: ModelResult, noise: Plain, got: Mapping[str, Plain], arithmetic: Arithmetic
 ) -> dict[str, Diagnosis]:
     """Why the points or the labels of a spiral are wrong, from the draws of `noise` (K, N)."""
     explained = dict[str, Diagnosis]()
     for _, _, finding in result.failures():
         name = finding.quantity
         if not finding.problem and np.all(np.isfinite(got[name])):
-            held = held_as(dtype, noise)
-            explained[name] = diagnose_spiral(held, got[name], ARITHMETICS[dtype], name)
+            held = held_as(arithmetic.name, noise)
+            explained[name] = diagnose_spiral(held, got[name], arithmetic, name)
     return explained
 
 

@@ -11,9 +11,9 @@ from ports.check.worker import Message
 from ports.conventions.known import Conventions
 from ports.conventions.recognition import Recognised
 from ports.diagnosis import Diagnosis
-from ports.engine.lockstep import chosen_steps
+from ports.engine.lockstep import chosen_steps, iterations_within
 from ports.engine.results import SPIRAL, CellResult, quantities_of
-from reference.agreement.arithmetic import Arithmetic
+from reference.agreement.arithmetic import ARITHMETICS, Arithmetic
 from reference.agreement.judge import LOCAL, Finding
 from reference.arrays import Params, Plain
 from reference.models import Model, Problem
@@ -240,18 +240,23 @@ class Check:
         return int(self.empty(partial) or (self.missing and not partial))
 
 
-def runs_of(model: Model, options: Options) -> list[Run]:
-    """The note's run, one with ReLU ties, and one with other sizes, which shows hard-coded ones."""
+def runs_of(model: Model, options: Options, dtype: str = "float64") -> list[Run]:
+    """The note's run, one with ReLU ties, and one with other sizes, which shows hard-coded ones.
+
+    In 16 bits the default steps lie in the first part of the run, and the numbers are moderate.
+    """
     problem = draw(np.random.RandomState(options.seed), options.points).problem(model)
-    steps = steps_of(model.iterations, options.steps)
+    within = iterations_within(dtype, model.iterations)
+    steps = steps_of(within if options.steps is None else model.iterations, options.steps)
     by_default = options.steps is None and (options.points, options.seed) == DRAWN
-    recorded = late_weights(model) if by_default else {}
+    recorded = late_weights(model) if by_default and within == model.iterations else {}
     runs = [Run("the document's run", "", problem, model.iterations, steps, recorded)]
     if model.relus:
         ties = kink(model, options.seed)
         runs.append(Run("ReLU ties", "pre-activations of exactly 0", ties, 1, range(1)))
     sizes = ", ".join(counted(letter, n) for letter, n in OTHER_SIZES.items())
-    runs.append(Run("other sizes", sizes, odd_sizes(model), 2, range(2)))
+    elsewhere = moderate(odd_sizes(model)) if ARITHMETICS[dtype].stores else odd_sizes(model)
+    runs.append(Run("other sizes", sizes, elsewhere, 2, range(2)))
     return runs
 
 
@@ -300,6 +305,12 @@ def steps_of(iterations: int, steps: int | str | None) -> Collection[int]:
     if steps is not None:
         return range(min(int(steps), iterations))
     return sorted({*range(FIRST_STEPS), *chosen_steps(iterations, SPREAD_STEPS)})
+
+
+def moderate(problem: Problem) -> Problem:
+    """The same problem with small points and parameters: its probabilities are far from 0 and 1."""
+    halved = {name: value / 2 for name, value in problem.params.items()}
+    return replace(problem, X=np.clip(problem.X, -1, 1), params=halved)
 
 
 def odd_sizes(model: Model) -> Problem:

@@ -26,7 +26,7 @@ from ports.extensions import load_extensions
 from ports.returned import named_tensors, points_and_labels, unreadable
 from ports.user_code import at_line, is_in
 from ports.user_port import load_port
-from reference.arrays import Plain
+from reference.arrays import Plain, numpy_dtype
 from reference.models import MODELS
 
 Message = dict[str, Any]
@@ -37,7 +37,7 @@ LARGEST = 1 << 30
 
 def send(stream: BinaryIO, message: Message, arrays: Mapping[str, Plain]) -> None:
     """Write one message. The arrays' bytes follow it, in order."""
-    listed = [(name, array.dtype.str, array.shape) for name, array in arrays.items()]
+    listed = [(name, spelled(array.dtype), array.shape) for name, array in arrays.items()]
     stream.write(json.dumps(message | {"arrays": listed}).encode() + b"\n")
     for array in arrays.values():
         stream.write(array.tobytes())
@@ -53,8 +53,13 @@ def receive(stream: BinaryIO) -> tuple[Message, dict[str, Plain]]:
     return message, {name: _array(stream, dtype, shape) for name, dtype, shape in message["arrays"]}
 
 
+def spelled(dtype: np.dtype[Any]) -> str:
+    """A dtype as text, with its byte order, which bfloat16 does not spell out."""
+    return dtype.name if dtype.name == "bfloat16" else dtype.str
+
+
 def _array(stream: BinaryIO, dtype: str, shape: Sequence[int]) -> Plain:
-    kind = np.dtype(dtype)
+    kind = numpy_dtype(dtype)
     size = kind.itemsize * int(np.prod(shape, dtype=np.int64))
     data = stream.read(size)
     if len(data) < size:
@@ -207,5 +212,5 @@ class Worker:
     def changed(self) -> list[str]:
         """Which of X and y the step has changed in place."""
         now = {"X": self.X, "y": self.y}
-        before = {"X": self.given["X"].astype(self.dtype), "y": self.given["y"]}
+        before = {"X": self.given["X"].astype(numpy_dtype(self.dtype)), "y": self.given["y"]}
         return [n for n in now if not np.array_equal(self.host.get(now[n]), before[n])]

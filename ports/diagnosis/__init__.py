@@ -120,7 +120,7 @@ def explain(
                 before = {**start.params, **trace} if trace else {}
                 start = at.held_as(cell.dtype)
                 trace = {n: np.array(t) for n, t in run_step(contestant, start).items()}
-    arithmetic = port.host.arithmetic(cell.device, cell.dtype)
+    arithmetic = port.arithmetic(cell.mode, cell.device, cell.dtype)
     return diagnose(start, trace, arithmetic, quantity, before)
 
 

@@ -98,7 +98,7 @@ class Runner:
         }
         self.shapes = problem.shapes
         self.held = problem.params  # the numbers in `params`, as NumPy float64
-        headroom = floor.headroom[host.arithmetic(cell.device, cell.dtype)]
+        headroom = floor.headroom[port.arithmetic(cell.mode, cell.device, cell.dtype)]
         unknown = np.full(headroom.shape, np.nan)
         self.drift = Drift(cell, floor, headroom, unknown, unknown.copy())
 
@@ -175,7 +175,7 @@ def run_free(
     """
     dtype = _shared_dtype(problem.model.name, [cell for cell, _ in cells])
     problem = problem.held_as(dtype)
-    arithmetics = {port.host.arithmetic(cell.device, dtype) for cell, port in cells}
+    arithmetics = {port.arithmetic(cell.mode, cell.device, dtype) for cell, port in cells}
     floor = NoiseFloor(problem, dtype, arithmetics, iterations, members, seed)
     runners = [Runner(cell, port, problem, floor) for cell, port in cells]
     for i, start, trace in trajectory(problem, iterations):

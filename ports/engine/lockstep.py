@@ -15,7 +15,7 @@ import numpy as np
 from ports.contract import Port, Step, Tensor, prepared_step
 from ports.engine.results import Cell, CellResult
 from ports.returned import named_tensors, points_and_labels, read, what_went_wrong
-from reference.agreement.arithmetic import Arithmetic, Unbounded
+from reference.agreement.arithmetic import ARITHMETICS, Arithmetic, Unbounded
 from reference.agreement.bounds import PortTrace, local
 from reference.agreement.judge import (
     END_TO_END,
@@ -26,7 +26,7 @@ from reference.agreement.judge import (
     structural_problems,
 )
 from reference.agreement.rounded import Rounded, linspace
-from reference.arrays import Plain, held_as
+from reference.arrays import Plain, held_as, numpy_dtype
 from reference.models import Problem
 from reference.runs import trajectory
 from reference.spiral import spiral
@@ -35,6 +35,9 @@ from reference.trace import ScoreOverflow
 #: How many port steps are judged in one pass: enough to share the work on small arrays, few enough
 #: to keep large ones in the processor's cache.
 STACK = 24
+#: In 16 bits a run is followed this far. The scores of a trained net leave float16's range: exp(11.1)
+#: overflows. And in bfloat16 their error soon leaves the probabilities no bound from the weights.
+ITERATIONS_IN_16_BITS = 200
 #: How many bytes their tensors may take: beyond that, stacking saves nothing and costs memory.
 STACK_BYTES = 16 << 20
 
@@ -53,7 +56,13 @@ class Contestant:
     @property
     def arithmetic(self) -> Arithmetic:
         """What the port's framework promises in this cell."""
-        return self.port.host.arithmetic(self.result.cell.device, self.result.cell.dtype)
+        cell = self.result.cell
+        return self.port.arithmetic(cell.mode, cell.device, cell.dtype)
+
+
+def iterations_within(dtype: str, iterations: int) -> int:
+    """How far into a run a dtype's cells are spread."""
+    return min(iterations, ITERATIONS_IN_16_BITS) if ARITHMETICS[dtype].stores else iterations
 
 
 def chosen_steps(iterations: int, count: int | None) -> Collection[int]:
@@ -155,6 +164,7 @@ class Heat:
         self.contestants = list(contestants)
         self.steps = contestants[0].steps
         self.dtype = contestants[0].result.cell.dtype
+        self.arithmetic = contestants[0].arithmetic
         self.problem = problem.held_as(self.dtype)
         self.starts: list[Start] = []
         elements = sum(math.prod(shape) for shape in problem.shapes.values())
@@ -220,7 +230,7 @@ class Heat:
         return certify_steps(
             [start.problem for start in starts],
             list(zip(*traces.values(), strict=True)),
-            next(iter(traces)).arithmetic,
+            self.arithmetic,
             [contestant.result.hidden for contestant in traces],
             f"step {starts[0].step}",
         )
@@ -260,10 +270,10 @@ def run_step_at(
         trace = run_step(prepare(cell, port, start, (i,)), start)
     except (Exception, SystemExit) as error:
         raise ValueError(f"{cell}: step {i}: {what_went_wrong(error)}") from error
-    found = structural_problems(start, trace, np.dtype(cell.dtype), port.hidden_quantities)
+    found = structural_problems(start, trace, numpy_dtype(cell.dtype), port.hidden_quantities)
     problems = {finding.quantity: finding.problem for finding in found}
     usable = {name: tensor for name, tensor in trace.items() if name not in problems}
-    arithmetic = port.host.arithmetic(cell.device, cell.dtype)
+    arithmetic = port.arithmetic(cell.mode, cell.device, cell.dtype)
     return trace, local(start, usable, arithmetic, f"step {i}"), problems
 
 
@@ -278,7 +288,7 @@ def certify_spiral(cell: Cell, port: Port, noise: Plain) -> CellResult:
     except (Exception, SystemExit) as error:
         result.error = what_went_wrong(error)
         return result
-    expected = expected_spiral(noise, port.host.arithmetic(cell.device, cell.dtype))
+    expected = expected_spiral(noise, port.arithmetic(cell.mode, cell.device, cell.dtype))
     result.add(judged_spiral(got, expected, cell.dtype), 0)
     return result
 

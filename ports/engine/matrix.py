@@ -15,7 +15,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ports.contract import LoadedPort, Port
-from ports.engine.lockstep import Way, certify_spiral, chosen_steps, own_way, prepare, run_lockstep
+from ports.engine.lockstep import (
+    Way,
+    certify_spiral,
+    chosen_steps,
+    iterations_within,
+    own_way,
+    prepare,
+    run_lockstep,
+)
 from ports.engine.memory import keep_freed_memory
 from ports.engine.provenance import provenance
 from ports.engine.results import SPIRAL, CellResult, parts
@@ -56,7 +64,7 @@ def run_matrix(
     pieces = parts_of(planned, 1 if alone else jobs)
     done: Iterable[Results] = (
         [run_part(part, points, seed, lambda: progress(1)) for part in pieces]
-        if alone or len(pieces) == 1
+        if alone or len(pieces) < 2
         else in_workers([partial(run_part, part, points, seed) for part in pieces], jobs, progress)
     )
     found: dict[Any, CellResult] = {}
@@ -114,8 +122,16 @@ def run_cells(
 
 def steps_of(planned: Planned, within: range) -> Collection[int]:
     """The steps within a range at which a cell is judged."""
-    chosen = chosen_steps(MODELS[planned.cell.model].iterations, planned.steps)
-    return frozenset(i for i in chosen if i in within)
+    return frozenset(i for i in chosen_by(planned) if i in within)
+
+
+def chosen_by(planned: Planned) -> Collection[int]:
+    """The steps of the run at which a model's cell is judged: all of them, or some of those that its
+    dtype can follow."""
+    iterations = MODELS[planned.cell.model].iterations
+    if planned.steps is None:
+        return range(iterations)
+    return chosen_steps(iterations_within(planned.cell.dtype, iterations), planned.steps)
 
 
 @contextmanager
@@ -129,11 +145,7 @@ def exact_settings_of(ports: Iterable[Port]) -> Iterator[None]:
 
 def step_total(planned: Iterable[Planned]) -> int:
     """How many port steps a plan has, for the progress line."""
-    return sum(
-        len(chosen_steps(MODELS[p.cell.model].iterations, p.steps))
-        for p in planned
-        if p.cell.model != SPIRAL
-    )
+    return sum(len(chosen_by(p)) for p in planned if p.cell.model != SPIRAL)
 
 
 def parts_of(planned: Sequence[Planned], jobs: int) -> list[Part]:

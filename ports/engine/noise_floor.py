@@ -38,9 +38,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reference.agreement.arithmetic import Arithmetic
+from reference.agreement.arithmetic import ARITHMETICS, Arithmetic
 from reference.agreement.bounds import end_to_end
-from reference.arrays import Plain
+from reference.arrays import Plain, numpy_dtype
 from reference.models import Model, Problem
 from reference.trace import record
 
@@ -65,12 +65,23 @@ class Now(NamedTuple):
     loss: float
 
 
+def in_dtype(dtype: str, array: Plain) -> Plain:
+    """Numbers of a dtype, in the one that the floor computes in: float32 where the dtype only stores."""
+    stored = array.astype(numpy_dtype(dtype))
+    return stored.astype(np.float32) if ARITHMETICS[dtype].stores else stored
+
+
 class Member:
-    """One run of the floor: the reference's own code in the ports' dtype."""
+    """One run of the floor: the reference's own code in the ports' dtype.
+
+    In a dtype that only stores, the step computes in float32, and each quantity is rounded.
+    """
 
     def __init__(self, problem: Problem, dtype: str, order: Plain, params: Mapping[str, Plain]) -> None:
-        X, y = problem.X[order].astype(dtype), problem.y[order]
-        self.problem, self.order = replace(problem, X=X, y=y, params=params), order
+        X, y = in_dtype(dtype, problem.X[order]), problem.y[order]
+        held = {name: in_dtype(dtype, value) for name, value in params.items()}
+        self.problem, self.order = replace(problem, X=X, y=y, params=held), order
+        self.stored_in = dtype if ARITHMETICS[dtype].stores else ""
 
     @property
     def params(self) -> Mapping[str, Plain]:
@@ -92,7 +103,8 @@ class Member:
 
     def step_from(self, params: Mapping[str, Plain], step: int) -> Mapping[str, Plain]:
         """The trace of one step from any parameters."""
-        return record(self.problem.starting_from(params), f"noise floor, step {step}")
+        start = self.problem.starting_from(params)
+        return record(start, f"noise floor, step {step}", self.stored_in)
 
 
 class NoiseFloor:
@@ -118,7 +130,7 @@ class NoiseFloor:
         if members < 1:
             raise ValueError("a noise floor needs at least 1 member of each kind")
         rng, size = np.random.default_rng(seed), len(problem.y)
-        params = {name: value.astype(dtype) for name, value in problem.params.items()}
+        params = {name: value.astype(numpy_dtype(dtype)) for name, value in problem.params.items()}
         self.problem, self.dtype = problem, dtype
         self.permuted = [Member(problem, dtype, rng.permutation(size), params) for _ in range(members)]
         self.nudged = [
@@ -160,7 +172,7 @@ class NoiseFloor:
 
     def one_step_from(self, start: Mapping[str, Plain], after: Mapping[str, Plain], i: int) -> float:
         """The largest distance of a permuted member after one step from the given parameters."""
-        params = {name: value.astype(self.dtype) for name, value in start.items()}
+        params = {name: in_dtype(self.dtype, value) for name, value in start.items()}
         model = self.problem.model
         return max(
             distance(model, model.next_params(m.step_from(params, i)), after) for m in self.permuted

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 from ports.contract import Absent, Port
 from ports.engine.results import SPIRAL, Cell, parts
+from ports.messages import missing_packages
 from ports.registry import PORTS
-from reference.agreement.arithmetic import DTYPES
+from reference.agreement.arithmetic import ARITHMETICS, DTYPES
+from reference.arrays import packages_of
 from reference.models import MODELS, Model
 
 MODES = ("eager", "compiled")
@@ -22,7 +24,8 @@ class Selection:
     """What was asked for. An empty tuple means everything that is here.
 
     `steps` is a number, "all", or None: all steps for float64 in the natural mode, SPREAD_STEPS
-    elsewhere. `require` names ports or devices that must be here: an absent one is an error, not a skip.
+    elsewhere, which in 16 bits lie in the first part of the run. `require` names ports or devices that
+    must be here: an absent one is an error, not a skip.
     """
 
     models: tuple[str, ...] = ()
@@ -32,6 +35,16 @@ class Selection:
     dtypes: tuple[str, ...] = ()
     steps: int | str | None = None
     require: tuple[str, ...] = ()
+
+    def modes_of(self, port: Port, dtype: str, modes: Sequence[str]) -> Sequence[str]:
+        """In which of these modes a dtype runs.
+
+        A format that only stores runs in the framework's natural mode, unless modes or dtypes were asked
+        for: to compile everything once more for each would take longer than all other cells.
+        """
+        if self.dtypes or self.modes or not ARITHMETICS[dtype].stores:
+            return modes
+        return [mode for mode in modes if mode == port.host.natural_mode]
 
     def step_count(self, port: Port, cell: Cell) -> int | None:
         """How many steps the cell runs; None for all."""
@@ -106,7 +119,7 @@ def plan(selection: Selection) -> tuple[list[Planned], list[Skipped]]:
         found |= dict.fromkeys(port.host.devices())
         cells, reasons = _cells(port, selection)
         planned += [Planned(cell, port, selection.step_count(port, cell)) for cell in cells]
-        skipped += reasons
+        skipped += [reason for reason in reasons if reason not in skipped]
     if found:
         _refuse_unknown_devices(selection.devices, found)
     _refuse_absent(selection.require, planned, skipped)
@@ -134,11 +147,18 @@ def _cells(port: Port, selection: Selection) -> tuple[list[Cell], list[Skipped]]
             continue
         for dtype in selection.dtypes or DTYPES:
             if dtype not in host.dtypes(device):
-                skipped.append(Skipped(f"{port.name} {dtype} on {device}", f"{device} has no {dtype}"))
+                why = missing_packages(dtype, packages_of(dtype)) or f"{device} has no {dtype}"
+                skipped.append(Skipped(f"{port.name} {dtype} on {device}", why))
                 continue
+            in_modes = selection.modes_of(port, dtype, modes)
+            skipped += [
+                Skipped(f"{port.framework.name} {mode} {dtype}", f"--dtype {dtype} runs it too")
+                for mode in modes
+                if mode not in in_modes
+            ]
             for part in selection.models or parts():
                 if hasattr(port.module, SPIRAL) if part == SPIRAL else port.has(MODELS[part]):
-                    cells += [Cell(part, port.name, mode, device, dtype) for mode in modes]
+                    cells += [Cell(part, port.name, mode, device, dtype) for mode in in_modes]
     return cells, skipped
 
 

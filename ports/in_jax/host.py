@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ports.contract import Host, ProcessSetting
-from reference.agreement.arithmetic import ARITHMETICS, DTYPES, Arithmetic
-from reference.arrays import Plain
+from ports.contract import Host, ProcessSetting, by_device
+from reference.agreement.arithmetic import DTYPES, Arithmetic
+from reference.arrays import Plain, numpy_dtype
 
 #: JAX's name for the platform that the rest of the project calls cuda.
 _PLATFORM = {"cuda": "gpu"}
@@ -43,8 +43,7 @@ class JaxHost(Host):
 
     def arithmetic(self, device: str, dtype: str) -> Arithmetic:
         """The number format's own, under `exact_settings`; accelerators divide less exactly."""
-        exact = ARITHMETICS[dtype]
-        return exact if device == "cpu" else exact.on_accelerator()
+        return by_device(device, dtype)
 
     @contextmanager
     def exact_settings(self) -> Iterator[None]:
@@ -60,7 +59,7 @@ class JaxHost(Host):
 
     def put(self, array: Plain, device: str, dtype: str) -> jax.Array:
         """A copy on the device (JAX may share a NumPy array's memory, so copy first)."""
-        return _taken_to(device)(np.array(array, dtype=dtype))
+        return _taken_to(device)(np.array(array, dtype=numpy_dtype(dtype)))
 
     def put_labels(self, y: Plain, device: str) -> jax.Array:
         """Labels as int32."""

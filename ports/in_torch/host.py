@@ -11,8 +11,10 @@ import numpy as np
 import torch
 
 from ports.contract import Host, ProcessSetting
-from reference.agreement.arithmetic import ARITHMETICS, DTYPES, Arithmetic
-from reference.arrays import Plain
+from ports.in_torch import promises
+from ports.messages import missing_packages
+from reference.agreement.arithmetic import DTYPES, Arithmetic
+from reference.arrays import Plain, numpy_dtype, packages_of
 
 
 def flushes_denormals() -> bool:
@@ -36,14 +38,13 @@ class TorchHost(Host):
         return ["cpu"] if accelerator is None else ["cpu", accelerator.type]
 
     def dtypes(self, device: str) -> tuple[str, ...]:
-        """The dtypes that PyTorch has; Apple's mps has no float64."""
-        here = (dtype for dtype in DTYPES if hasattr(torch, dtype))
+        """The dtypes that PyTorch has and NumPy can be made to know; Apple's mps has no float64."""
+        here = (d for d in DTYPES if hasattr(torch, d) and not missing_packages(d, packages_of(d)))
         return tuple(dtype for dtype in here if (device, dtype) != ("mps", "float64"))
 
     def arithmetic(self, device: str, dtype: str) -> Arithmetic:
         """The number format's own, under `exact_settings`; accelerators divide less exactly."""
-        exact = ARITHMETICS[dtype]
-        return exact if device == "cpu" else exact.on_accelerator()
+        return promises(device, dtype)
 
     @contextmanager
     def exact_settings(self) -> Iterator[None]:
@@ -70,7 +71,8 @@ class TorchHost(Host):
 
     def put(self, array: Plain, device: str, dtype: str) -> torch.Tensor:
         """A copy on the device (`torch.from_numpy` would share memory with the reference)."""
-        return torch.tensor(array, dtype=getattr(torch, dtype), device=device)
+        known = array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+        return torch.tensor(known, dtype=getattr(torch, dtype), device=device)
 
     def put_labels(self, y: Plain, device: str) -> torch.Tensor:
         """Labels as int64: PyTorch takes a uint8 index for a mask."""
@@ -80,6 +82,8 @@ class TorchHost(Host):
         """The tensor as NumPy sees it, on the CPU without a copy."""
         if not isinstance(tensor, torch.Tensor):
             raise TypeError(f"is a {type(tensor).__name__}, expected a torch.Tensor")
+        if tensor.dtype == torch.bfloat16:  # float32 holds its numbers; NumPy itself has no bfloat16
+            return tensor.float().numpy(force=True).astype(numpy_dtype("bfloat16"))  # type: ignore[no-any-return]
         return tensor.numpy(force=True)  # type: ignore[no-any-return]
 
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -88,7 +92,7 @@ class TorchHost(Host):
 
     def compiler_absence(self) -> str | None:
         """torch.compile generates C++ on the CPU, and needs its compiler."""
-        default = "clang++" if sys.platform == "darwin" else "g++"
+        default = {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
         compiler = os.environ.get("CXX", default)
         if shutil.which(compiler):
             return None

@@ -3,11 +3,15 @@
 Each figure is a promise of the number format or of a library's documentation, never a
 fit to observed errors. The standard model (Higham, *Accuracy and Stability of Numerical
 Algorithms*, 2nd ed., section 2.2): fl(x op y) = (x op y)(1 + d), |d| <= u.
+
+A 16-bit format only stores. A kernel computes in float32, the *accumulator*, and rounds its result to
+storage. docs/bounds.md has the table of promises: which framework promises what, and where it says so.
 """
 
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 #: The arithmetic that the reference itself is evaluated in.
 FLOAT64_ROUNDOFF = 2.0**-53
@@ -33,6 +37,36 @@ class Unbounded(ValueError):
     """No finite bound exists: an operation may divide by zero, overflow, or take the log of 0."""
 
 
+class PartialSums(NamedTuple):
+    """How often a sum rounds its partial sums to storage.
+
+    Windows of `window` terms are summed, then their sums likewise. Each window's sum is stored, or, if
+    `each_addition`, each partial sum in it.
+    """
+
+    window: int
+    each_addition: bool = False
+
+    def roundings(self, terms: int) -> int:
+        """How many roundings to storage a term goes through, at most, before the whole sum is stored."""
+        stored = 0
+        while terms > self.window:
+            stored += self.window - 1 if self.each_addition else 1
+            terms = -(-terms // self.window)
+        return stored + (max(terms - 1, 0) if self.each_addition else 0)
+
+
+#: XLA on the CPU sums in windows of 32 terms (TreeReductionRewriter), and rounds after each addition: a
+#: reduction's function is the dtype's own addition. jax.numpy sums in float32 (reductions.py,
+#: upcast_f16_for_computation); the gradient of a bias that was broadcast does not.
+XLA_SUMS = PartialSums(32, each_addition=True)
+#: PyTorch sums in float32, but threads share out a long sum in chunks of at least 32,768 terms
+#: (at::internal::GRAIN_SIZE), whose sums are stored (TensorIteratorReduce.cpp, two_pass_reduction).
+TORCH_SUMS = PartialSums(32768)
+#: A GPU's product may be split along its length, and the parts' results stored (split-K).
+SPLIT_PRODUCTS = PartialSums(32)
+
+
 @dataclass(frozen=True)
 class Arithmetic:
     """What a port's dtype, device and precision settings promise.
@@ -40,12 +74,18 @@ class Arithmetic:
     Attributes:
         name: the dtype's name.
         roundoff: u, half the distance from 1 to the next number.
-        smallest_normal: results below it may be flushed to zero.
+        smallest_normal: results below it may be flushed to zero, or else lose digits.
         largest: the largest finite number.
         product_input_roundoff: relative rounding of the inputs of matrix products
             (TF32 2**-11, bfloat16 2**-8; 0 for none).
         exp_ulps, exp_ulps_per_unit: a and b in the worst error of exp(x), a + b|x| ulps.
         division_roundings, root_roundings: how many roundings a quotient and a square root may cost.
+        accumulator: what a kernel computes in before it rounds its result to this format, which only
+            stores; None for a format that computes.
+        partial_sums, partial_products: which partial sums of a sum, or of a dot product, may be stored;
+            None if only the result is.
+        fuses: whether kernels may be fused: a result may be used before it is stored.
+        flushes: whether numbers below `smallest_normal` may be taken for zero.
     """
 
     name: str
@@ -57,57 +97,119 @@ class Arithmetic:
     exp_ulps_per_unit: float = 0.0
     division_roundings: int = DIVISION_ROUNDINGS
     root_roundings: int = ROOT_ROUNDINGS
+    accumulator: "Arithmetic | None" = None
+    partial_sums: PartialSums | None = None
+    partial_products: PartialSums | None = None
+    fuses: bool = False
+    flushes: bool = True
+
+    @cached_property
+    def inside(self) -> "Arithmetic":
+        """What a kernel computes in."""
+        return self.accumulator or self
+
+    @cached_property
+    def stores(self) -> int:
+        """How often a kernel's result is rounded once more, to be stored: 1 behind an accumulator."""
+        return int(self.accumulator is not None)
 
     @cached_property
     def unit(self) -> float:
-        """One rounding in the port and one in the float64 reference, together."""
-        return self.roundoff + FLOAT64_ROUNDOFF
+        """One operation in the port and one rounding in the float64 reference, together."""
+        once = self.roundoff + FLOAT64_ROUNDOFF
+        return once + (1 + once) * self.accumulator.roundoff if self.accumulator else once
+
+    @cached_property
+    def flush(self) -> float:
+        """The most that a result below the smallest normal number may be off."""
+        return self.smallest_normal if self.flushes else self.roundoff * self.smallest_normal
 
     @cached_property
     def exp(self) -> float:
         """Relative error of exp at 0: an ulp is at most 2u relative."""
+        if self.accumulator:
+            return self._stored(self.accumulator.exp)
         return 2 * self.exp_ulps * self.roundoff + 2 * FUNCTION_ULPS * FLOAT64_ROUNDOFF
 
     @cached_property
     def exp_per_unit(self) -> float:
         """What each unit of |x| adds to the relative error of exp(x)."""
+        if self.accumulator:
+            return (1 + self.unit) * self.accumulator.exp_per_unit
         return 2 * self.exp_ulps_per_unit * self.roundoff
 
     @cached_property
     def function(self) -> float:
         """Relative error of log, sin or cos: here too, an ulp is at most 2u relative."""
+        if self.accumulator:
+            return self._stored(self.accumulator.function)
         return 2 * FUNCTION_ULPS * self.unit
 
     @cached_property
     def division(self) -> float:
         """Relative error of one division."""
-        return self.gamma(self.division_roundings)
+        return self.gamma(divisions=1)
 
-    def gamma(self, n: int) -> float:
-        """gamma_n = nu / (1 - nu), the error constant of n roundings (Higham, Lemma 3.1)."""
-        if n * self.unit >= 0.5:
+    def _stored(self, relative: float) -> float:
+        """A relative error in the accumulator, with the rounding to storage."""
+        return relative + (1 + relative) * self.unit
+
+    def gamma(
+        self,
+        roundings: int = 0,
+        *,
+        divisions: int = 0,
+        roots: int = 0,
+        terms: int = 1,
+        additions: int = 0,
+    ) -> float:
+        """gamma_n = nu / (1 - nu), the error constant of n roundings (Higham, Lemma 3.1).
+
+        These are `roundings`, those of so many divisions and roots, those of a sum of so many terms, and
+        those of `additions` within a kernel. Where u differs from rounding to rounding, the lemma holds
+        with their sum in the place of nu: the product of the factors 1 + u_i is at most exp(sum u_i).
+        """
+        wide = self.inside
+        n = roundings + divisions * self.division_roundings + roots * self.root_roundings
+        within = additions + terms - 1
+        if self.stores:
+            n += self.partial_sums.roundings(terms) if self.partial_sums else 0
+            within += divisions * wide.division_roundings + roots * wide.root_roundings
+        total = n * self.unit + within * wide.unit
+        if total >= 0.5:
             raise Unbounded(
-                f"{n} roundings in {self.name} have no useful bound (n*u = {n * self.unit:.2g}); "
+                f"{n + within} roundings in {self.name} have no useful bound (n*u = {total:.2g}); "
                 "use a wider dtype or fewer examples."
             )
-        return n * self.unit / (1 - n * self.unit)
+        return total / (1 - total)
+
+    def stored_products(self, n: int) -> int:
+        """How often a dot product of length n rounds partial sums to storage."""
+        return self.partial_products.roundings(n) if self.partial_products else 0
 
     def dot(self, n: int) -> float:
-        """Error of a dot product of length n relative to |a|.|b|, with that of its rounded inputs."""
+        """Error of a dot product of length n relative to |a|.|b|, with that of its rounded inputs.
+
+        The result has yet to be stored.
+        """
         rounded_inputs = (1 + self.product_input_roundoff) ** 2 - 1
-        return self.gamma(n) * (1 + rounded_inputs) + rounded_inputs
+        of_sum = self.gamma(self.stored_products(n), additions=n)
+        return of_sum * (1 + rounded_inputs) + rounded_inputs
 
     def constant(self, c: float) -> float:
         """How far the machine's copy of the constant c may be off: 0 if it holds c exactly."""
         if abs(c) > self.largest:
             raise Unbounded(f"the constant {c:.6g} overflows {self.name}: use a wider dtype.")
         if abs(c) < self.smallest_normal:
-            return abs(c)
+            return min(abs(c), self.flush)
         mantissa = math.frexp(c)[0]
         return 0.0 if (mantissa / self.roundoff).is_integer() else self.roundoff * abs(c)
 
     def on_accelerator(self) -> "Arithmetic":
         """The same number format on a GPU, whose division and float32 exp promise less."""
+        if self.accumulator:
+            within = self.accumulator.on_accelerator()
+            return replace(self, accumulator=within, partial_products=SPLIT_PRODUCTS)
         per_unit = ACCELERATOR_EXP_ULPS_PER_UNIT if self.name == "float32" else 0.0
         return replace(
             self,
@@ -120,18 +222,45 @@ class Arithmetic:
         """The same machine, which first rounds the inputs of matrix products."""
         return replace(self, product_input_roundoff=roundoff)
 
+    def computing(self) -> "Arithmetic":
+        """The same number format on a machine that rounds to it after every operation, as NumPy does."""
+        return replace(self, accumulator=None, partial_sums=None) if self.stores else self
+
+    def storing_all(self) -> "Arithmetic":
+        """The same machine, which stores each result before anything uses it."""
+        return replace(self, fuses=False) if self.fuses else self
+
 
 FLOAT64 = Arithmetic("float64", 2.0**-53, 2.0**-1022, 2.0**1023 * (2 - 2.0**-52))
 FLOAT32 = Arithmetic(
     "float32", 2.0**-24, 2.0**-126, 2.0**127 * (2 - 2.0**-23), exp_ulps=FLOAT32_EXP_ULPS
 )
-BFLOAT16 = Arithmetic("bfloat16", 2.0**-8, 2.0**-126, 2.0**127 * (2 - 2.0**-7))
-FLOAT16 = Arithmetic("float16", 2.0**-11, 2.0**-14, 65504.0)
+BFLOAT16 = Arithmetic(
+    "bfloat16",
+    2.0**-8,
+    2.0**-126,
+    2.0**127 * (2 - 2.0**-7),
+    accumulator=FLOAT32,
+    partial_sums=XLA_SUMS,
+    fuses=True,
+)
+#: Processors and GPUs compute with its subnormal numbers: conversions from and to float32 keep them
+#: (Intel SDM, VCVTPS2PH; PTX ISA, half-precision instructions without .ftz).
+FLOAT16 = Arithmetic(
+    "float16",
+    2.0**-11,
+    2.0**-14,
+    65504.0,
+    accumulator=FLOAT32,
+    partial_sums=XLA_SUMS,
+    fuses=True,
+    flushes=False,
+)
 
 #: The arithmetics by name. The soundness tests run on each.
 ARITHMETICS = {a.name: a for a in (FLOAT64, FLOAT32, BFLOAT16, FLOAT16)}
 #: The dtypes that the matrix runs in, wherever a framework has them.
-DTYPES = [FLOAT64.name, FLOAT32.name]
+DTYPES = [FLOAT64.name, FLOAT32.name, BFLOAT16.name, FLOAT16.name]
 #: The project's own dtypes: every process knows them.
 OWN_DTYPES = frozenset(DTYPES)
 

@@ -160,9 +160,10 @@ def _run(start: Problem, q: Quantities, tap: Tap, at: str) -> None:
 def as_recorded(recorded: Recorded, ports: Sequence[int], expected: Rounded) -> Rounded:
     """The ports' own tensors, as the operation after them sees them.
 
-    That is the recorded number itself (a subnormal one may be read as 0), except for a product:
-    a compiler may contract it into the addition that follows (a fused multiply-add), which then
-    sees the product unrounded. Where a port shows no tensor, the expected one stands in. The expected
+    That is the recorded number itself (a subnormal one may be read as 0), with two exceptions. A
+    compiler may contract a product into the addition that follows (a fused multiply-add), which then
+    sees the product unrounded. And a fused kernel may use any number before it is stored in 16 bits.
+    Where a port shows no tensor, the expected one stands in. The expected
     value also stands in for a number that is not finite; what follows from it is not compared.
     """
     values = recorded.values
@@ -180,9 +181,10 @@ def as_recorded(recorded: Recorded, ports: Sequence[int], expected: Rounded) -> 
 
 
 def _seen(values: Plain, expected: Rounded) -> Rounded:
-    """Recorded numbers, with an error if they are a product's, which may be used unrounded."""
-    arithmetic = expected.arithmetic
-    if expected.products != 1:
+    """Recorded numbers, with an error where a kernel may use them before they are rounded or stored."""
+    arithmetic, products = expected.arithmetic, expected.products
+    contracted = products == 1 and not arithmetic.stores
+    if not (contracted or arithmetic.fuses):
         return Rounded.exact(values, arithmetic, stacked=2)
-    flushed = (rules.off(expected.bounded) > 0) * arithmetic.smallest_normal
-    return Rounded(values, arithmetic.unit * np.abs(values) + flushed, arithmetic, products=1, stacked=2)
+    flushed = (rules.off(expected.bounded) > 0) * arithmetic.flush
+    return Rounded(values, arithmetic.unit * np.abs(values) + flushed, arithmetic, products, stacked=2)

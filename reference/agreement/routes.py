@@ -81,11 +81,11 @@ def farther(q: Quantities) -> Plain:
     """How much farther than the row's maximum the shift may lie (N, 1): as far as the largest score.
 
     Not where the right class might then be flushed to zero: there only the row's own maximum will do.
-    With m for the smallest normal number, 8 K^2 m < exp(score - largest score) <= K p_y exp(row maximum
+    With m for what may be flushed, 8 K^2 m < exp(score - largest score) <= K p_y exp(row maximum
     - largest score). What is flushed of K exponentials, twice of each, is then below p_y / 4.
     """
     scores, largest = q["scores"], largest_score(q).value
-    in_range = -np.log(8 * scores.shape[-1] ** 2 * scores.arithmetic.smallest_normal)
+    in_range = -np.log(8 * scores.shape[-1] ** 2 * scores.arithmetic.flush)
     is_in_range = largest - right_score(q).value[..., None] < in_range
     return cast(Plain, (largest - row_maximum(q).value) * is_in_range)
 
@@ -107,7 +107,7 @@ def shifted_scores(q: Quantities) -> Rounded:
 @shared
 def flushed_farther(q: Quantities) -> Plain:
     """How much more may be flushed to zero (N, 1) in units of exp(row maximum - shift) than of 1."""
-    return cast(Plain, q["scores"].arithmetic.smallest_normal * np.expm1(farther(q)))
+    return cast(Plain, q["scores"].arithmetic.flush * np.expm1(farther(q)))
 
 
 @shared
@@ -191,17 +191,17 @@ def data_loss_of_two_means(computed: Rounded, q: Quantities) -> Rounded:
     logarithm of the row's sum. How far a - b may be off is what the bound of l says; the port may have
     recorded another l. The two means are rounded apart: N - 1 additions, a division of d roundings and
     the subtraction, together at most gamma_{N + d} (|a| + |b|) of each example, where |a| <= |b| + l.
-    With c = 0, |b| is the size of the score, with c the largest of all scores its distance from that; a
-    row's own maximum gives less.
+    (Beside that, a sum may be stored.) With c = 0, |b| is the size of the score, with c the largest of
+    all scores its distance from that; a row's own maximum gives less.
     """
     scores, top = right_score(q), largest_score(q)
     expected, recorded = q["expected correct_logprobs"], q["correct_logprobs"]
     N, arithmetic = q["num_examples"], computed.arithmetic
     b = np.maximum(np.abs(scores.value), top.value[..., 0] - scores.value) + top.error[..., 0]
-    gamma = arithmetic.gamma(N + arithmetic.division_roundings)
+    gamma = arithmetic.gamma(1 + arithmetic.stores, divisions=1, terms=N)
     error = rules.off(expected.bounded) + gamma * (2 * b + rules.reach(expected.bounded))
     error, apart = (rules.sum_over(x, (-1,), False) for x in (error, expected.value - recorded.value))
-    return computed.with_error((error + np.abs(apart)) / N + 5 * arithmetic.smallest_normal)
+    return computed.with_error((error + np.abs(apart)) / N + 5 * arithmetic.flush)
 
 
 # Routes to the gradient on the scores
@@ -230,26 +230,28 @@ def dscores_through_quotient(computed: Rounded, q: Quantities) -> Rounded:
     With g = -1/(N p_y): dscores_k = e_k (g/s [k is y] - g e_y/s^2). Let d be the roundings of a
     division. The errors of g, of the subtraction and of the product with e_k are common to both
     terms (3d + 2 roundings of the difference); g/s costs d more, g e_y/s^2 at most 2d + 1 more
-    (as (e/s)/s * g, or as (g e) * (1/(s s))). Where (e/s)/s or g e is flushed to 0, what multiplies it
-    magnifies that. Two other ways round less: e (1/s - [k is y]/e_y) / N, and -(s - e_y)/s / N at the
-    right class.
+    (as (e/s)/s * g, or as (g e) * (1/(s s))). Each of these has one more where exponentials are used
+    both before and after they are stored. Where (e/s)/s or g e is flushed to 0, what multiplies it
+    magnifies that: g, and e_k, which is large without a shift where scores are. Two other ways round
+    less: e (1/s - [k is y]/e_y) / N, and -(s - e_y)/s / N at the right class.
     """
     probs, arithmetic = hull(shifted_softmax(q), q["computed probs"]), computed.arithmetic
-    num_examples, y, d = q["num_examples"], q["y"], arithmetic.division_roundings
+    num_examples, y, stored = q["num_examples"], q["y"], arithmetic.stores
     right_probs = probs[right_class(q)]
     least = right_probs.value - right_probs.error
     if not np.all(least > 0):
         raise Unbounded(f"the probability of a right class may be 0 in {arithmetic.name}: {ADVICE}")
-    flushed = arithmetic.smallest_normal + flushed_farther(q)
+    largest = row_maximum(q).value + largest_score(q).error
+    flushed = arithmetic.flush * (1 + np.exp(np.maximum(largest, 0))) + flushed_farther(q)
     flushed = flushed * (1 + 2 / (num_examples * least[..., None]))
     value = probs.value.copy()
     value[..., np.arange(len(y)), y] -= 1
     value /= num_examples
     error = probs.error - arithmetic.division * probs.value  # its division is counted in 2d + 1
-    error += arithmetic.gamma(2 * d + 1) * (probs.value + probs.error)
-    error[..., np.arange(len(y)), y] += arithmetic.gamma(d)
+    error += arithmetic.gamma(1 + stored, divisions=2) * (probs.value + probs.error)
+    error[..., np.arange(len(y)), y] += arithmetic.gamma(stored, divisions=1)
     error /= num_examples
-    error += arithmetic.gamma(3 * d + 2) * (np.abs(value) + error) + flushed
+    error += arithmetic.gamma(2 + stored, divisions=3) * (np.abs(value) + error) + flushed
     return Rounded(value, error, arithmetic, stacked=probs.stacked)
 
 
@@ -268,7 +270,7 @@ def with_two_halves(weights: str) -> Route:
         arithmetic = computed.arithmetic
         half = np.abs(0.5 * q["reg"] * q[weights].value)
         partial_sum = rules.reach(computed.bounded) + half
-        rounding = arithmetic.unit * partial_sum + 2 * arithmetic.smallest_normal * (half > 0)
+        rounding = arithmetic.unit * partial_sum + 2 * arithmetic.flush * (half > 0)
         return computed.with_error(rules.off(computed.bounded) + (1 + arithmetic.unit) * rounding)
 
     return route
@@ -277,14 +279,15 @@ def with_two_halves(weights: str) -> Route:
 def from_the_norm(weights: str) -> Route:
     """The regularization gradient as that of reg/2 norm(W)^2: (reg norm(W)) (W / norm(W)).
 
-    The norm's own error cancels. One product and one division are rounded beside what reg*W rounds.
+    The norm's own error cancels, unless it is used both before and after it is stored. One product and
+    one division are rounded beside what reg*W rounds.
     """
 
     def route(computed: Rounded, q: Quantities) -> Rounded:
         arithmetic = computed.arithmetic
         gradient = np.abs(q["reg"] * q[weights].value)
-        rounding = arithmetic.gamma(arithmetic.division_roundings + 2) * gradient
-        rounding += 2 * arithmetic.smallest_normal * (gradient > 0)
+        rounding = arithmetic.gamma(2 + arithmetic.stores, divisions=1) * gradient
+        rounding += 2 * arithmetic.flush * (gradient > 0)
         return computed.with_error(rules.off(computed.bounded) + (1 + arithmetic.unit) * rounding)
 
     return route
@@ -296,7 +299,7 @@ def reg_loss_of_norms(computed: Rounded, q: Quantities) -> Rounded:
     The root and the square round beside what the sum of squares does. All terms have one sign.
     """
     arithmetic, size = computed.arithmetic, rules.reach(computed.bounded)
-    rounding = arithmetic.gamma(2 * arithmetic.root_roundings + 1) * size
+    rounding = arithmetic.gamma(1, roots=2) * size
     flushed = rules.underflow(size, arithmetic, roundings=2)
     return computed.with_error(rules.total(computed.error, rounding, flushed))
 
@@ -349,7 +352,7 @@ def loss_term_by_term(layers: int) -> Route:
         size = rules.reach(data_loss.bounded) + 2 * terms
         least = np.minimum(*(np.abs(x.value) - rules.off(x.bounded) for x in (data_loss, reg_loss)))
         flushes = np.where(least < arithmetic.smallest_normal, 2 * layers - 1, layers - 2)
-        error = gamma * size + (size > 0) * flushes * arithmetic.smallest_normal
+        error = gamma * size + (size > 0) * flushes * arithmetic.flush
         return computed.with_error(rules.total(error, data_loss.error, reg_loss.error))
 
     return route
@@ -371,13 +374,31 @@ def divided_late(gradient: str, terms: Callable[[Quantities], int]) -> Route:
         n, arithmetic = terms(q), computed.arithmetic
         if not q["local"] or q["num_examples"] == 1:
             return computed
-        counted = arithmetic.gamma(n) + (q[gradient].products == 1) * arithmetic.unit
-        roundings = arithmetic.gamma(n + 2 * arithmetic.division_roundings)
+        if arithmetic.stores:
+            return stored_late(computed)
+        reads_early = q[gradient].products == 1 or arithmetic.fuses
+        counted = arithmetic.gamma(n) + reads_early * arithmetic.unit
+        roundings = arithmetic.gamma(n, divisions=2)
         error = computed.error  # as large as the examples, and nothing else holds it: changed in place
         error *= roundings / counted
         return computed
 
     return route
+
+
+def stored_late(computed: Rounded) -> Rounded:
+    """The same where results are stored.
+
+    The bound has one rounding u of each product, which may be used before it is stored, and one of their
+    sum. Late, a division and a rounding come to each, at most d together: a factor 1 + d/u, and 1 + d
+    for what is of second order. A port that is known to store each result before anything uses it is
+    known to divide early, too: what it recorded is what it went on with.
+    """
+    arithmetic, error = computed.arithmetic, computed.error
+    if arithmetic.fuses:
+        d = arithmetic.gamma(1, divisions=1)
+        error *= (1 + d) * (1 + d / arithmetic.unit)
+    return computed
 
 
 # Routes to the weights after the update
@@ -389,7 +410,8 @@ def decayed_apart(weights: str) -> Route:
     That is W - lr*g - lr*reg*W in any order, W*(1 - lr*reg) - lr*g, or W - (lr*g + lr*reg*W). Let a be
     |W|, s be lr*|dW| and c be lr*reg*|W|. Beside what W - lr*dW rounds, 2 roundings of a arise (the
     factor and its product) and 2 of s: one where dW was made, which now counts twice, and one of a
-    partial sum. c is in both parts: at most 5 roundings in each. Each product and partial sum may be
+    partial sum. c is in both parts: at most 5 roundings in each. Where results are stored, g may be used
+    before it is. Each product and partial sum may be
     flushed, lr*reg too. Without a decay there is nothing apart.
     """
 
@@ -398,9 +420,10 @@ def decayed_apart(weights: str) -> Route:
         if not decay:
             return computed
         W, dW = (rules.reach(q[name].bounded) for name in (weights, f"d{weights}"))
-        rounding = (arithmetic.gamma(2) + arithmetic.gamma(10) * decay) * W
-        rounding = rounding + arithmetic.gamma(2) * lr * dW
-        flushed = arithmetic.smallest_normal * (3 * lr + 3 + W) * (rounding > 0)
+        stored = arithmetic.stores
+        rounding = (arithmetic.gamma(2) + arithmetic.gamma(10 + stored) * decay) * W
+        rounding = rounding + arithmetic.gamma(2 + stored) * lr * dW
+        flushed = arithmetic.flush * (3 * lr + 3 + W) * (rounding > 0)
         more = (1 + arithmetic.unit) * (rounding + flushed)
         return computed.with_error(rules.off(computed.bounded) + more)
 

@@ -6,9 +6,10 @@ A rule takes `Bounded` operands (a value, computed in float64, and an elementwis
     |what a port computes in its arithmetic - value| <= error.
 
 The error of a result has three parts: the propagated errors of the operands, one rounding in the
-port, and one rounding in the float64 value. (The two roundings together are `arithmetic.unit`.) The
-rules follow Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., chapters 2 and 3;
-docs/bounds.md derives them at more length. A rule raises `Unbounded` where there is no finite bound.
+port, and one rounding in the float64 value. (The two roundings together are `arithmetic.unit`.) Where
+the format only stores, sums and products of many terms round in its accumulator, and their result once
+more. The rules follow Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., chapters 2 and
+3; docs/bounds.md derives them at more length. A rule raises `Unbounded` where there is no finite bound.
 
 Rules are written for the last axes of an array: leading axes broadcast. They know nothing of stacks
 or tiles (`blocks.py`), nor of NumPy's protocols (`rounded.py`).
@@ -103,7 +104,7 @@ def underflow(size: Any, arithmetic: Arithmetic, roundings: int = 1) -> Error:
     `size` bounds the results' magnitudes. Where each is 0 or large, the term is below 2**-40 of the
     rounding and is left out.
     """
-    flushed = roundings * arithmetic.smallest_normal
+    flushed = roundings * arithmetic.flush
     limit = flushed * 2.0**40 / arithmetic.roundoff
     return (size > 0) * flushed if any_near_zero(size, limit) else None
 
@@ -124,13 +125,20 @@ def rounded(value: Any, propagated: Error, relative: float, arithmetic: Arithmet
     return Bounded(value, onto(size, propagated, flushed))
 
 
+def stored(x: Bounded, arithmetic: Arithmetic) -> Bounded:
+    """What a kernel has computed in its accumulator, rounded to storage."""
+    if not arithmetic.stores:
+        return x
+    return rounded(x.value, x.error, arithmetic.unit, arithmetic)._replace(products=x.products)
+
+
 # Inputs
 
 
 def exact(value: Plain, arithmetic: Arithmetic) -> Bounded:
     """Numbers that the port holds exactly, except that it may read subnormals as zero."""
     size = np.abs(value)
-    if not any_near_zero(size, arithmetic.smallest_normal):
+    if not (arithmetic.flushes and any_near_zero(size, arithmetic.smallest_normal)):
         return Bounded(value)
     return Bounded(value, (size < arithmetic.smallest_normal) * size)
 
@@ -182,7 +190,8 @@ def _added_early(dot: Bounded, bias: Bounded, arithmetic: Arithmetic) -> Error:
     """All but one of the k additions in dot + bias may round a partial sum that contains the bias."""
     if dot.products < 2:
         return None
-    return arithmetic.gamma(dot.products - 1) * reach(bias)
+    stored, additions = arithmetic.stored_products(dot.products), dot.products - 1
+    return arithmetic.gamma(stored, additions=additions) * reach(bias)
 
 
 def multiply(x: Bounded, y: Bounded, arithmetic: Arithmetic) -> Bounded:
@@ -211,16 +220,19 @@ def share(x: Bounded, row_sum: Bounded, arithmetic: Arithmetic) -> Bounded:
     x'_j / s' - x_j / s = (d_j (s - x_j) - x_j sum_{k != j} d_k) / (s s'), so the errors d of the
     summands contribute ((1 - p_j) Ex_j + p_j sum_{k != j} Ex_k) / s': none is counted twice in full.
     The rounding of the sum, gamma_{n-1} s' and what is flushed, is common to the row. Requires x >= 0.
+    A kernel may sum what it has not stored yet, and divide what it has: then the numerator rounds alone.
     """
     smallest = _smallest_divisor(row_sum, arithmetic)
     value, error, n = x.value / row_sum.value, np.broadcast_to(off(x), x.value.shape), x.value.shape[-1]
     # The difference may cancel, and its rounding may have made the sum too low.
     others = sum_over(error, (-1,), True) * (1 + 2 * n * FLOAT64_ROUNDOFF) - error
-    of_sum = arithmetic.gamma(n - 1) + n * arithmetic.smallest_normal / smallest
+    within = n * arithmetic.inside.flush + arithmetic.stores * arithmetic.flush
+    of_sum = arithmetic.gamma(arithmetic.stores, terms=n) + within / smallest
     if of_sum.max(initial=0) >= 0.5:
         raise Unbounded(f"the exponentials of a row underflow in {arithmetic.name}: {ADVICE}")
     correlated = ((1 - value) * error + value * others) / smallest
-    propagated = correlated + of_sum / (1 - of_sum) * (value + correlated)
+    apart = of_sum / (1 - of_sum) + arithmetic.gamma(arithmetic.stores)
+    propagated = correlated + apart * (value + correlated)
     return _rounded_quotient(x, row_sum, value, propagated, arithmetic)
 
 
@@ -239,7 +251,7 @@ def _rounded_quotient(
     error = rounded(value, propagated, arithmetic.division, arithmetic).error
     huge = reach(y) * arithmetic.smallest_normal > 0.5  # its reciprocal may be subnormal
     if huge.any():
-        error = error + huge * reach(x) * arithmetic.smallest_normal
+        error = error + huge * reach(x) * arithmetic.flush
     return Bounded(value, error, products=1)
 
 
@@ -251,7 +263,7 @@ def exp(x: Bounded, arithmetic: Arithmetic) -> Bounded:
     value = np.exp(x.value)
     propagated = None if x.error is None else value * np.expm1(x.error)
     size = total(value, propagated)
-    error = onto(arithmetic.exp * size, arithmetic.smallest_normal, propagated)
+    error = onto(arithmetic.exp * size, arithmetic.flush, propagated)
     if arithmetic.exp_per_unit:
         error += arithmetic.exp_per_unit * reach(x) * size
     refuse_overflow(f"exp({x.value.max(initial=-np.inf):.6g})", value + error, arithmetic)
@@ -336,6 +348,8 @@ def sum_of(
 ) -> Bounded:
     """Sum of n terms in any order: gamma_{n-1} sum |x| plus the terms' own errors (Higham (4.4)).
 
+    It is summed in the accumulator, and stored.
+
     An array may come in parts, whose sums along `axis` are added.
     """
 
@@ -346,10 +360,11 @@ def sum_of(
     propagated = None if parts[0].error is None else summed(part.error for part in parts)
     size = onto(summed(np.abs(part.value) for part in parts), propagated)
     n = sum(part.value.size for part in parts) // max(value.size, 1)
-    refuse_overflow("a sum", size, arithmetic)
-    flushed = underflow(size, arithmetic, roundings=n - 1)
-    size *= arithmetic.gamma(n - 1)
-    return Bounded(value, onto(size, propagated, flushed), parts[0].products if n == 1 else 0)
+    refuse_overflow("a sum", size, arithmetic.inside)
+    flushed = underflow(size, arithmetic.inside, roundings=n - 1)
+    size *= arithmetic.gamma(terms=n)
+    result = Bounded(value, onto(size, propagated, flushed), parts[0].products if n == 1 else 0)
+    return result if n == 1 else stored(result, arithmetic)
 
 
 def sum_over(array: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
@@ -373,11 +388,12 @@ def dot(parts: Sequence[tuple[Bounded, Bounded]], arithmetic: Arithmetic) -> Bou
     c = arithmetic.dot(k)
     value = added(a.value @ b.value for a, b in parts)
     size = added(_size_of_product(a, b, c) for a, b in parts)
-    if size.max(initial=0) > arithmetic.largest:  # then the partial sums may be too large
-        refuse_overflow("a dot product", added(reach(a) @ reach(b) for a, b in parts), arithmetic)
-    flushed = underflow(size, arithmetic, roundings=2 * k)
+    if size.max(initial=0) > arithmetic.inside.largest:  # then the partial sums may be too large
+        sizes = added(reach(a) @ reach(b) for a, b in parts)
+        refuse_overflow("a dot product", sizes, arithmetic.inside)
+    flushed = underflow(size, arithmetic.inside, roundings=2 * k)
     size *= c
-    return Bounded(value, onto(size, flushed), products=k)
+    return stored(Bounded(value, onto(size, flushed), products=k), arithmetic)
 
 
 def _size_of_product(a: Bounded, b: Bounded, c: float) -> Any:

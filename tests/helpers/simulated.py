@@ -5,6 +5,9 @@ an order of summation, a contraction, a reciprocal, a flush to zero, an error of
 own step runs on `Simulated` arrays as it runs on plain ones. Their values are kept in float64:
 its 53 digits hold the exact product of two float32 numbers, and a sum or quotient rounded to
 float64 and then to float32 is the float32 one.
+
+A machine whose format only stores computes in the accumulator, `machine.inside`, and rounds the result.
+What uses the result may take it as it was before.
 """
 
 from dataclasses import dataclass, replace
@@ -34,13 +37,15 @@ class Machine:
     """A port's arithmetic. A feature that is on is used in half of the operations, or in all of them.
 
     Attributes:
-        orders: which orders of summation are drawn from.
-        fused: multiply-adds may be contracted, a bias may be the first term of a dot product.
+        orders: which orders of summation are drawn from. Partial sums may be stored if "blocked" is one.
+        fused: multiply-adds may be contracted, a bias may be the first term of a dot product. Kernels
+            may be fused: a result may be used before it is stored.
         reciprocal: x / y may be x * fl(1 / y).
         flushing: subnormals may be read or written as zero.
         always: the features above are used in every operation.
         sloppy: exp, log, sin, cos and an accelerator's quotient are off by up to the promised ulps.
         roundoff_factor, ulps: set by negative controls, to break the promise.
+        overflowed: whether a result has left the number range; then nothing is promised.
     """
 
     arithmetic: Arithmetic
@@ -53,10 +58,26 @@ class Machine:
     sloppy: bool = False
     roundoff_factor: float = 1.0
     ulps: float | None = None
+    overflowed: bool = False
 
     def array(self, value):
         """Put numbers on the machine."""
         return Simulated(self.round(np.asarray(value, dtype=np.float64)), self)
+
+    @property
+    def inside(self):
+        """What a kernel computes in: a machine of the accumulator, or this one."""
+        within = self.arithmetic.accumulator
+        return replace(self, arithmetic=within) if within else self
+
+    def result(self, exact, terms=None):
+        """The result of one operation: rounded within the kernel, then stored."""
+        return self.stored(self.inside.round(exact), terms)
+
+    def stored(self, value, terms=None):
+        """What a kernel has computed, stored."""
+        kept = self.round(value) if self.arithmetic.stores else value
+        return Simulated(np.asarray(kept), self, terms, unstored=np.asarray(value))
 
     def chance(self):
         """Whether to use a feature this time."""
@@ -70,13 +91,29 @@ class Machine:
                 x = np.asarray(x, dtype=a.name).astype(np.float64)  # `rounded_to`, a few times faster
         elif a.name != "float64":
             x = rounded_to(x, a.roundoff * self.roundoff_factor, a.smallest_normal, a.largest)
+        self.overflowed |= bool(np.isinf(x).any())
         return self.flush(x)
 
     def flush(self, x):
         """Subnormals become zero, some of the time."""
-        if not (self.flushing and self.chance()):
+        if not (self.flushing and self.arithmetic.flushes and self.chance()):
             return x
         return np.where(np.abs(x) < self.arithmetic.smallest_normal, 0.0, x)
+
+    def kernel_total(self, terms, partial):
+        """Sum over the first axis within a kernel, which may store partial sums."""
+        terms = list(terms)
+        if not partial or "blocked" not in self.orders or not self.chance():
+            return self.inside.total(terms)
+        while len(terms) > partial.window:
+            size = partial.window
+            windows = [terms[i : i + size] for i in range(0, len(terms), size)]
+            terms = [self.window_total(window, partial) for window in windows]
+        return self._sequential(terms) if partial.each_addition else self.inside.total(terms)
+
+    def window_total(self, terms, partial):
+        """The sum of a window, as it is stored."""
+        return self._sequential(terms) if partial.each_addition else self.round(self.inside.total(terms))
 
     def total(self, terms):
         """Sum over the first axis, rounding each partial sum. Terms may be unrounded products."""
@@ -113,7 +150,7 @@ class Machine:
         if r:
             smallest, largest = self.arithmetic.smallest_normal, self.arithmetic.largest
             a, b = rounded_to(a, r, smallest, largest), rounded_to(b, r, smallest, largest)
-        return self.products(a.T[:, :, None], b[:, None, :])
+        return self.inside.products(a.T[:, :, None], b[:, None, :])
 
     def function(self, exact, ulps):
         """A function's value, off by at most its ulps in all."""
@@ -129,30 +166,43 @@ class Machine:
 
 
 class Simulated(np.lib.mixins.NDArrayOperatorsMixin):
-    """A machine's array. `terms`: the unrounded products that it is the sum of, if any."""
+    """A machine's array.
 
-    __slots__ = ("machine", "terms", "value")
+    `terms`: the unrounded products that it is the sum of, if any. `unstored`: the value before it was
+    rounded to storage.
+    """
 
-    def __init__(self, value, machine, terms=None):
+    __slots__ = ("machine", "terms", "unstored", "value")
+
+    def __init__(self, value, machine, terms=None, unstored=None):
         self.value = value
         self.machine = machine
         self.terms = terms
+        self.unstored = value if unstored is None else unstored
 
     shape = property(lambda self: self.value.shape)
-    T = property(lambda self: Simulated(self.value.T, self.machine))
+    T = property(lambda self: Simulated(self.value.T, self.machine, unstored=self.unstored.T))
 
     def copy(self):
         """A copy, as of any array."""
-        return Simulated(self.value.copy(), self.machine, self.terms)
+        return Simulated(self.value.copy(), self.machine, self.terms, self.unstored.copy())
+
+    def seen(self):
+        """The value as an operation may see it: before it is stored, or read as zero."""
+        early = self.machine.fused and self.machine.arithmetic.fuses and self.machine.chance()
+        return self.unstored if early else self.machine.flush(self.value)
 
     def __getitem__(self, index):
         terms = None
         if self.terms is not None and isinstance(index, tuple):
             terms = self.terms[:, *index]
-        return Simulated(self.value[index], self.machine, terms)
+        return Simulated(self.value[index], self.machine, terms, self.unstored[index])
 
     def __setitem__(self, index, new):
-        self.value[index] = new.value if isinstance(new, Simulated) else new
+        known = isinstance(new, Simulated)
+        if self.unstored is not self.value:
+            self.unstored[index] = new.unstored if known else new
+        self.value[index] = new.value if known else new
         self.terms = None
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=None):
@@ -166,7 +216,7 @@ class Simulated(np.lib.mixins.NDArrayOperatorsMixin):
 def _on(machine, x):
     if not isinstance(x, Simulated):
         return machine.array(x)
-    return Simulated(machine.flush(x.value), machine, x.terms)
+    return Simulated(x.seen(), machine, x.terms)
 
 
 def _add(machine, x, y):
@@ -174,47 +224,50 @@ def _add(machine, x, y):
         if a.terms is not None and machine.fused and machine.chance():
             bias = np.broadcast_to(b.value, np.broadcast_shapes(a.shape, b.shape))
             terms = [np.broadcast_to(term, bias.shape) for term in a.terms]
-            return Simulated(machine.total([bias, *terms]), machine)
-    return Simulated(machine.round(x.value + y.value), machine)
+            return machine.stored(machine.inside.total([bias, *terms]))
+    return machine.result(x.value + y.value)
 
 
 def _multiply(machine, x, y):
     exact = np.asarray(x.value * y.value)
-    return Simulated(machine.round(exact), machine, exact[None])
+    return machine.result(exact, exact[None])
 
 
 def _divide(machine, x, y):
     if np.all(y.value == 1):  # nothing to divide, on any machine
         return x.copy()
-    if machine.sloppy and machine.arithmetic.division_roundings > DIVISION_ROUNDINGS:
-        return Simulated(machine.function(x.value / y.value, ACCELERATOR_DIVISION_ULPS), machine)
+    if machine.sloppy and machine.inside.arithmetic.division_roundings > DIVISION_ROUNDINGS:
+        return machine.stored(machine.inside.function(x.value / y.value, ACCELERATOR_DIVISION_ULPS))
     if not (machine.reciprocal and machine.chance()):
-        return Simulated(machine.round(x.value / y.value), machine)
+        return machine.result(x.value / y.value)
     exact = np.asarray(x.value * machine.round(1 / y.value))
-    return Simulated(machine.round(exact), machine, exact[None])
+    return machine.result(exact, exact[None])
 
 
 def _negative(machine, x):
-    return Simulated(-x.value, machine, None if x.terms is None else -x.terms)
+    terms = None if x.terms is None else -x.terms
+    return Simulated(-x.value, machine, terms, unstored=-x.unstored)
 
 
 def _dot(machine, a, b):
     a, b = _on(machine, a), _on(machine, b)
     terms = machine.dot_terms(a.value, b.value)
-    return Simulated(machine.total(terms), machine, terms)
+    return machine.stored(machine.kernel_total(terms, machine.arithmetic.partial_products), terms)
 
 
 def _sum(machine, x, axis=None, keepdims=False):
-    value = machine.flush(x.value)
+    value = x.seen()
     terms = value.reshape(-1) if axis is None else np.moveaxis(value, axis, 0)
-    result = np.asarray(machine.total(terms))
-    return Simulated(np.expand_dims(result, axis) if keepdims and axis is not None else result, machine)
+    result = np.asarray(machine.kernel_total(terms, machine.arithmetic.partial_sums))
+    return machine.stored(np.expand_dims(result, axis) if keepdims and axis is not None else result)
 
 
 def _function(function, ulps):
-    return lambda machine, x: Simulated(
-        np.asarray(machine.function(function(x.value), ulps(machine.arithmetic, x.value))), machine
-    )
+    def rule(machine, x):
+        within, exact = machine.inside, function(x.value)
+        return machine.stored(within.function(exact, ulps(within.arithmetic, x.value)))
+
+    return rule
 
 
 def _of_exp(arithmetic, x):
@@ -227,9 +280,10 @@ def _four(arithmetic, x):
 
 def _root(machine, x):
     """A square root, off by the roundings that are promised beside the last one."""
-    most = (machine.arithmetic.root_roundings - 1) * machine.arithmetic.roundoff
+    within = machine.inside.arithmetic
+    most = (within.root_roundings - 1) * within.roundoff
     off = machine.rng.uniform(-most, most, x.shape) if machine.sloppy else 0.0
-    return Simulated(machine.round(np.sqrt(x.value) * (1 + off)), machine)
+    return machine.result(np.sqrt(x.value) * (1 + off))
 
 
 def _joined(join):

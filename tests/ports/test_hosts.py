@@ -12,6 +12,8 @@ from ports.contract import Absent
 from ports.engine.selection import plan
 from ports.messages import missing_packages
 from ports.registry import FRAMEWORKS, PORTS
+from reference.agreement.rounded import Rounded
+from reference.arrays import numpy_dtype
 
 DTYPES = ("float64", "float32")
 each_dtype = pytest.mark.parametrize("dtype", DTYPES)
@@ -352,3 +354,58 @@ def test_jax_brings_its_compiler():
     """XLA comes with JAX: no compiler has to be here."""
     pytest.importorskip("jax", reason="jax is not installed")
     assert FRAMEWORKS["jax"].host.compiler_absence() is None
+
+
+# Promises that can be tried on every number
+
+SIXTEEN_BITS = ("bfloat16", "float16")
+
+
+def every_number(dtype):
+    """All finite numbers of a 16-bit dtype."""
+    with np.errstate(invalid="ignore"):  # some are NaN
+        numbers = np.arange(2**16, dtype=np.uint16).view(numpy_dtype(dtype)).astype(np.float64)
+    return numbers[np.isfinite(numbers)]
+
+
+def applied(host, dtype, function, numbers):
+    """A framework's function, one of these numbers at a time."""
+    namespace = importlib.import_module({"torch": "torch", "jax": "jax.numpy"}[type_of(host)])
+    with host.exact_settings():
+        return host.get(getattr(namespace, function)(host.put(numbers, "cpu", dtype))).astype(np.float64)
+
+
+def type_of(host):
+    """The name of a host's framework."""
+    return next(name for name, framework in FRAMEWORKS.items() if framework.host is host)
+
+
+@pytest.mark.parametrize("dtype", SIXTEEN_BITS)
+@pytest.mark.parametrize("function", ["exp", "log", "sin", "cos"])
+def test_function_keeps_its_promise_for_every_number(host, dtype, function):
+    """It is computed in float32 and rounded once. One rounding of half the size would not do."""
+    if type_of(host) == "numpy" or dtype not in host.dtypes("cpu"):
+        pytest.skip("no function of its own in that dtype")
+    arithmetic, numbers = host.arithmetic("cpu", dtype), every_number(dtype)
+    if function == "log":
+        numbers = numbers[numbers >= arithmetic.smallest_normal]
+    if function == "exp":
+        numbers = numbers[numbers < np.log(arithmetic.largest) - 0.1]
+    expected = getattr(np, function)(Rounded.exact(numbers, arithmetic))
+    off = np.abs(applied(host, dtype, function, numbers) - expected.value)
+    assert (off <= expected.error).all()
+    assert (off > expected.error / 2).any()
+
+
+@pytest.mark.parametrize("dtype", SIXTEEN_BITS)
+def test_sum_keeps_its_promise_where_each_addition_would_be_lost(host, dtype):
+    """1 and 299 numbers of half an ulp: added one by one in 16 bits, none of them would count."""
+    if type_of(host) == "numpy" or dtype not in host.dtypes("cpu"):
+        pytest.skip("no sum of its own in that dtype")
+    arithmetic = host.arithmetic("cpu", dtype)
+    terms = np.full(300, arithmetic.roundoff)
+    terms[0] = 1
+    expected = np.sum(Rounded.exact(terms, arithmetic))
+    got = applied(host, dtype, "sum", terms)
+    assert abs(got - expected.value) <= expected.error
+    assert abs(got - 1) > arithmetic.roundoff * 250

@@ -135,7 +135,7 @@ class BoxHost(Host):
 
     def dtypes(self, device):
         """The dtypes that NumPy has."""
-        return tuple(dtype for dtype in DTYPES if dtype in np.sctypeDict)
+        return tuple(d for d in DTYPES if d in np.sctypeDict and not ARITHMETICS[d].stores)
 
     def arithmetic(self, device, dtype):
         """NumPy's."""

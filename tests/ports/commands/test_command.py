@@ -28,7 +28,7 @@ NUMPY = ["--port", "numpy", "--steps", "2"]
 BAD_INPUT = {
     "unknown_port": (["compare", "--port", "torch_manul"], "torch_manual"),
     "unknown_device": (["compare", "--port", "numpy", "--device", "cuda"], "cuda"),
-    "unknown_dtype": (["compare", *NUMPY, "--dtype", "float16"], "float64, float32"),
+    "unknown_dtype": (["compare", *NUMPY, "--dtype", "float8"], "float64, float32"),
     "unknown_model": (["compare", *NUMPY, "--model", "two_layers"], "two_layer"),
     "unknown_mode": (["compare", *NUMPY, "--mode", "jit"], "compiled"),
     "no_steps": (["compare", "--port", "numpy", "--steps", "0"], "at least 1"),

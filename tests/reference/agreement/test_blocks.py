@@ -4,11 +4,12 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from formats import FLOAT16
 from operations import OPERATIONS, bounded, normalised, numbers, uncertain
 from simulated import machine
 
 from reference.agreement import blocks
-from reference.agreement.arithmetic import FLOAT16, FLOAT32, FLOAT64
+from reference.agreement.arithmetic import FLOAT32, FLOAT64
 from reference.agreement.blocks import LARGE, TILE
 from reference.agreement.judge import LOCAL, certify, compare
 from reference.agreement.rounded import Rounded

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from formats import FLOAT16
 from operations import share
 from simulated import Machine, simulated_step
 
-from reference.agreement.arithmetic import FLOAT16, FLOAT32, FLOAT64, Unbounded
+from reference.agreement.arithmetic import FLOAT32, FLOAT64, Unbounded
 from reference.agreement.bounds import (
     Recorded,
     as_recorded,

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from formats import FLOAT16
 
 from reference.agreement import judge
-from reference.agreement.arithmetic import ARITHMETICS, FLOAT16, FLOAT32, FLOAT64, Unbounded
+from reference.agreement.arithmetic import ARITHMETICS, FLOAT32, FLOAT64, Unbounded
 from reference.agreement.blocks import LARGE
 from reference.agreement.bounds import (
     Recorded,

@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from formats import BFLOAT16, FLOAT16
 from operations import exact, normalised, share
 from simulated import KINDS, Machine, machine
 
 from reference.agreement import blocks
-from reference.agreement.arithmetic import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, FUNCTION_ULPS
+from reference.agreement.arithmetic import FLOAT32, FLOAT64, FUNCTION_ULPS
 from reference.agreement.rounded import Rounded
 from reference.agreement.routes import (
     any_of,

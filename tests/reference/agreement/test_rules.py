@@ -5,10 +5,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from formats import BFLOAT16, FLOAT16
 from operations import exact, normalised
 
 from reference.agreement import rules
-from reference.agreement.arithmetic import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, Unbounded
+from reference.agreement.arithmetic import FLOAT32, FLOAT64, Unbounded
 from reference.agreement.judge import LOCAL, compare
 from reference.agreement.rounded import Rounded
 from reference.agreement.routes import (

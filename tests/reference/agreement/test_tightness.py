@@ -9,9 +9,10 @@ from functools import partial
 
 import numpy as np
 import pytest
+from formats import BFLOAT16, FLOAT16
 from simulated import ORDERS, Machine, machine
 
-from reference.agreement.arithmetic import BFLOAT16, FLOAT16, FLOAT32, FLOAT64
+from reference.agreement.arithmetic import FLOAT32, FLOAT64
 from reference.agreement.judge import LOCAL, compare
 from reference.agreement.rounded import Rounded, linspace
 from reference.agreement.routes import dscores_through_quotient, loss_term_by_term, shifted_softmax
