@@ -10,6 +10,7 @@ from ports.engine.results import CellResult
 from ports.engine.selection import choose, plan
 from ports.report import as_json, matrix
 from ports.report.progress import Progress
+from reference.agreement.arithmetic import PRODUCT_PRECISIONS
 
 DETAILS = """\
 Every port starts each step from the reference's own weights, and each of its quantities is held
@@ -26,13 +27,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=os.cpu_count() or 1,
         help="processes to spread the work over (default: one per core)",
     )
+    parser.add_argument(
+        "--precision",
+        choices=tuple(PRODUCT_PRECISIONS),
+        default="highest",
+        help="of float32 products: high is TF32 or split, medium bfloat16, where the device has them",
+    )
     add_json(parser, "results")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the matrix; 0 if everything agrees, 1 if not."""
     selection = choose(
-        args.model, args.port, args.mode, args.device, args.dtype, args.steps, args.require
+        args.model,
+        args.port,
+        args.mode,
+        args.device,
+        args.dtype,
+        args.steps,
+        args.require,
+        args.precision,
     )
     planned, skipped = plan(selection)
 
@@ -41,8 +55,15 @@ def run(args: argparse.Namespace) -> int:
 
     if args.json:  # first: printing fails if nobody reads it
         steps = "default" if args.steps is None else str(args.steps)
-        of_run = {"points": args.points, "seed": args.seed, "steps": steps}
+        of_run = {
+            "points": args.points,
+            "seed": args.seed,
+            "steps": steps,
+            "precision": args.precision,
+        }
         as_json.write(args.json, as_json.of_compare(of_run, results, skipped, provenance))
+    if args.precision != "highest":
+        print(f"float32 products in {args.precision} precision\n")
     print(matrix.matrix(results))
     failures = matrix.failures(results)
     if failures:

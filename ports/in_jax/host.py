@@ -44,7 +44,8 @@ class JaxHost(Host):
     def arithmetic(self, device: str, dtype: str) -> Arithmetic:
         """The number format's own, under `exact_settings`; accelerators divide less exactly."""
         exact = ARITHMETICS[dtype]
-        return exact if device == "cpu" else exact.on_accelerator()
+        promised = exact if device == "cpu" else exact.on_accelerator()
+        return promised.in_precision(self.precision, device)
 
     @contextmanager
     def exact_settings(self) -> Iterator[None]:
@@ -57,6 +58,12 @@ class JaxHost(Host):
         finally:
             jax.config.update("jax_enable_x64", before[0])
             jax.config.update("jax_default_matmul_precision", before[1])
+
+    @contextmanager
+    def products_in(self, precision: str) -> Iterator[None]:
+        """jax.default_matmul_precision, which calls the least precise one "default"."""
+        with jax.default_matmul_precision({"medium": "default"}.get(precision, precision)):
+            yield
 
     def put(self, array: Plain, device: str, dtype: str) -> jax.Array:
         """A copy on the device (JAX may share a NumPy array's memory, so copy first)."""

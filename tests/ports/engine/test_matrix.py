@@ -10,8 +10,9 @@ from ports.commands.arguments import select
 from ports.engine import matrix
 from ports.engine.matrix import parts_of, ranges, run_cells, run_matrix, steps_of, worker_settings
 from ports.engine.results import Cell
-from ports.engine.selection import Planned, plan
+from ports.engine.selection import Planned, choose, plan
 from ports.registry import PORTS
+from reference.agreement.arithmetic import ARITHMETICS, FLOAT32
 from reference.runs import draw
 
 FEW = 20
@@ -116,3 +117,23 @@ def test_worker_settings_are_taken_back(monkeypatch):
         assert os.environ["OPENBLAS_NUM_THREADS"] == "1"
         assert os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
     assert dict(os.environ) == before
+
+
+def test_products_of_less_precision_are_certified_as_such():
+    """In 'medium', PyTorch may use bfloat16 products on the CPU: the bounds allow for it."""
+    torch = pytest.importorskip("torch")
+    ports = [PORTS["torch_manual"]]
+    chosen = choose(["two_layer"], ports, ["eager"], ["cpu"], ["float32"], 1, precision="medium")
+    planned, _ = plan(chosen)
+    (result,), provenance = run_matrix(planned, 5, seed=0)
+    assert result.agrees
+    assert provenance["torch float32 matmul"] == "medium"
+    assert torch.get_float32_matmul_precision() == "highest"
+    assert PORTS["torch_manual"].host.arithmetic("cpu", "float32") == FLOAT32
+
+
+def test_precision_is_that_of_float32_alone():
+    """The other dtypes promise the same in any precision."""
+    for arithmetic in ARITHMETICS.values():
+        changed = arithmetic.in_precision("medium", "cpu") != arithmetic
+        assert changed == (arithmetic.name == "float32")
