@@ -85,7 +85,7 @@ class Model:
 
     def __reduce__(self) -> tuple[Callable[[str], "Model"], tuple[str]]:
         """Pickle the name: another process looks the model up by it."""
-        return MODELS.__getitem__, (self.name,)
+        return registered, (self.name,)
 
     @property
     def step_name(self) -> str:
@@ -217,6 +217,11 @@ TWO_LAYER = Model(
 )
 
 MODELS: dict[str, Model] = {}
+
+
+def registered(name: str) -> Model:
+    """The model of that name. Raises KeyError if there is none."""
+    return MODELS[name]
 
 
 def register(model: Model) -> Model:

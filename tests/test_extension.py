@@ -394,7 +394,7 @@ def test_what_workers_do_not_know_runs_in_one_process(what, extended, monkeypatc
     if what == "model":
         own = replace(PORTS["boxed_manual"].framework, name="numpy")
         PORTS["boxed_manual"] = replace(PORTS["boxed_manual"], framework=own)
-    monkeypatch.setattr(matrix, "_in_processes", lambda *_: pytest.fail("workers were started"))
+    monkeypatch.setattr(matrix, "in_workers", lambda *_: pytest.fail("workers were started"))
     planned, _ = plan(select(**words[what], steps="2"))
     assert len(matrix.parts_of(planned, 2)) > 1
     results, _ = run_matrix(planned, points=5, seed=0, jobs=2)
@@ -404,7 +404,7 @@ def test_what_workers_do_not_know_runs_in_one_process(what, extended, monkeypatc
 def test_the_projects_own_cells_go_to_workers(monkeypatch):
     """Negative control: with nothing from outside, the cells do go to workers."""
     asked = []
-    monkeypatch.setattr(matrix, "_in_processes", lambda *_: asked.append(1) or [])
+    monkeypatch.setattr(matrix, "in_workers", lambda *_: asked.append(1) or [])
     planned, _ = plan(select(models=["spiral", "softmax"], ports=["numpy"], dtypes=["float64"]))
     with pytest.raises(KeyError):  # no worker has run them
         run_matrix(planned, points=5, seed=0, jobs=2)

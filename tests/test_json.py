@@ -27,7 +27,7 @@ REPORTS = {
     "bench": ["bench", "--quick", "--only", "reference"],
 }
 #: Objects whose keys are names of settings, checks or quantities.
-KEYED_BY_NAMES = {"provenance", "machine", "totals", "naive", "hidden", "unreadable", "detail"}
+KEYED_BY_NAMES = {"provenance", "machine", "totals", "naive", "states", "hidden", "unreadable", "detail"}
 
 
 @pytest.fixture(scope="module", params=REPORTS)

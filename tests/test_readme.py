@@ -56,6 +56,7 @@ def test_two_commands_set_everything_up():
 def test_ci_fails_where_a_command_fails(fails, tmp_path):
     """Whichever of its commands fails, CI's script has a status that says so."""
     script, python3, tool = (tmp_path / name for name in ("ci/run", "bin/python3", "tool"))
+    browser = tmp_path / "bin/chromium"
     for file in (script, python3):
         file.parent.mkdir()
     script.write_text((ROOT / ".ci" / "run").read_text())
@@ -64,7 +65,8 @@ def test_ci_fails_where_a_command_fails(fails, tmp_path):
         "#!/bin/sh\nmkdir -p .venv/bin\n"
         "for name in pip python ruff mypy lint-imports; do cp tool .venv/bin/$name; done\n"
     )
-    for file in (tool, python3):
+    browser.write_text("#!/bin/sh\n")
+    for file in (tool, python3, browser):
         file.chmod(0o755)
     path = f"{python3.parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(["bash", script], env=os.environ | {"PATH": path}, capture_output=True)

@@ -30,10 +30,11 @@ from ports.bench.measuring import Effort, Row, interleaved, ratio_row, ratios, r
 from ports.bench.steps import cell_of, document_problem
 from ports.contract import Port
 from ports.engine.lockstep import Contestant, prepare, run_lockstep, run_step
-from ports.engine.matrix import Part, exact_settings_of, parts_of, worker_settings
+from ports.engine.matrix import Part, exact_settings_of, parts_of
 from ports.engine.memory import keep_freed_memory
 from ports.engine.selection import Planned, ports_here
 from ports.engine.training import train
+from ports.engine.workers import worker_settings
 from reference.models import MODELS, Problem
 from reference.runs import trajectory
 

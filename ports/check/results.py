@@ -226,10 +226,10 @@ class Check:
         """Whether a step leaves out quantities that it does not declare hidden."""
         return any(r.missing for r in self.results)
 
-    @property
-    def empty(self) -> bool:
-        """Whether nothing was compared, of some step or of the whole file."""
-        return not self.results or not all(r.comparisons for r in self.results)
+    def empty(self, partial: bool) -> bool:
+        """Whether nothing was compared of the whole file, or where that counts, of some step."""
+        compared = [bool(result.comparisons) for result in self.results]
+        return not (any(compared) if partial else compared and all(compared))
 
     def status(self, partial: bool) -> int:
         """0: all is right. 1: something disagrees or is missing. 2: the file could not be judged."""
@@ -237,7 +237,7 @@ class Check:
             return 1
         if self.broken:
             return 2
-        return int(self.empty or (self.missing and not partial))
+        return int(self.empty(partial) or (self.missing and not partial))
 
 
 def runs_of(model: Model, options: Options, dtype: str = "float64") -> list[Run]:

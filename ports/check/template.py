@@ -41,7 +41,12 @@ HINTS = {
 
 
 def write_template(path: Path, framework: Framework) -> None:
-    """Write the template to a new file.
+    """Write the template to a new file. Raises as `write_new` does."""
+    write_new(path, template(path.name, framework))
+
+
+def write_new(path: Path, text: str) -> None:
+    """Write a new Python file.
 
     Raises ValueError if the path exists or is not a .py file, OSError if it cannot be written.
     """
@@ -49,7 +54,7 @@ def write_template(path: Path, framework: Framework) -> None:
         raise ValueError(f"{path} is not a .py file: give the path of the file to write")
     try:
         with path.open("x", encoding="utf-8") as new:
-            new.write(template(path.name, framework))
+            new.write(text)
     except FileExistsError:
         raise ValueError(f"{path} exists already: give another name, or move it first") from None
     except OSError as why:
@@ -72,11 +77,7 @@ def template(file: str, framework: Framework) -> str:
 def _step(model: Model, framework: Framework) -> Iterator[str]:
     """The lines of a step that computes the first quantity and names the others."""
     first, *others = model.quantities
-    shapes = ", ".join(f"{name} {shape_of(p.shape)}" for name, p in model.parameters.items())
-    yield f"def {model.step_name}(params, X, y, reg, step_size):"
-    yield f'    """One step of the {model.title}: params {shapes}."""'
-    taken = ", ".join(f'params["{name}"]' for name in model.parameters)
-    yield f"    {', '.join(model.parameters)} = {taken}"
+    yield from head_of_step(model)
     yield ""
     yield f"    {first} = {framework.template.relu if first in model.relus else 'X @ W + b'}"
     yield ""
@@ -86,6 +87,15 @@ def _step(model: Model, framework: Framework) -> Iterator[str]:
         hint = f": {HINTS[name]}" if name in HINTS else ""
         yield f'        # "{name}": ...,  # {shape_of(model.quantities[name])}{hint}'
     yield "    }"
+
+
+def head_of_step(model: Model) -> Iterator[str]:
+    """The first lines of a step, which give the parameters their names."""
+    shapes = ", ".join(f"{name} {shape_of(p.shape)}" for name, p in model.parameters.items())
+    yield f"def {model.step_name}(params, X, y, reg, step_size):"
+    yield f'    """One step of the {model.title}: params {shapes}."""'
+    taken = ", ".join(f'params["{name}"]' for name in model.parameters)
+    yield f"    {', '.join(model.parameters)} = {taken}"
 
 
 def shape_of(letters: str) -> str:

@@ -30,6 +30,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "judge your own file: which quantities are right, which is the first wrong one, and why",
         "ports.commands.check",
     ),
+    "lesson": (
+        "write the note in three frameworks side by side, with certified numbers, as one HTML page",
+        "ports.commands.lesson",
+    ),
     "traps": (
         "run the gallery of wrong ports: who catches them, and what the diagnosis says",
         "ports.commands.traps",

@@ -116,7 +116,7 @@ def step_of(model: Model, i: int) -> int:
     return i
 
 
-def report_path(text: str) -> Path:
+def report_path(text: str, option: str = "--json") -> Path:
     """The path of a report. Raises OSError, before any work is done, if it cannot be written."""
     path, why = Path(text), ""
     if not text or path.is_dir():
@@ -126,8 +126,13 @@ def report_path(text: str) -> Path:
     elif not os.access(path if path.exists() else path.parent, os.W_OK):
         why = "there is no such folder, or you may not write there"
     if why:
-        raise OSError(f"cannot write {text!r}: {why}; give --json a path you can write")
+        raise OSError(f"cannot write {text!r}: {why}; give {option} a path you can write")
     return path
+
+
+def page_path(text: str) -> Path:
+    """The path of a page, checked as a report's."""
+    return report_path(text, "--out")
 
 
 # Options that commands share

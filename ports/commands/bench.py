@@ -7,10 +7,11 @@ from ports.bench import growth, runs, startup, steps
 from ports.bench.machine import machine
 from ports.bench.measuring import QUICK, Effort
 from ports.commands.arguments import add_json, typed, word
-from ports.engine.matrix import THREAD_SETTINGS, exact_settings_of
+from ports.engine.matrix import exact_settings_of
 from ports.engine.memory import keep_freed_memory
 from ports.engine.provenance import provenance
 from ports.engine.selection import ports_here
+from ports.engine.workers import THREAD_SETTINGS
 from ports.report import as_json, benchmarks
 
 DETAILS = """\

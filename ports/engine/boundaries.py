@@ -21,7 +21,7 @@ class DecisionMap:
 
     Attributes:
         title: the model's name for readers.
-        xx, yy: (GRID, GRID) coordinates. scores: (GRID, GRID, K).
+        xx, yy: (G, G) coordinates. scores: (G, G, K).
         accuracy: the share of its training points that it classifies correctly.
     """
 
@@ -45,10 +45,10 @@ def trained(problem: Problem) -> Problem:
     return problem.starting_from(params)
 
 
-def decision_map(problem: Problem) -> DecisionMap:
-    """The scores around a problem's points, with its parameters."""
+def decision_map(problem: Problem, grid: int = GRID) -> DecisionMap:
+    """The scores around a problem's points, with its parameters, on grid * grid points."""
     reach = np.abs(problem.X).max() + MARGIN
-    xx, yy = np.meshgrid(*[np.linspace(-reach, reach, GRID)] * 2)
+    xx, yy = np.meshgrid(*[np.linspace(-reach, reach, grid)] * 2)
     scores = _scores(problem, np.column_stack([xx.ravel(), yy.ravel()]))
     share = accuracy(_scores(problem, np.asarray(problem.X)), problem.y)
     return DecisionMap(problem.model.title, xx, yy, scores.reshape(*xx.shape, -1), share)

@@ -282,23 +282,39 @@ def certify_spiral(cell: Cell, port: Port, noise: Plain) -> CellResult:
 
     If the port raises, the result's `error` says so.
     """
-    host, result = port.host, CellResult(cell)
-    arithmetic = port.arithmetic(cell.mode, cell.device, cell.dtype)
+    result = CellResult(cell)
     try:
-        made = port.make_spiral(cell.mode)(host.put(noise, cell.device, cell.dtype))
-        got = {n: read(host, n, tensor) for n, tensor in zip("Xy", points_and_labels(made), strict=True)}
+        got = port_spiral(cell, port, noise)
     except (Exception, SystemExit) as error:
         result.error = what_went_wrong(error)
         return result
-    exact_noise = Rounded.exact(held_as(cell.dtype, noise), arithmetic)
-    expected_X, expected_y = spiral(exact_noise, linspace(arithmetic))
-    expected = {"X": expected_X, "y": Rounded.exact(expected_y, arithmetic)}
-    problems = misshapen_spiral(got, expected_X.shape, cell.dtype)
+    expected = expected_spiral(noise, port.arithmetic(cell.mode, cell.device, cell.dtype))
+    result.add(judged_spiral(got, expected, cell.dtype), 0)
+    return result
+
+
+def port_spiral(cell: Cell, port: Port, noise: Plain) -> dict[str, Plain]:
+    """A port's X and y from these draws. Raises what the port raises, and PortError."""
+    made = port.make_spiral(cell.mode)(port.host.put(noise, cell.device, cell.dtype))
+    return {
+        n: read(port.host, n, tensor) for n, tensor in zip("Xy", points_and_labels(made), strict=True)
+    }
+
+
+def expected_spiral(noise: Plain, arithmetic: Arithmetic) -> dict[str, Rounded]:
+    """The reference's X and y from these draws, with their bounds."""
+    X, y = spiral(Rounded.exact(held_as(arithmetic.name, noise), arithmetic), linspace(arithmetic))
+    return {"X": X, "y": Rounded.exact(y, arithmetic)}
+
+
+def judged_spiral(
+    got: Mapping[str, Plain], expected: Mapping[str, Rounded], dtype: str
+) -> list[Finding]:
+    """Findings on a spiral's form, and on the values of what has the right form."""
+    problems = misshapen_spiral(got, expected["X"].shape, dtype)
     comparable = expected.keys() - {problem.quantity for problem in problems}
     with np.errstate(all="ignore"):
-        found = [compare(n, END_TO_END, got[n], expected[n]) for n in got if n in comparable]
-    result.add(problems + found, 0)
-    return result
+        return problems + [compare(n, END_TO_END, got[n], expected[n]) for n in got if n in comparable]
 
 
 def misshapen_spiral(got: Mapping[str, Plain], shape: tuple[int, ...], dtype: str) -> list[Finding]:

@@ -6,13 +6,9 @@ few steps spend most of their time compiling, so they are spread by framework. E
 with one thread.
 """
 
-import multiprocessing
-import os
-import signal
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -32,19 +28,11 @@ from ports.engine.memory import keep_freed_memory
 from ports.engine.provenance import provenance
 from ports.engine.results import SPIRAL, CellResult, parts
 from ports.engine.selection import Planned
+from ports.engine.workers import in_workers
 from ports.registry import OWN_FRAMEWORKS
 from reference.agreement.arithmetic import OWN_DTYPES
 from reference.models import MODELS, OWN_MODELS
 from reference.runs import Draws, draw
-
-THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-#: The processes already run in parallel, so each computes with one thread. They also share a GPU, and
-#: JAX in the first of them would otherwise take most of its memory.
-WORKER_SETTINGS = {
-    **dict.fromkeys(THREAD_SETTINGS, "1"),
-    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-}
-POLL = 0.2  # seconds between two looks at the workers' progress
 
 #: Fewer steps are not worth another process that imports and compiles the ports.
 STEPS_A_PART = 500
@@ -77,7 +65,7 @@ def run_matrix(
     done: Iterable[Results] = (
         [run_part(part, points, seed, lambda: progress(1)) for part in pieces]
         if alone or len(pieces) < 2
-        else _in_processes(pieces, points, seed, progress, jobs)
+        else in_workers([partial(run_part, part, points, seed) for part in pieces], jobs, progress)
     )
     found: dict[Any, CellResult] = {}
     facts: dict[str, str] = {}
@@ -186,85 +174,3 @@ def ranges(iterations: int, jobs: int) -> list[range]:
     parts = max(1, min(jobs, iterations // STEPS_A_PART))
     edges = [iterations * i // parts for i in range(parts + 1)]
     return [range(start, stop) for start, stop in pairwise(edges)]
-
-
-def _in_processes(
-    parts: Sequence[Part],
-    points: int,
-    seed: int,
-    progress: Callable[[int], None],
-    jobs: int,
-) -> list[Results]:
-    """Run the parts in worker processes; the workers count their steps in shared memory."""
-    spawn = multiprocessing.get_context("spawn")
-    counter = spawn.Value("Q")
-    with (
-        worker_settings(),
-        ProcessPoolExecutor(
-            min(jobs, len(parts)), mp_context=spawn, initializer=_count_in, initargs=(counter,)
-        ) as pool,
-    ):
-        futures = [pool.submit(_counted_part, part, points, seed) for part in parts]
-        try:
-            _follow(futures, counter, progress)
-        except BaseException:  # Ctrl-C, SIGTERM: leaving the pool would wait for what is under way
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in multiprocessing.active_children():
-                worker.terminate()
-            raise
-    return [future.result() for future in futures]
-
-
-def _follow(futures: Sequence[Future[Results]], counter: Any, progress: Callable[[int], None]) -> None:
-    """Report progress until all are done; stop the rest when one fails."""
-    seen, pending = 0, set(futures)
-    while pending:
-        done, pending = wait(pending, timeout=POLL)
-        count = int(counter.value)
-        progress(count - seen)
-        seen = count
-        if any(future.exception() for future in done):
-            for future in pending:
-                future.cancel()
-
-
-_counter: Any = None
-
-
-def _count_in(counter: Any) -> None:
-    global _counter
-    _counter = counter
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all: the parent ends its workers
-
-
-def _counted_part(part: Part, points: int, seed: int) -> Results:
-    unreported, reported_at = 0, time.monotonic()
-
-    def report() -> None:
-        nonlocal unreported, reported_at
-        with _counter.get_lock():
-            _counter.value += unreported
-        unreported, reported_at = 0, time.monotonic()
-
-    def progress() -> None:
-        nonlocal unreported
-        unreported += 1
-        if time.monotonic() - reported_at > POLL:
-            report()
-
-    results = run_part(part, points, seed, progress)
-    report()
-    return results
-
-
-@contextmanager
-def worker_settings() -> Iterator[None]:
-    """Set the environment that processes started meanwhile inherit; what the user has set stays."""
-    before = {name: os.environ.get(name) for name in WORKER_SETTINGS}
-    os.environ.update({name: before[name] or value for name, value in WORKER_SETTINGS.items()})
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]

@@ -15,7 +15,7 @@ JAX = Framework(
     template=Template(
         to="JAX",
         given="X, y and params are JAX arrays.",
-        imports="import jax",
+        imports="import jax\nimport jax.numpy as jnp",
         relu="jax.nn.relu(X @ W + b)",
     ),
 )

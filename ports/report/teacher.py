@@ -215,7 +215,7 @@ def _verdict(check: Check, partial: bool) -> Iterator[str]:
     elif any(r.error or r.unreadable for r in rest):
         before = f"the {count} comparisons before agree" if count else "nothing was compared"
         yield f"Not judged to the end: see above; {before}."
-    elif check.empty:
+    elif check.empty(partial):
         yield "Nothing was compared: return at least one quantity."
     elif check.missing and not elsewhere:
         unwritten = "the missing ones are the next to write"

@@ -10,6 +10,7 @@ import importlib
 import inspect
 import linecache
 from dataclasses import dataclass
+from functools import cache
 from types import ModuleType
 
 import numpy as np
@@ -44,7 +45,7 @@ class Trap:
         cause: what the diagnosis must say (`ports.diagnosis`), or "unexplained".
         meant: what people meant to write, or believed.
         source: a public thread about it, if there is one.
-        fixture, dtype: the problem and the number format in which it must show.
+        fixture, dtype, mode: the problem, the number format and the mode in which it must show.
         step: the step in which it must show first.
         written_in: the module with the line, if the port imports it whole and calls it.
     """
@@ -60,6 +61,7 @@ class Trap:
     source: str = ""
     fixture: str = "document"
     dtype: str = "float64"
+    mode: str = "eager"
     step: int = 0
     written_in: str = ""
 
@@ -76,7 +78,7 @@ class Trap:
     @property
     def cell(self) -> Cell:
         """The row of the matrix it runs in."""
-        return Cell(self.model, self.port, "eager", "cpu", self.dtype)
+        return Cell(self.model, self.port, self.mode, "cpu", self.dtype)
 
     @property
     def problem(self) -> Problem:
@@ -111,8 +113,9 @@ def wrong_module(trap: Trap) -> ModuleType:
     return executed(f"ports.traps.{trap.name}", wrong_source(trap), f"<trap {trap.name}: {trap.port}>")
 
 
+@cache
 def wrong_port(trap: Trap) -> LoadedPort:
-    """The port with the wrong line, loaded beside the right one."""
+    """The port with the wrong line, loaded beside the right one, once: a compiler keeps what it made."""
     twin, module = trap.twin, wrong_module(trap)
     if trap.written_in:
         module = calling(module, trap)

@@ -225,7 +225,7 @@ JAX_TRAPS = (
         "jax_grad",
         "two_layer",
         right='jax.nn.relu(jnp.dot(X, W) + b + probes["hidden"])',
-        wrong='jnp.maximum(0, jnp.dot(X, W) + b + probes["hidden"])',
+        wrong='jnp.maximum(jnp.dot(X, W) + b + probes["hidden"], 0)',
         blames="dhidden",
         cause="ties half",
         meant="jax.nn.relu, whose gradient at 0 is 0; jnp.maximum shares it between its arguments.",

@@ -61,6 +61,14 @@ NUMPY_TRAPS = (
         cause="factor 1/N",
         meant="dscores has the 1/N already; the second layer's gradients are right.",
     ),
+    two_layer(
+        name="tie_gradient_one_numpy",
+        right="dhidden[hidden_layer <= 0] = 0",
+        wrong="z = np.dot(X, W) + b; dhidden[z < 0] = 0",
+        blames="dhidden",
+        cause="ties one",
+        meant="<= 0: the gradient at exactly 0 is 0, and z < 0 lets it pass whole.",
+    ),
     softmax(
         name="schedule_in_float64",
         right='tap("W_next", W + -step_size * dW)',

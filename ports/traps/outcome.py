@@ -8,8 +8,10 @@ from ports.diagnosis import UNEXPLAINED, Diagnosis, diagnose_spiral, explain
 from ports.engine.results import SPIRAL, CellResult
 from ports.traps.gallery import STEPS, Trap, noise, run, wrong_port
 from ports.traps.naive import rejections
+from reference.agreement.judge import LOCAL, Finding
 
 CAUGHT, MISSED, WOLF, ABSENT = "yes", "no", "cries wolf", "n/a"
+WRONG, FOLLOWS = "wrong", "follows"
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class Outcome:
         caught: whether the lockstep run disagreed.
         twin_agrees: whether the correct port passed on the same steps.
         step, blamed: the step and the quantity found wrong first.
+        states: each quantity that is off at that step: "wrong" by itself, or it only "follows".
         diagnosis: why, from the numbers.
         naive: for each naive check: yes, no, n/a, or cries wolf (it rejects the correct port too).
     """
@@ -31,6 +34,7 @@ class Outcome:
     blamed: str
     diagnosis: Diagnosis
     naive: dict[str, str] = field(default_factory=dict)
+    states: dict[str, str] = field(default_factory=dict)
 
     @property
     def blamed_rightly(self) -> bool:
@@ -76,14 +80,27 @@ class Judge:
             blamed,
             diagnosis_of(wrong, trap, result),
             {check: _naive_verdict(rejected[check], twin_rejected[check]) for check in rejected},
+            states_of(failures, trap),
         )
 
     def _twin(self, trap: Trap) -> tuple[bool, dict[str, bool | None]]:
-        key = (trap.port, trap.model, trap.fixture, trap.dtype)
+        key = (trap.port, trap.model, trap.fixture, trap.dtype, trap.mode)
         if key not in self._twins:
             agrees = run(trap.twin, trap, self.steps).agrees
             self._twins[key] = agrees, rejections(trap.twin, trap, self.steps)
         return self._twins[key]
+
+
+def states_of(failures: Sequence[tuple[int, Finding]], trap: Trap) -> dict[str, str]:
+    """What is off at the first step of a run's failures.
+
+    A quantity is WRONG if it fails its local certificate, or in the spiral, whose quantities have one
+    certificate each. If it fails end to end alone, it FOLLOWS.
+    """
+    off = [finding for step, finding in failures if step == failures[0][0]]
+    states = {finding.quantity: FOLLOWS for finding in off}
+    own = (finding for finding in off if finding.certificate == LOCAL or trap.model == SPIRAL)
+    return states | {finding.quantity: WRONG for finding in own}
 
 
 def _naive_verdict(wrong: bool | None, twin: bool | None) -> str:

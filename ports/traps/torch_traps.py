@@ -348,11 +348,13 @@ TORCH_TRAPS = (
         "tie_gradient_half",
         "torch_autograd",
         "two_layer",
-        right="torch.relu(X @ W + b + hidden_probe)",
-        wrong="torch.maximum(X @ W + b + hidden_probe, X.new_zeros(()))",
+        right="    hidden_layer = torch.relu(X @ W + b + hidden_probe)\n",
+        wrong="    z = X @ W + b + hidden_probe\n"
+        "    a = torch.zeros_like(z)\n"
+        "    hidden_layer = torch.max(z, a)\n",
         blames="dhidden",
         cause="ties half",
-        meant="torch.relu, whose gradient at 0 is 0; torch.maximum shares it between its arguments.",
+        meant="torch.relu, whose gradient at 0 is 0; torch.max of two tensors shares it between them.",
     ),
     Trap(
         "tie_gradient_one",

@@ -1,12 +1,12 @@
 """The checker's own mutation score: would the tests notice one wrong operator in what they check?
 
-    python tests/helpers/mutation.py [--only PATH[:LINE]] [--sample N --seed S] [--jobs 2] [--timeout S]
+    python tests/helpers/mutation.py [--only PATH[:LINE]] [--sample N --seed S] [--jobs 2] [--limit S]
 
 Changes one thing at a time (an arithmetic operator, a comparison, an axis, a constant, a name) in
-`reference/`, in the ports and in the engine that runs them, and runs the tests that are closest. A
-mutant is killed when one of them fails or never ends. A survivor is either the same program in
-other words, or shows that a test is missing. Nothing is changed in place: each job has its own copy
-of the checkout. Needs git, and a system on which processes fork.
+`reference/`, in the ports, in the engine that runs them, and in what explains an error. It runs the
+tests that are closest. A mutant is killed when one of them fails or never ends. A survivor is either
+the same program in other words, or shows that a test is missing. Nothing is changed in place: each job
+has its own copy of the checkout. Needs git, and a system on which processes fork.
 """
 
 import argparse
@@ -42,6 +42,8 @@ TARGETS = (
     *JAX_PORTS,
     "ports/engine/lockstep.py",
     "ports/engine/results.py",
+    "ports/conventions",
+    "ports/diagnosis",
 )
 
 #: One run of pytest: its arguments.
@@ -270,36 +272,21 @@ WAYS: dict[str, Callable[[Source, ast.AST, Scope | None], Iterator[Edit]]] = {
 
 
 #: The tests of the agreement package but for the longest, which come after them.
-AGREEMENT = ("arithmetic", "rules", "rounded", "blocks", "routes", "bounds", "tightness", "judge")
+AGREEMENT = ("rules", "rounded", "bounds", "tightness", "blocks", "routes", "judge")
+#: The tests of the note's step and run.
+NOTE = ("spiral", "runs", "trace", "gradients", "document")
 
 
 def batteries(path: str) -> list[Battery]:
-    """The tests for a file, the quickest to fail first."""
+    """The tests for a file, the quickest to fail first: its own, then those of what uses it."""
     if path in TORCH_PORTS:
         return port_batteries(TORCH_PORTS[path], "eager")
     if path in JAX_PORTS:
         return port_batteries(JAX_PORTS[path], "compiled")
-    if path in ("ports/engine/lockstep.py", "ports/engine/results.py"):
-        return [
-            tests("ports/engine/test_lockstep", "ports/engine/test_results", "test_planted"),
-            tests("test_problems"),
-            lockstep("numpy", "--steps", "3"),
-        ]
-    if path.startswith("reference/agreement/"):
-        return [
-            tests(f"reference/agreement/test_{Path(path).stem}"),
-            tests(*(f"reference/agreement/test_{name}" for name in AGREEMENT)),
-            tests("test_problems"),
-            tests("reference/agreement/test_soundness"),
-            (*lockstep("numpy", "--steps", "3"), "--port", "torch_library", "--port", "torch_autograd"),
-        ]
-    return [
-        tests(
-            *(f"reference/test_{name}" for name in ("spiral", "runs", "trace", "gradients", "document"))
-        ),
-        tests("reference/agreement/test_judge"),
-        tests("reference/test_published"),
-    ]
+    own = f"{Path(path).parent}/test_{Path(path).stem}"
+    mirror = [tests(own)] if (ROOT / "tests" / f"{own}.py").is_file() else []
+    folder = next(folder for folder in USERS if path.startswith(folder))
+    return mirror + USERS[folder]
 
 
 def tests(*names: str) -> Battery:
@@ -322,6 +309,38 @@ def port_batteries(port: str, mode: str) -> list[Battery]:
     ]
 
 
+#: The tests of what uses a file, by the folder that the file is in.
+USERS: dict[str, list[Battery]] = {
+    "reference/agreement/": [
+        tests(*(f"reference/agreement/test_{name}" for name in AGREEMENT)),
+        (*tests("test_formulations"), "-k", "numpy or wrong"),
+        tests("test_problems"),
+        (*lockstep("numpy", "--steps", "3"), "--port", "torch_library", "--port", "torch_autograd"),
+        tests("reference/agreement/test_soundness"),
+    ],
+    "reference/": [
+        tests(*(f"reference/test_{name}" for name in NOTE)),
+        tests("reference/agreement/test_judge", "ports/engine/test_lockstep"),
+        tests("ports/diagnosis/test_search", "ports/conventions/test_following"),
+        tests("reference/test_published"),
+    ],
+    "ports/engine/": [
+        tests("ports/engine/test_lockstep", "ports/engine/test_results", "test_planted"),
+        tests("test_problems"),
+        lockstep("numpy", "--steps", "3"),
+    ],
+    "ports/conventions/": [
+        tests("ports/conventions/test_following"),
+        tests("ports/conventions/test_recognition"),
+    ],
+    "ports/diagnosis/": [
+        tests("ports/diagnosis/test_search"),
+        tests("ports/diagnosis/test_diagnosis"),
+        tests("ports/check/test_check"),
+        tests("ports/traps/test_traps"),
+    ],
+}
+
 # Running them
 
 #: Loaded once and shared by all test processes, which fork from there.
@@ -342,9 +361,19 @@ def copy_checkout(root: Path, to: Path) -> Path:
     return to
 
 
-def run_pytest(copy: str, battery: Battery) -> None:
-    """In a process of its own: run a battery in a copy of the checkout, and end with its status."""
+#: How many times its limit of processor time a run may take by the clock: other work may slow it down.
+PATIENCE = 20
+
+
+def run_pytest(copy: str, battery: Battery, limit: int) -> None:
+    """In a process of its own: run a battery in a copy of the checkout, and end with its status.
+
+    The system ends the process when it has used `limit` seconds of processor time.
+    """
+    import resource
+
     os.setsid()
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
     os.chdir(copy)
     with open("output.log", "w") as log:
         os.dup2(log.fileno(), 1)
@@ -362,25 +391,29 @@ def run_pytest(copy: str, battery: Battery) -> None:
     os._exit(int(status))
 
 
-def passes(copy: Path, battery: Battery, timeout: float) -> bool:
-    """Whether every test of a battery passes in a copy of the checkout, in time."""
-    process = FORK.Process(target=run_pytest, args=(str(copy), battery))
+def passes(copy: Path, battery: Battery, limit: int) -> bool:
+    """Whether no test of a battery fails in a copy of the checkout.
+
+    A run that uses up its processor time has failed. One that is merely slow, on a busy machine, is
+    given up at last, and has not failed.
+    """
+    process = FORK.Process(target=run_pytest, args=(str(copy), battery, limit))
     process.start()
-    process.join(timeout)
-    if process.is_alive():
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid or 0, signal.SIGKILL)
-        process.join()
-    return process.exitcode == 0
+    process.join(PATIENCE * limit)
+    is_slow = process.is_alive()
+    with suppress(ProcessLookupError):  # with the processes that the tests have started
+        os.killpg(process.pid or 0, signal.SIGKILL)
+    process.join()
+    return is_slow or process.exitcode == 0
 
 
-def survives(copy: Path, mutant: Mutant, asked: Sequence[Battery], timeout: float) -> bool:
+def survives(copy: Path, mutant: Mutant, asked: Sequence[Battery], limit: int) -> bool:
     """Whether no test notices a mutant. Afterwards the copy is as it was before."""
     file = copy / mutant.path
     source = file.read_bytes()
     file.write_bytes(mutant.applied(source))
     try:
-        return all(passes(copy, battery, timeout) for battery in asked)
+        return all(passes(copy, battery, limit) for battery in asked)
     finally:
         file.write_bytes(source)
 
@@ -403,15 +436,18 @@ def chosen(copy: Path, only: Sequence[str]) -> list[Mutant]:
     return found
 
 
-def check_tests_pass(copy: Path, asked: Sequence[Battery], timeout: float) -> None:
-    """Exit if a test fails without a mutant, because it would count as a kill."""
+def check_tests_pass(copy: Path, asked: Sequence[Battery], limit: int) -> None:
+    """Exit if a test fails without a mutant, because it would count as a kill.
+
+    So would a test that takes nearly all the time there is: half of it must be enough.
+    """
     for battery in asked:
-        if not passes(copy, battery, timeout):
+        if not passes(copy, battery, limit // 2):
             output = (copy / "output.log").read_text(errors="replace")
             sys.exit(f"{output}\nthese tests fail without a mutant: {' '.join(battery)}")
 
 
-def survivors(copies: Sequence[Path], todo: Sequence[Mutant], timeout: float) -> Iterator[Mutant]:
+def survivors(copies: Sequence[Path], todo: Sequence[Mutant], limit: int) -> Iterator[Mutant]:
     """Try every mutant, in as many jobs as there are copies; yield those that no test notices."""
     free: SimpleQueue[Path] = SimpleQueue()
     for copy in copies:
@@ -420,7 +456,7 @@ def survivors(copies: Sequence[Path], todo: Sequence[Mutant], timeout: float) ->
     def tried(mutant: Mutant) -> tuple[Mutant, bool]:
         copy = free.get()
         try:
-            return mutant, survives(copy, mutant, batteries(mutant.path), timeout)
+            return mutant, survives(copy, mutant, batteries(mutant.path), limit)
         finally:
             free.put(copy)
 
@@ -448,7 +484,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--sample", type=int, metavar="N", help="try N of the mutants, drawn by --seed")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--timeout", type=float, default=180, help="seconds for one run of pytest")
+    parser.add_argument(
+        "--limit", type=int, default=300, help="seconds of processor time for one run of pytest"
+    )
     return parser.parse_args(arguments)
 
 
@@ -464,14 +502,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if args.sample is not None and args.sample < len(todo):
             todo = random.Random(args.seed).sample(todo, args.sample)
         check_tests_pass(
-            first, list(dict.fromkeys(b for m in todo for b in batteries(m.path))), args.timeout
+            first, list(dict.fromkeys(b for m in todo for b in batteries(m.path))), args.limit
         )
         copies = [first, *(first.with_name(str(i)) for i in range(1, args.jobs))]
         for copy in copies[1:]:
             shutil.copytree(first, copy)
         sources = {m.path: (first / m.path).read_bytes() for m in todo}
         alive = []
-        for mutant in survivors(copies, todo, args.timeout):
+        for mutant in survivors(copies, todo, args.limit):
             print(f"\r{mutant.told(sources[mutant.path])}", flush=True)
             alive.append(mutant)
     print(file=sys.stderr)

@@ -107,7 +107,7 @@ def test_survivor_is_told_from_a_kill(checkout, tmp_path):
     assert not (copy / "ignored").exists()
     outcome = {
         mutant.told((copy / mutant.path).read_bytes()).splitlines()[-1]: mutation.survives(
-            copy, mutant, [("test_area.py",)], timeout=60
+            copy, mutant, [("test_area.py",)], limit=60
         )
         for mutant in mutation.chosen(copy, ["reference/area.py"])
         if mutant.kind == "arithmetic"
@@ -122,4 +122,12 @@ def test_test_that_never_ends_is_stopped(checkout, tmp_path):
     """A test that runs out of time has not passed."""
     (checkout / "test_area.py").write_text("def test():\n    while True:\n        pass\n")
     copy = mutation.copy_checkout(checkout, (tmp_path / "copy").resolve())
-    assert not mutation.passes(copy, ("test_area.py",), timeout=3)
+    assert not mutation.passes(copy, ("test_area.py",), limit=3)
+
+
+def test_slow_run_is_no_kill(checkout, tmp_path, monkeypatch):
+    """A run that waits and computes nothing is given up at last, without a verdict."""
+    (checkout / "test_area.py").write_text("import time\n\n\ndef test():\n    time.sleep(600)\n")
+    copy = mutation.copy_checkout(checkout, (tmp_path / "copy").resolve())
+    monkeypatch.setattr(mutation, "PATIENCE", 1)
+    assert mutation.passes(copy, ("test_area.py",), limit=2)

@@ -366,6 +366,17 @@ def test_solution_is_for_exercises(write, check):
     assert "--solution goes with --partial" in error
 
 
+def test_partial_accepts_a_step_that_is_not_begun(write, check):
+    """One step as far as it goes, and nothing of the other: exit 0 with --partial, and 1 without."""
+    empty = "\n\ndef two_layer_step(params, X, y, reg, step_size):\n    return {}\n"
+    path = write(SOFTMAX + empty)
+    status, output, _ = check(path, *QUICK, "--partial")
+    assert (status, "Next in two_layer_step: hidden_layer" in output) == (0, True)
+    assert "Nothing was compared" not in output
+    status, output, _ = check(path, *QUICK)
+    assert (status, "Nothing was compared" in output) == (1, True)
+
+
 def test_partial_still_refuses_what_is_wrong(write, check):
     """--partial accepts absence, not error."""
     path = write(SOFTMAX, ('        "dW": dW,\n', ""), ("db = np.sum", "db = 2 * np.sum"))

@@ -1,6 +1,5 @@
 """How a plan is cut into parts, and that the parts give the same results as the whole."""
 
-import os
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 
 from ports.commands.arguments import select
 from ports.engine import matrix
-from ports.engine.matrix import parts_of, ranges, run_cells, run_matrix, steps_of, worker_settings
+from ports.engine.matrix import parts_of, ranges, run_cells, run_matrix, steps_of
 from ports.engine.results import Cell
 from ports.engine.selection import Planned, choose, plan
 from ports.registry import PORTS
@@ -104,19 +103,6 @@ def test_cells_run_within_the_steps_asked_for():
     )
     assert result.steps == 1
     assert {v.worst_step for v in result.verdicts.values()} == {100}
-
-
-def test_worker_settings_are_taken_back(monkeypatch):
-    """The settings for workers leave the environment afterwards, and the user's own settings stay."""
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    for name in set(matrix.WORKER_SETTINGS) - {"OMP_NUM_THREADS"}:
-        monkeypatch.delenv(name, raising=False)
-    before = dict(os.environ)
-    with worker_settings():
-        assert os.environ["OMP_NUM_THREADS"] == "3"
-        assert os.environ["OPENBLAS_NUM_THREADS"] == "1"
-        assert os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
-    assert dict(os.environ) == before
 
 
 def test_products_of_less_precision_are_certified_as_such():

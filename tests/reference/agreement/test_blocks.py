@@ -86,10 +86,10 @@ def test_step_in_tiles_is_judged_the_same(model, wrong, in_tiles):
         assert one.agrees == other.agrees
         assert one.elements == other.elements
         if not one.agrees:
-            assert one.share == pytest.approx(other.share, rel=1e-3, nan_ok=True)
+            assert one.share == pytest.approx(other.share, rel=1e-3, abs=0, nan_ok=True)
             assert one.index == other.index
-            assert one.got == pytest.approx(other.got, nan_ok=True)
-            assert one.allowed == pytest.approx(other.allowed, nan_ok=True)
+            assert one.got == pytest.approx(other.got, rel=1e-6, abs=0, nan_ok=True)
+            assert one.allowed == pytest.approx(other.allowed, rel=1e-6, abs=0, nan_ok=True)
 
 
 @pytest.mark.parametrize("row", [0, 1, 2, 5, 6])
@@ -183,8 +183,8 @@ def test_stack_is_treated_as_each_of_its_members_is(operation, shape):
     result = f(Rounded(value, error, FLOAT32, stacked=1))
     for i in range(5):
         alone, member = f(Rounded(value[i], error[i], FLOAT32)), result.at((i,))
-        assert member.value == pytest.approx(alone.value, rel=1e-12)
-        assert member.error == pytest.approx(alone.error, rel=1e-12)
+        assert member.value == pytest.approx(alone.value, rel=1e-12, abs=0)
+        assert member.error == pytest.approx(alone.error, rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize("large", [False, True])

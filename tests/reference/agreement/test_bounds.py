@@ -1,5 +1,7 @@
 """Recorded numbers, as the operation after them sees them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from formats import FLOAT16
@@ -7,7 +9,7 @@ from operations import share
 from simulated import Machine, simulated_step
 
 from reference.agreement.arithmetic import FLOAT32
-from reference.agreement.bounds import Recorded, as_recorded, local
+from reference.agreement.bounds import Recorded, as_recorded, end_to_end, local, recorded_by
 from reference.agreement.rounded import Rounded
 from reference.models import SOFTMAX, TWO_LAYER, Problem
 
@@ -74,3 +76,36 @@ def test_recorded_hidden_layer_is_multiplied_as_it_was_recorded():
     got = simulated_step(problem, Machine(FLOAT32, np.random.default_rng(0)), {})
     bound = local(problem, got, FLOAT32)["scores"]
     assert bound.error == pytest.approx(2 * FLOAT32.unit * np.abs(got["scores"]), rel=1e-6, abs=0)
+
+
+def test_bounds_cover_the_routes():
+    """A route to the loss that strays by 1 is covered by either certificate, and told which it is."""
+    seen = []
+
+    def wide(computed, q):
+        seen.append(q["local"])
+        return computed.with_error(np.ones(computed.value.shape))
+
+    model = replace(SOFTMAX, routes={"loss": (wide,)})
+    params = {"W": np.array([[3.0, -2.0]]), "b": np.zeros((1, 2))}
+    problem = Problem(model, np.array([[1.0]]), np.array([0]), params)
+    for bounds in (end_to_end(problem, FLOAT32), local(problem, {}, FLOAT32)):
+        assert bounds["loss"].error == 1
+        assert bounds["data_loss"].error < 1e-5
+    assert seen == [False, True]
+
+
+@pytest.mark.parametrize(("ports", "steps"), [(1, 1), (2, 2), (2, 1), (1, 2)])
+def test_tensors_are_stacked_by_port_and_step(ports, steps):
+    """Whatever their number; a quantity that one port hides has the rows of the others."""
+    traces = [
+        [{"loss": np.array(10.0 * i + j), "db": np.full(3, j)} for j in range(ports)]
+        for i in range(steps)
+    ]
+    traces = [[*step[:-1], step[-1] | {"last": np.array(0)}] for step in traces]
+    recorded = recorded_by(range(5, 5 + ports), range(steps), traces)
+    expected = [[10 * i + j for i in range(steps)] for j in range(ports)]
+    assert recorded["loss"].values.tolist() == expected
+    assert recorded["db"].values.shape == (ports, steps, 3)
+    assert (recorded["loss"].ports, recorded["last"].ports) == ([*range(5, 5 + ports)], [4 + ports])
+    assert recorded["last"].values.shape == (1, steps)

@@ -54,8 +54,23 @@ def test_negated_copy_is_independent():
     """Assigning into -x leaves the error of x alone."""
     x = Rounded(np.ones(2), np.full(2, 0.5), FLOAT32)
     y = -x
+    assert (y.value.tolist(), y.error.tolist()) == ([-1, -1], [0.5, 0.5])
     y[0] = 0
     assert x.error.tolist() == [0.5, 0.5]
+
+
+def test_product_in_part_is_no_product():
+    """A compiler contracts what is a product in every element, and nothing else."""
+    numbers = exact(2.0, 3.0)
+    products = numbers * numbers
+    for array, new, expected in (
+        (products, products, 1),
+        (products, numbers, 0),
+        (numbers, products, 0),
+    ):
+        x = array.copy()
+        x[0] = new[0]
+        assert x.products == expected
 
 
 X = exact([1.0, 2.0], [3.0, 4.0])

@@ -21,7 +21,10 @@ from reference.agreement.routes import (
     data_loss_of_two_means,
     decayed_apart,
     divided_late,
+    dscores_through_quotient,
+    farther,
     from_the_norm,
+    hull,
     in_turn,
     log_probs,
     log_shifted_sum,
@@ -32,6 +35,7 @@ from reference.agreement.routes import (
     shifted_exp,
     shifted_scores,
     shifted_softmax,
+    shifted_sum,
     split_dscores,
     with_two_halves,
 )
@@ -41,7 +45,7 @@ def test_half_regularization_terms_round_though_the_sum_cancels():
     """(x + h) + h is 0 for x = -2h, but its partial sum is h: both additions may round."""
     weights, cancelled = Rounded.exact([3.0], FLOAT32), Rounded(np.zeros(1), np.zeros(1), FLOAT32)
     bound = with_two_halves("W")(cancelled, {"reg": 2.0, "W": weights})
-    assert bound.error == pytest.approx(FLOAT32.unit * 3, rel=1e-6)
+    assert bound.error == pytest.approx(FLOAT32.unit * 3, rel=1e-6, abs=0)
 
 
 def test_half_regularization_terms_round_at_the_size_that_the_sum_may_have():
@@ -52,7 +56,7 @@ def test_half_regularization_terms_round_at_the_size_that_the_sum_may_have():
     )
     bound = with_two_halves("W")(uncertain_sum, {"reg": 2.0, "W": weights})
     unit = BFLOAT16.unit
-    assert bound.error == pytest.approx(1 + (1 + unit) * unit * (6 + 3), rel=1e-12)
+    assert bound.error == pytest.approx(1 + (1 + unit) * unit * (6 + 3), rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize("kind", ["plain", "flushing"])
@@ -68,10 +72,23 @@ def test_half_regularization_terms_use_their_bound(kind, scale):
     assert (0.4 if scale == 1 else 0) < share(x + half + half, bound) <= 1
 
 
+@pytest.mark.parametrize("route", [with_two_halves, from_the_norm])
+def test_flushed_regularization_counts_twice(route):
+    """Weights of 2**-10 in float16 round and may be flushed; weights of 0 add nothing."""
+    q = {"reg": 0.5, "W": Rounded.exact(np.array([2.0**-10, 0.0]), FLOAT16)}
+    computed = Rounded(np.zeros(2), None, FLOAT16)
+    roundings = FLOAT16.unit / 2 if route is with_two_halves else FLOAT16.gamma(4)
+    expected = (1 + FLOAT16.unit) * (roundings * 2.0**-11 + 2 * FLOAT16.smallest_normal)
+    assert route("W")(computed, q).error == pytest.approx([expected, 0], rel=1e-12, abs=0)
+
+
 def test_no_regularization_has_no_halves():
     """Weights of 0 add 0: nothing rounds, nothing is flushed."""
     zero = Rounded.exact(np.zeros(1), FLOAT32)
     assert with_two_halves("W")(zero, {"reg": 1.0, "W": zero}).error.tolist() == [0]
+    partial_sum = (1 + FLOAT32.unit) * FLOAT32.unit  # of 1 and nothing
+    bound = with_two_halves("W")(Rounded.exact(np.ones(1), FLOAT32), {"reg": 1.0, "W": zero})
+    assert bound.error == pytest.approx(partial_sum, rel=1e-12, abs=0)
 
 
 def test_third_term_of_the_loss_uses_its_bound():
@@ -104,6 +121,20 @@ def test_split_gradient_takes_one_exactly():
     probs = Rounded(np.array([[0.25, 0.75], [0.5, 0.5]]), np.full((2, 2), 0.01), FLOAT16)
     bound = split_dscores(probs, {"num_examples": 2, "y": np.array([0, 0])})
     assert np.all(bound[:, 0].error == (probs[:, 0] / 2 - exact(1.0, 1.0, arithmetic=FLOAT16) / 2).error)
+
+
+def test_roundings_and_flushes_of_the_chain_rule_are_counted():
+    """From probabilities of 1/4 and 3/4, off by their own division alone; the second class is right."""
+    p, division, d = np.array([0.25, 0.75]), FLOAT16.division, FLOAT16.division_roundings
+    probs = Rounded(p[None], division * p[None], FLOAT16)
+    q = {"num_examples": 2, "y": np.array([1]), "computed probs": probs, "shifted softmax": probs}
+    bound = dscores_through_quotient(probs, q | {"flushed farther": np.zeros((1, 1))})
+    own = FLOAT16.gamma(2 * d + 1) * p * (1 + division) + FLOAT16.gamma(d) * np.array([0, 1])
+    value = (p - [0, 1]) / 2
+    flushed = FLOAT16.smallest_normal * (1 + 2 / (2 * 0.75 * (1 - division)))
+    expected = own / 2 + FLOAT16.gamma(3 * d + 2) * (np.abs(value) + own / 2) + flushed
+    assert bound.value.tolist() == [value.tolist()]
+    assert bound.error[0] == pytest.approx(expected, rel=1e-9, abs=0)
 
 
 # Three layers and more
@@ -166,13 +197,26 @@ def test_flushed_partial_sum_of_the_loss_is_bounded(data_loss, reg_loss, got):
     assert share(np.array(got * smallest), loss_term_by_term(2)(computed, q)) <= 1
 
 
+def test_partial_sum_that_may_be_small_may_be_flushed():
+    """A data loss of 1.5 smallest numbers, give or take one."""
+    smallest = FLOAT16.smallest_normal
+    q = {
+        "data_loss": Rounded(np.array(1.5 * smallest), np.array(smallest), FLOAT16),
+        "reg_loss": Rounded.exact(np.array(1.0), FLOAT16),
+    }
+    bound, gamma = loss_term_by_term(2)(q["data_loss"] + q["reg_loss"], q), FLOAT16.gamma(2)
+    expected = gamma * (2.5 * smallest + 2 / (1 - gamma)) + (3 + 1) * smallest
+    assert bound.error == pytest.approx(expected, rel=1e-12, abs=0)
+
+
+@pytest.mark.parametrize("size", [1.0, FLOAT16.smallest_normal], ids=["large", "smallest"])
 @pytest.mark.parametrize(("layers", "flushes"), [(2, 0), (3, 1), (5, 3)])
-def test_large_partial_sums_are_not_flushed(layers, flushes):
+def test_normal_partial_sums_are_not_flushed(layers, flushes, size):
     """Of a loss of 1 + 1 only the first partial sums of reg_loss may be below the smallest number."""
-    q = {name: Rounded.exact(np.array(1.0), FLOAT16) for name in ("data_loss", "reg_loss")}
+    q = {name: Rounded.exact(np.array(size), FLOAT16) for name in ("data_loss", "reg_loss")}
     bound, gamma = loss_term_by_term(layers)(q["data_loss"] + q["reg_loss"], q), FLOAT16.gamma(layers)
-    expected = gamma * (1 + 2 / (1 - gamma)) + flushes * FLOAT16.smallest_normal
-    assert bound.error == pytest.approx(expected, rel=1e-12)
+    expected = gamma * (1 + 2 / (1 - gamma)) * size + flushes * FLOAT16.smallest_normal
+    assert bound.error == pytest.approx(expected, rel=1e-12, abs=0)
 
 
 def three_weights(*values, stacked=0):
@@ -196,7 +240,7 @@ def test_reg_loss_of_three_layers_in_any_order_rounds_twice_at_its_size():
     off = sum(term.errors() for term in terms)
     flushed = 2 * FLOAT16.smallest_normal
     bound = reg_loss_in_any_order("W", "W2", "W3")(computed, q)
-    assert bound.error == pytest.approx(off + FLOAT16.gamma(2) * (2 + off) + flushed, rel=1e-12)
+    assert bound.error == pytest.approx(off + FLOAT16.gamma(2) * (2 + off) + flushed, rel=1e-12, abs=0)
     assert bound.error > computed.error
     layers = {f"gradient {W}": (W, "") for W in ("W", "W2", "W3")}
     covered = cover("reg_loss", classifier_routes(layers)["reg_loss"], computed, q)
@@ -247,8 +291,8 @@ def two_rows(second, arithmetic=FLOAT32):
 def test_shift_by_the_largest_of_all_scores_rounds_at_its_distance():
     """Scores 5.3 and 6.1 less 60 lose as many digits as 60 has; less 6.1 they lose next to none."""
     bound = shifted_scores(two_rows([5.3, 6.1]))
-    assert bound.error[1] == pytest.approx(FLOAT32.unit * np.array([54.7, 53.9]), rel=1e-6)
-    assert bound.error[0] == pytest.approx(FLOAT32.unit * np.array([60.0, 0.0]), rel=1e-6)
+    assert bound.error[1] == pytest.approx(FLOAT32.unit * np.array([54.7, 53.9]), rel=1e-6, abs=0)
+    assert bound.error[0] == pytest.approx(FLOAT32.unit * np.array([60.0, 0.0]), rel=1e-6, abs=0)
 
 
 def test_softmax_shifted_by_the_largest_of_all_scores_uses_its_bound():
@@ -267,7 +311,7 @@ def test_softmax_shifted_by_the_largest_of_all_scores_uses_its_bound():
 def test_shift_that_flushes_the_right_class_is_no_route():
     """Less 60, a score of -30 is flushed to zero in float32: only its row's own maximum will do."""
     bound = shifted_scores(two_rows([-30.0, -31.0]))
-    assert bound.error[1, 1] == pytest.approx(FLOAT32.unit, rel=1e-6)
+    assert bound.error[1, 1] == pytest.approx(FLOAT32.unit, rel=1e-6, abs=0)
 
 
 @pytest.mark.parametrize("least", [-22.4, -20.0, 0.0])
@@ -275,6 +319,17 @@ def test_right_class_that_is_not_flushed_keeps_its_probability(least):
     """Near the edge of the range most of a shifted row may be flushed, but not the right class."""
     bound = shifted_softmax(two_rows([least, least]))[1]
     assert 0 < bound.error[0] < bound.value[0] / 2
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_shift_may_lie_as_far_as_no_right_class_is_flushed(classes):
+    """By the largest of all scores, up to the distance at which 8 K**2 smallest numbers are left."""
+    in_range = -np.log(8 * classes**2 * FLOAT32.smallest_normal)
+    for away, taken in ((in_range - 1e-3, True), (in_range + 1e-3, False)):
+        scores = np.zeros((4, classes))
+        scores[0, 0] = away
+        q = {"scores": Rounded.exact(scores, FLOAT32), "y": np.zeros(4, int)}
+        assert farther(q).tolist() == [[0.0]] + [[away if taken else 0.0]] * 3
 
 
 def test_what_a_farther_shift_flushes_is_bounded():
@@ -290,7 +345,7 @@ def test_accelerators_exponential_errs_more_the_farther_the_shift():
     """An exp off by a|x| is off by as much more as the largest of all scores is farther away."""
     gpu = FLOAT32.on_accelerator()
     near, far = (shifted_exp(two_rows([5.0, 6.0], a)).error[1, 1] for a in (FLOAT32, gpu))
-    assert far - near == pytest.approx(gpu.exp_per_unit * 54, rel=1e-3)
+    assert far - near == pytest.approx(gpu.exp_per_unit * 54, rel=1e-3, abs=0)
 
 
 @pytest.mark.parametrize("shift", [0.0, 60.0])
@@ -301,6 +356,15 @@ def test_logarithm_of_a_sum_rounds_at_its_own_size(shift):
     got = exact * (1 + 2 * FUNCTION_ULPS * FLOAT32.roundoff) + shift
     bound = log_shifted_sum(q)[1]
     assert 0.4 < share(np.array([got - 20]), bound) <= 1
+
+
+def test_logarithm_of_uncertain_scores_rounds_at_the_size_that_they_may_have():
+    """Scores of 60 and 20, each up to a quarter more or less; those of 20 may be shifted by 60."""
+    q = two_rows([20.0, 20.0])
+    q["scores"] = Rounded(q["scores"].value, np.full((2, 2), 0.25), FLOAT32)
+    rounding = log_shifted_sum(q).error - np.log(shifted_sum(q)).error
+    expected = FLOAT32.function * np.array([[60.25], [40.25]])
+    assert rounding == pytest.approx(expected, rel=1e-4, abs=0)
 
 
 def test_log_probability_of_a_rounded_logarithm_is_bounded():
@@ -350,15 +414,19 @@ def test_difference_of_two_means_may_follow_other_numbers_than_those_recorded():
     assert share(np.array(exact + 0.1), data_loss_of_two_means(computed, q)) > 1
 
 
-def test_each_part_of_a_difference_of_means_may_be_off():
-    """l off by 1e-4 each: so is the mean, beside the roundings of scores of 8 and 9."""
+@pytest.mark.parametrize("arithmetic", [FLOAT32, FLOAT16], ids=lambda a: a.name)
+@pytest.mark.parametrize("off", [0.0, 0.5])
+def test_each_part_of_a_difference_of_means_may_be_off(off, arithmetic):
+    """l off by 1e-4 each: so is the mean, beside what scores of 8 and 9 round, and five flushes."""
     scores, y = np.array([[8.0, 0.0], [9.0, 0.0]]), np.array([0, 0])
-    q, computed = means(scores, y, arithmetic=FLOAT32)
+    q, computed = means(scores, y, arithmetic=arithmetic)
+    q["scores"] = Rounded(scores, np.full((2, 2), off), arithmetic)
     logprobs = q["expected correct_logprobs"].value
-    gamma = FLOAT32.gamma(2 + FLOAT32.division_roundings)
+    gamma = arithmetic.gamma(2 + arithmetic.division_roundings)
     # less 9, the first score is 1 away and the second 0: their own sizes are larger
-    expected = 1e-4 + gamma * (2 * (8 + 9) + np.sum(logprobs + 1e-4)) / 2
-    assert data_loss_of_two_means(computed, q).error == pytest.approx(expected, rel=1e-6)
+    expected = 1e-4 + gamma * (2 * (8 + 9 + 2 * off) + np.sum(logprobs + 1e-4)) / 2
+    expected += 5 * arithmetic.smallest_normal
+    assert data_loss_of_two_means(computed, q).error == pytest.approx(expected, rel=1e-6, abs=0)
 
 
 def test_flushed_terms_of_a_weighted_sum_are_bounded():
@@ -375,9 +443,9 @@ def test_flushed_terms_of_a_weighted_sum_are_bounded():
 # Regularization through a norm, or term by term
 
 
-def regularized(W, arithmetic=FLOAT16):
-    """The regularization loss of one layer with reg = 1, and what it is computed from."""
-    q = {"reg": 1.0, "W": Rounded.exact(W, arithmetic)}
+def regularized(W, arithmetic=FLOAT16, reg=1.0):
+    """The regularization loss of one layer, and what it is computed from."""
+    q = {"reg": reg, "W": Rounded.exact(W, arithmetic)}
     return q, 0.5 * q["reg"] * np.sum(q["W"] * q["W"])
 
 
@@ -386,6 +454,14 @@ def test_square_of_a_norm_uses_its_bound():
     computed = Rounded(np.array(2.0), np.array(0.0), BFLOAT16)
     got = 2 * (1 + BFLOAT16.unit) ** 3
     assert 0.98 <= share(np.array(got), reg_loss_of_norms(computed, {})) <= 1 < share(got, computed)
+
+
+def test_root_and_square_of_a_norm_may_be_flushed():
+    """Three roundings of the smallest normal number, and two flushes."""
+    smallest = FLOAT16.smallest_normal
+    bound = reg_loss_of_norms(Rounded(np.array(smallest), None, FLOAT16), {})
+    expected = FLOAT16.gamma(3) * smallest + 2 * smallest
+    assert bound.error == pytest.approx(expected, rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -405,14 +481,16 @@ def test_accelerators_root_may_round_twice():
     gpu = FLOAT32.on_accelerator()
     q, computed = regularized(np.array([[3.0]]), gpu)
     more = reg_loss_of_norms(computed, q).error - computed.error
-    assert more == pytest.approx(5 * gpu.unit * computed.value, rel=1e-5)
+    assert more == pytest.approx(5 * gpu.unit * computed.value, rel=1e-5, abs=0)
 
 
 def test_flushed_terms_of_scaled_squares_are_bounded():
     """W*W is normal and reg*W*W is flushed: all terms vanish, though half their sum does not."""
-    W = np.full((2, 4), 1.25 * np.sqrt(FLOAT16.smallest_normal))
-    q, computed = regularized(W)
-    assert share(np.array(0.0), reg_loss_of_scaled_squares("W")(computed, q)) <= 1
+    q, computed = regularized(np.full((8, 8), 4 * np.sqrt(FLOAT16.smallest_normal)), reg=2.0**-6)
+    bound = reg_loss_of_scaled_squares("W")(computed, q)
+    assert share(np.array(0.0), bound) <= 1 < share(np.array(0.0), computed)
+    expected = computed.error + 64 * 2 * FLOAT16.smallest_normal
+    assert bound.error == pytest.approx(expected, rel=1e-12, abs=0)
     q, ordinary = regularized(np.ones((2, 4)), FLOAT32)
     assert reg_loss_of_scaled_squares("W")(ordinary, q).error == ordinary.error
 
@@ -462,12 +540,28 @@ def test_roundings_of_a_late_division_are_counted():
     computed = np.dot(Rounded.exact(np.ones((1, 3)), FLOAT64), recorded)
     q = {"d": recorded, "num_examples": 3, "local": True}
     bound = divided_late("d", lambda q: 3)(computed, q)
-    assert bound.error == pytest.approx(7 * 3 * FLOAT64.unit, rel=1e-9)
+    assert bound.error == pytest.approx(7 * 3 * FLOAT64.unit, rel=1e-9, abs=0)
     exact = Rounded.exact(np.ones((3, 1)), FLOAT64)
     computed = np.dot(Rounded.exact(np.ones((1, 3)), FLOAT64), exact)
     assert divided_late("d", lambda q: 3)(computed, q | {"d": exact}).error == pytest.approx(
-        7 * 3 * FLOAT64.unit, rel=1e-9
+        7 * 3 * FLOAT64.unit, rel=1e-9, abs=0
     )
+
+
+#: 3 examples in the weights' gradients, 2 additions in the biases', 5 classes behind the scores.
+TERMS = {"dW2": 3, "db2": 2, "dhidden": 5, "dW": 3, "db": 2}
+
+
+@pytest.mark.parametrize(("name", "terms"), TERMS.items())
+def test_late_division_rounds_as_many_terms_as_each_gradient_has(name, terms):
+    """A recorded gradient of 3 examples and 5 classes, which is no quotient."""
+    routes = classifier_routes({"dhidden": ("W", "b"), "dscores": ("W2", "b2")})
+    zero = Rounded.exact(np.zeros((3, 5)), FLOAT16)
+    q = {"dscores": zero, "dhidden": zero, "num_examples": 3, "local": True, "reg": 0.0}
+    q |= {"W": Rounded.exact(np.zeros(1), FLOAT16), "W2": Rounded.exact(np.zeros(1), FLOAT16)}
+    bound = cover(name, routes[name], Rounded(np.zeros(1), np.ones(1), FLOAT16), q)
+    ratio = FLOAT16.gamma(terms + 2 * FLOAT16.division_roundings) / FLOAT16.gamma(terms)
+    assert bound.error == pytest.approx(ratio, rel=1e-3, abs=0)  # and what the regularization rounds
 
 
 @pytest.mark.parametrize("known", [{"local": False}, {"num_examples": 1}], ids=["end to end", "N = 1"])
@@ -551,10 +645,33 @@ def test_roundings_of_a_decay_apart_are_counted():
     q["dW"] = Rounded.exact(np.array([-3.0, 0.0]), FLOAT64)
     computed = Rounded(np.array([5.5, 0.0]), np.zeros(2), FLOAT64)
     expected = 2 * 4 + 2 * 0.5 * 3 + 10 * 0.5 * 0.25 * 4
-    assert decayed_apart("W")(computed, q).error == pytest.approx([expected * FLOAT64.unit, 0], rel=1e-9)
+    assert decayed_apart("W")(computed, q).error == pytest.approx(
+        [expected * FLOAT64.unit, 0], rel=1e-9, abs=0
+    )
+
+
+def test_flushes_of_a_decay_apart_are_counted():
+    """Products and partial sums: 3 + 3 lr, and W times that of lr*reg. Nothing is flushed of zeros."""
+    q = {"step_size": 0.5, "reg": 0.25, "W": Rounded.exact(np.array([4.0, 0.0]), FLOAT16)}
+    q["dW"] = Rounded.exact(np.array([-3.0, 0.0]), FLOAT16)
+    computed = Rounded(np.array([5.5, 0.0]), np.zeros(2), FLOAT16)
+    rounding = FLOAT16.gamma(2) * (4 + 0.5 * 3) + FLOAT16.gamma(10) * 0.125 * 4
+    flushed = FLOAT16.smallest_normal * (3 * 0.5 + 3 + 4)
+    expected = (1 + FLOAT16.unit) * (rounding + flushed)
+    assert decayed_apart("W")(computed, q).error == pytest.approx([expected, 0], rel=1e-12, abs=0)
 
 
 # Routes together
+
+
+def test_other_values_are_covered_by_their_distance():
+    """1 and 1.5 +- 0.25 are at most 0.75 apart; of the same values, the wider bound holds."""
+    x = Rounded(np.ones(1), None, FLOAT32)
+    other = Rounded(np.full(1, 1.5), np.full(1, 0.25), FLOAT32)
+    assert hull(x, other).error == 0.75
+    assert hull(x.with_error(np.full(1, 0.5)), other).error == 0.75
+    assert hull(x.with_error(np.full(1, 1.0)), other).error == 1
+    assert hull(x, x.with_error(np.full(1, 0.5)), x.with_error(np.full(1, 0.25))).error == 0.5
 
 
 def test_routes_in_turn_start_from_each_other():
@@ -596,4 +713,4 @@ def test_examples_in_tiles_are_covered_alike(name, monkeypatch):
             assert ("shifted exp" in q) == (large > 7)  # kept for later routes, unless it is large
         monkeypatch.undo()
         whole, in_tiles = covered
-        assert in_tiles.error == pytest.approx(whole.error, rel=1e-9)
+        assert in_tiles.error == pytest.approx(whole.error, rel=1e-9, abs=0)

@@ -1,6 +1,7 @@
 """Single rules, case by case: the worst case, what is flushed, and where there is no bound."""
 
 from contextlib import nullcontext
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -79,10 +80,18 @@ def test_comparison_with_an_uncertain_right_side_is_undecided():
     assert (Rounded.exact([0.8, 0.8], FLOAT64) <= uncertain_one).undecided.tolist() == [True, False]
 
 
+def test_ordinary_inputs_are_exact():
+    """Nothing is flushed of zeros, numbers of either sign and the smallest normal one."""
+    smallest = FLOAT32.smallest_normal
+    for numbers in ((0.0, 1.0), (-1.0, 1.0), (-smallest, 0.0, smallest)):
+        assert exact(*numbers).is_exact
+
+
 def test_subnormals_are_uncertain_whatever_else_there_is():
     """They are uncertain beside as many ones, and beside as many zeros."""
-    for other in (0.0, 1.0):
-        assert Rounded.exact([other, 1e-39], FLOAT32).errors().tolist() == [0, 1e-39]
+    for other in (0.0, 1.0, -1.0):
+        for subnormal in (1e-39, -1e-39):
+            assert Rounded.exact([other, subnormal], FLOAT32).errors().tolist() == [0, 1e-39]
 
 
 def test_smallest_normal_constant_is_held_exactly():
@@ -113,6 +122,15 @@ def test_flushed_terms_of_a_large_sum_count():
     assert np.sum(Rounded.exact(terms, FLOAT32)).error == pytest.approx(
         FLOAT32.gamma(1) * terms.sum() + FLOAT32.smallest_normal, rel=1e-9, abs=0
     )
+
+
+def test_flushed_products_that_cancel_count():
+    """x y - x y is 0, and each product may be flushed, as may the sum after it."""
+    x, y = exact([2.0**-67, -(2.0**-67)]), exact([2.0**-67], [2.0**-67])
+    bound = np.dot(x, y)
+    assert bound.value == 0
+    expected = 4 * FLOAT32.smallest_normal + FLOAT32.gamma(2) * 2 * 2.0**-134
+    assert bound.error == pytest.approx(expected, rel=1e-9, abs=0)
 
 
 def test_flushed_terms_beside_as_many_ones_count():
@@ -146,6 +164,16 @@ def test_share_of_a_sum_whose_terms_may_be_negative():
     assert (x / total).error.tolist() == rules.share(x.bounded, total.bounded, FLOAT64).error.tolist()
 
 
+def test_digits_that_a_share_of_nearly_1_loses_are_allowed_for():
+    """1 +- (1 - 2**-10) beside 2**-53: in float64 the sum is 1, and 1 - p is 0. Exactly, it is not."""
+    x = Rounded(np.array([[1.0, 2.0**-53]]), np.array([[1 - 2.0**-10, 0.0]]), FLOAT64)
+    share, least = normalised(x)[0, 0], Fraction(1, 2**10)
+    off = Fraction(float(share.value)) - least / (least + Fraction(1, 2**53))
+    rounding = FLOAT64.gamma(1) + FLOAT64.division
+    assert 100 * rounding < off <= share.error
+    assert share.error == pytest.approx(4 * 2.0**-53 * 2**10 + rounding, rel=1e-3, abs=0)
+
+
 def test_share_of_a_column_is_not_taken_for_one_of_a_row():
     """(1 +- 0.1) / 3 in a column: the other shares move too."""
     x = Rounded(np.ones((3, 1)), np.array([[0.1], [0.0], [0.0]]), FLOAT32)
@@ -171,6 +199,19 @@ def test_dot_plus_bias_rounds_the_bias_in_all_partial_sums_but_one():
         assert result.error == pytest.approx(expected, rel=1e-9, abs=0)
 
 
+def test_dot_of_two_plus_bias_rounds_the_bias_once_more():
+    """A sum of two products that starts from the bias rounds twice, and once if it ends with it."""
+    x, b = exact([2.0, 2.0]), exact([100.0])
+    propagated = FLOAT32.gamma(2) * 8 + FLOAT32.gamma(1) * 100
+    expected = propagated + FLOAT32.unit * (108 + propagated)
+    assert (np.dot(x, x.T) + b).error == pytest.approx(expected, rel=1e-9, abs=0)
+
+
+def test_exponential_may_come_near_the_largest_number():
+    """exp(88.5) is four fifths of it in float32."""
+    assert np.exp(exact(88.5)).value > 0.8 * FLOAT32.largest
+
+
 @pytest.mark.parametrize("arithmetic", [FLOAT64, FLOAT32, BFLOAT16, FLOAT16], ids=lambda a: a.name)
 def test_largest_number_is_in_range(arithmetic):
     """It may be a constant or a result, but nothing above it may."""
@@ -182,6 +223,19 @@ def test_largest_number_is_in_range(arithmetic):
 
 
 def test_uncertain_dividend_may_be_larger_than_it_is():
-    """0 give or take 1024 over 2**15 in float16, where 1 / 2**15 is subnormal: as far off as 1/32."""
+    """0 give or take 1024 over 2**15 in float16, where 1 / 2**15 is subnormal: as far off as 1/32.
+
+    A reciprocal that is flushed is off by the smallest normal number, 2**-14, at most.
+    """
     x = Rounded(np.zeros(1), np.full(1, 1024.0), FLOAT16)
-    assert (x / 2.0**15).error >= 1 / 32
+    assert (x / 2.0**15).error == pytest.approx(1 / 32 + 1024 * 2.0**-14, rel=5e-3)
+
+
+def test_small_share_of_a_huge_sum_is_flushed_at_its_own_size():
+    """1 over 1 + 2**15 in float16: the reciprocal may be flushed, which is off by 2**-14 at most.
+
+    So may the share itself.
+    """
+    small = normalised(exact([1.0, 2.0**15], arithmetic=FLOAT16))[0, 0]
+    rounding = 2.0**-15 * (FLOAT16.gamma(1) + FLOAT16.division)
+    assert small.error == pytest.approx(2 * FLOAT16.smallest_normal + rounding, rel=1e-2)

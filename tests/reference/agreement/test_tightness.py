@@ -16,6 +16,7 @@ from reference.agreement.arithmetic import FLOAT32, FLOAT64
 from reference.agreement.judge import LOCAL, compare
 from reference.agreement.rounded import Rounded, linspace
 from reference.agreement.routes import dscores_through_quotient, loss_term_by_term, shifted_softmax
+from reference.agreement.rules import SLACK
 
 U = FLOAT32.roundoff
 TF32 = 2.0**-11
@@ -122,6 +123,8 @@ PROPAGATION = {
     "subtract": (operator.sub, 1, -1),
     "multiply": (operator.mul, 1, 1),
     "divide": (operator.truediv, 1, -1),
+    "divide by 4": (lambda x, y: x / (4 * y), 1, -1),
+    "multiply by what is off": (lambda x, y: 0.5 * y, 1, 1),
     "divide by own row sum": (lambda x, y: own_share(x), FIRST_ONLY, 1),
     "exp": (lambda x, y: np.exp(x), 1, 1),
     "log": (lambda x, y: np.log(x), -1, 1),
@@ -319,6 +322,14 @@ def test_rounding_of_a_sum_whose_terms_are_far_off():
     assert 0.999 <= compare("", LOCAL, [got], np.sum(x, axis=1)).share <= 1
 
 
+@pytest.mark.parametrize("off", [(0.1, 0.1), (0.1, 0.0), (0.0, 0.1)], ids=str)
+def test_rounding_of_a_dot_product_whose_factors_are_far_off(off):
+    """Both factors, or one of them, are off by a tenth; then each product and sum rounds up."""
+    a, b = (Rounded(np.ones((1, 3)), np.full((1, 3), x) if x else None, BFLOAT16) for x in off)
+    got = 3 * (1 + off[0]) * (1 + off[1]) * (1 + BFLOAT16.gamma(3))
+    assert 0.999 <= compare("", LOCAL, [[got]], np.dot(a, b.T)).share <= 1
+
+
 def test_rounding_of_a_dot_product_whose_inputs_were_rounded():
     """Both factors rounded up by 2**-8, then each product and sum."""
     rounding = BFLOAT16.with_product_inputs(2.0**-8)
@@ -340,6 +351,8 @@ def test_smaller_operand_counts_as_far_as_it_reaches():
     y = Rounded(np.array([-0.5, -3.0]), np.array([2.0, 2.0]), FLOAT32)
     bound = np.maximum(0, y)
     assert bound.value.tolist() == [0, 0]
-    assert bound.error == pytest.approx([1.5, 0], abs=1e-5)
+    assert bound.error == pytest.approx([1.5, 0], rel=1e-5, abs=0)
+    reaching_just_0 = np.maximum(0, Rounded(np.array([-1.0]), np.array([1.0]), FLOAT32))
+    assert reaching_just_0.error == pytest.approx(SLACK - 1, rel=1e-9, abs=0)
     both = np.maximum(y, Rounded(np.array([-1.0, -3.5]), np.array([4.0, 0.1]), FLOAT32))
-    assert both.error == pytest.approx([3.5, 2.0], abs=1e-5)
+    assert both.error == pytest.approx([3.5, 2.0], rel=1e-5, abs=0)
