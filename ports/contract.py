@@ -28,7 +28,7 @@ from types import ModuleType
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from ports.messages import missing_packages
-from reference.agreement.arithmetic import Arithmetic
+from reference.agreement.arithmetic import ARITHMETICS, Arithmetic
 from reference.arrays import Plain
 from reference.models import Model
 
@@ -132,6 +132,12 @@ class Host(ABC):
         """Versions, devices, threads and precision settings, for the record."""
 
 
+def by_device(device: str, dtype: str) -> Arithmetic:
+    """The number format's own arithmetic; accelerators divide less exactly."""
+    exact = ARITHMETICS[dtype]
+    return exact if device == "cpu" else exact.on_accelerator()
+
+
 class PortModule(NamedTuple):
     """A port's module, and the packages that it imports beside its framework's."""
 
@@ -166,6 +172,8 @@ class Framework:
         modules: its ports by name.
         tensors: what kind of tensors a step of a user's file is given.
         template: what `lockstep check --new` writes.
+        promises: from a device and a dtype to what its host promises there, known without importing it:
+            recordings are judged where the framework is not installed.
     """
 
     name: str
@@ -174,6 +182,7 @@ class Framework:
     modules: Mapping[str, PortModule]
     tensors: str
     template: Template
+    promises: Callable[[str, str], Arithmetic] = by_device
 
     def absence(self) -> str | None:
         """Why the framework cannot be used here (a package is not installed), or None."""
@@ -235,7 +244,10 @@ class Port:
         In eager mode each operation is a kernel, which stores its result. That is known of the project's
         own ports; code from outside may compile some part of itself in any mode.
         """
-        promised = self.host.arithmetic(device, dtype)
+        return self.keeping_to(self.host.arithmetic(device, dtype), mode)
+
+    def keeping_to(self, promised: Arithmetic, mode: str) -> Arithmetic:
+        """`arithmetic`, from its framework's promise."""
         is_own = self.module_name.startswith("ports.")
         return promised.storing_all() if mode == "eager" and is_own else promised
 

@@ -34,6 +34,28 @@ def numpy_dtype(name: str) -> np.dtype[Any]:
     return np.dtype(name)
 
 
+def holder(dtype: str) -> np.dtype[Any]:
+    """NumPy's dtype of the arrays that hold a port's numbers.
+
+    Without ml_dtypes, only a recording has bfloat16 numbers. They are held in float32.
+    """
+    try:
+        return numpy_dtype(dtype)
+    except ValueError:
+        return np.dtype(np.float32)
+
+
 def held_as(dtype: str, array: Plain) -> Plain:
     """Return the numbers that a port of that dtype holds, as float64."""
+    if dtype == "bfloat16":
+        return _held_as_bfloat16(array)
     return array if dtype == "float64" else array.astype(numpy_dtype(dtype)).astype(np.float64)
+
+
+def _held_as_bfloat16(array: Plain) -> Plain:
+    """The upper half of each float32, rounded to nearest, ties to even. NaN stays NaN."""
+    single = array.astype(np.float32)
+    bits = single.view(np.uint32)
+    upper = (bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000
+    rounded = upper.astype(np.uint32).view(np.float32)
+    return np.where(np.isnan(single), single, rounded).astype(np.float64)

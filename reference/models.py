@@ -263,7 +263,7 @@ def _problems(model: Model) -> Iterator[str]:
 
 def _small_problem(model: Model) -> Problem:
     """A problem of a few random points, in which no two letters stand for the same size."""
-    sizes = {"1": 1, "N": 5, "D": 2, "K": 3} | {letter: 7 + i for i, letter in enumerate(model.sizes)}
+    sizes = {"N": 5, "D": 2, "K": 3} | {letter: 7 + i for i, letter in enumerate(model.sizes)}
     rng = np.random.RandomState(0)
     params = model.draw(rng, sizes)
     return Problem(model, rng.standard_normal((sizes["N"], sizes["D"])), np.arange(5) % 3, params)

@@ -15,15 +15,17 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # the workers run in parallel, with one
 
 import pytest
 from cells import LONGEST, parametrize, pieces, scopes
+from sharding import own_tests
 from shared import SharedWay
 
-from ports.commands.arguments import select
+from ports.commands.arguments import select, shard
 from ports.contract import Absent
 from ports.engine.matrix import exact_settings_of
 from ports.engine.memory import keep_freed_memory
 from ports.engine.provenance import provenance
 from ports.engine.results import certificates_of, quantities_of
 from ports.engine.selection import plan
+from ports.engine.shards import WHOLE
 from ports.extensions import load_extensions
 
 OPTIONS = {
@@ -48,11 +50,24 @@ def pytest_addoption(parser):
         "mode, 20 elsewhere)",
     )
     group.addoption(
+        "--shard",
+        metavar="I/N",
+        default="1/1",
+        help="run only share I of N of the tests; all machines together run every test once",
+    )
+    group.addoption(
         "--formulations",
         type=int,
         default=20,
         metavar="N",
         help="how many right programs test_formulations.py draws (default: 20)",
+    )
+    group.addoption(
+        "--recordings",
+        type=int,
+        default=300,
+        metavar="N",
+        help="how many fuzzed recordings test_fuzz.py reads (default: 300)",
     )
 
 
@@ -64,6 +79,7 @@ def pytest_configure(config):
         load_extensions()
         selection = select(**options, steps=config.getoption("steps"))
         config.lockstep_planned, config.lockstep_skipped = plan(selection)
+        config.lockstep_shard = shard(config.getoption("shard"))
     except (ValueError, OSError, Absent) as why:
         raise pytest.UsageError(str(why)) from None
 
@@ -120,9 +136,13 @@ def pytest_generate_tests(metafunc):
         parametrize(metafunc, "port", [pytest.param(p, id=name) for name, p in ports.items()])
 
 
-def pytest_collection_modifyitems(items):
-    """The long runs go first, so that no worker is left alone with one at the end."""
+def pytest_collection_modifyitems(config, items):
+    """The long runs go first, so that no worker is left alone at the end; other shards' tests go."""
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else 99)
+    if config.lockstep_shard != WHOLE:
+        own = own_tests(config.lockstep_shard, [item.nodeid for item in items], config.lockstep_planned)
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in own])
+        items[:] = [item for item in items if item.nodeid in own]
 
 
 @pytest.hookimpl(optionalhook=True)

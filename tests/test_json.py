@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from reports import compare, disagreeing, renamed, written
 
 from ports.__main__ import main
 
@@ -13,13 +14,25 @@ DOCUMENTED = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
 SCHEMAS = {
     path.stem: json.loads(path.read_text(encoding="utf-8"))
     for path in sorted((ROOT / "docs" / "schemas").glob("*.json"))
+    if path.stem not in ("recording", "inputs")  # no reports: see tests/ports/recordings/test_format.py
 }
 EXAMPLES = "docs/examples/my_port"
 FEW = ["--steps", "1", "--points", "5"]
 #: A right run and a wrong one of each command, so that findings and explanations are in the reports.
 REPORTS = {
     "compare": ["compare", "--port", "numpy", "--model", "softmax", *FEW],
+    "compare_against": [
+        "compare",
+        "--port",
+        "numpy",
+        "--model",
+        "softmax",
+        *FEW,
+        "--against",
+        "{there}",
+    ],
     "compare_wrong": ["compare", "--port", f"{EXAMPLES}_wrong.py", "--dtype", "float64", *FEW],
+    "merge": ["merge", "{here}", "{there}"],
     "check": ["check", f"{EXAMPLES}_numpy.py", *FEW],
     "check_wrong": ["check", f"{EXAMPLES}_wrong.py", *FEW],
     "check_unfinished": ["check", "tests/data/unfinished.py", "--partial", *FEW],
@@ -27,7 +40,9 @@ REPORTS = {
     "bench": ["bench", "--quick", "--only", "reference"],
 }
 #: Objects whose keys are names of settings, checks or quantities.
-KEYED_BY_NAMES = {"provenance", "machine", "totals", "naive", "states", "hidden", "unreadable", "detail"}
+KEYED_BY_NAMES = {
+    *("provenance", "shares", "machine", "totals", "naive", "states", "hidden", "unreadable", "detail")
+}
 
 
 @pytest.fixture(scope="module", params=REPORTS)
@@ -35,11 +50,23 @@ def report(request, tmp_path_factory):
     """What a command writes, as (command, the object)."""
     if "wrong" in request.param or request.param == "traps":
         pytest.importorskip("torch")
-    path = tmp_path_factory.mktemp("json") / "report.json"
+    folder = tmp_path_factory.mktemp("json")
+    path = folder / "report.json"
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
-        main([*REPORTS[request.param], "--json", str(path)])
+        words = REPORTS[request.param]
+        if any("{" in word for word in words):
+            reports = two_machines(folder)
+            words = [word.format(**reports) for word in words]
+        main([*words, "--json", str(path)])
     return request.param.partition("_")[0], json.loads(path.read_text(encoding="utf-8"))
+
+
+def two_machines(folder):
+    """The paths of two machines' reports. The second disagrees in one cell, so they differ."""
+    here = compare(folder / "here.json")
+    there = disagreeing(renamed(here, "there"), "softmax-numpy-eager-cpu-float32", "dW")
+    return {"here": str(folder / "here.json"), "there": written(folder / "there.json", there)}
 
 
 @pytest.fixture(scope="module")

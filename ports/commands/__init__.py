@@ -10,6 +10,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "certify ports against the reference at every step and print the matrix",
         "ports.commands.compare",
     ),
+    "merge": (
+        "put the reports of many machines together as one matrix",
+        "ports.commands.merge",
+    ),
     "run": (
         "train like the document, in any framework, and print what the document prints",
         "ports.commands.run",
@@ -29,6 +33,18 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": (
         "judge your own file: which quantities are right, which is the first wrong one, and why",
         "ports.commands.check",
+    ),
+    "record": (
+        "write down what a port computes, here or on a GPU, to be judged on any machine",
+        "ports.commands.record",
+    ),
+    "certify": (
+        "judge recordings of what ran elsewhere, without its framework or device",
+        "ports.commands.certify",
+    ),
+    "inputs": (
+        "write the inputs of a run for a program in any language",
+        "ports.commands.inputs",
     ),
     "lesson": (
         "write the note in three frameworks side by side, with certified numbers, as one HTML page",

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from ports.commands.parser import BadArgument
 from ports.engine.results import parts
 from ports.engine.selection import MODES, Selection, choose
+from ports.engine.shards import Shard
 from ports.messages import either, unknown
 from ports.user_port import find_port
 from reference.agreement.arithmetic import DTYPES
@@ -79,6 +80,14 @@ def seed(text: str) -> int:
     return int(text)
 
 
+def shard(text: str) -> Shard:
+    """A share of the plan, as in 2/3: the second of three."""
+    index, slash, of = text.partition("/")
+    if not (slash and _is_whole(index) and _is_whole(of) and 1 <= int(index) <= int(of)):
+        raise ValueError(f"shard is {text!r}: expected i/n with i from 1 to n, as in 1/3")
+    return Shard(int(index), int(of))
+
+
 def seconds(what: str) -> Callable[[str], float]:
     """A converter to a time, in seconds, that a machine can wait for."""
 
@@ -133,6 +142,14 @@ def report_path(text: str, option: str = "--json") -> Path:
 def page_path(text: str) -> Path:
     """The path of a page, checked as a report's."""
     return report_path(text, "--out")
+
+
+def out_path(text: str) -> Path:
+    """The path of a file that replaces an older one: as for a report, but no device or pipe."""
+    path = report_path(text, "--out")
+    if path.exists() and not path.is_file():
+        raise OSError(f"cannot write {text!r}: it is no file; give --out a path you can write")
+    return path
 
 
 # Options that commands share

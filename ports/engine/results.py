@@ -22,8 +22,10 @@ def parts() -> tuple[str, ...]:
 
 
 def quantities_of(part: str) -> tuple[str, ...]:
-    """The named quantities of a model, or of the spiral."""
-    return SPIRAL_QUANTITIES if part == SPIRAL else tuple(MODELS[part].quantities)
+    """The named quantities of a model, or of the spiral; none of a model that is not registered here."""
+    if part == SPIRAL:
+        return SPIRAL_QUANTITIES
+    return tuple(MODELS[part].quantities) if part in MODELS else ()
 
 
 def certificates_of(part: str) -> tuple[str, ...]:
@@ -162,6 +164,11 @@ class CellResult:
     def quantity(self, name: str) -> list[Verdict]:
         """The verdicts on one quantity, local first."""
         return [self.verdicts[name, c] for c in CERTIFICATES if (name, c) in self.verdicts]
+
+    def share(self, name: str) -> float | None:
+        """The largest share that a quantity used of any of its bounds; None where it is hidden."""
+        shares = [v.worst.share for v in self.quantity(name) if v.worst]
+        return max(shares, key=lambda share: math.inf if share != share else share, default=None)
 
     def first_failures(self) -> list[tuple[int, Finding]]:
         """(step, finding) of each failed verdict: by step, then local before end to end, then in the

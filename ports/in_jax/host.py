@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ports.contract import Host, ProcessSetting
-from reference.agreement.arithmetic import ARITHMETICS, DTYPES, Arithmetic
+from ports.contract import Host, ProcessSetting, by_device
+from reference.agreement.arithmetic import DTYPES, Arithmetic
 from reference.arrays import Plain, numpy_dtype
 
 #: JAX's name for the platform that the rest of the project calls cuda.
@@ -43,9 +43,7 @@ class JaxHost(Host):
 
     def arithmetic(self, device: str, dtype: str) -> Arithmetic:
         """The number format's own, under `exact_settings`; accelerators divide less exactly."""
-        exact = ARITHMETICS[dtype]
-        promised = exact if device == "cpu" else exact.on_accelerator()
-        return promised.in_precision(self.precision, device)
+        return by_device(device, dtype).in_precision(self.precision, device)
 
     @contextmanager
     def exact_settings(self) -> Iterator[None]:

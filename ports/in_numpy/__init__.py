@@ -1,6 +1,13 @@
 """The note in NumPy: the reference as a port of itself, and the host of ports that have no other."""
 
 from ports.contract import Framework, PortModule, Template
+from reference.agreement.arithmetic import ARITHMETICS, Arithmetic
+
+
+def promises(device: str, dtype: str) -> Arithmetic:
+    """The number format's own: each operation of NumPy rounds to it."""
+    return ARITHMETICS[dtype].computing()
+
 
 NUMPY = Framework(
     name="numpy",
@@ -15,4 +22,5 @@ NUMPY = Framework(
         imports="import numpy as np",
         relu="np.maximum(0, X @ W + b)",
     ),
+    promises=promises,
 )

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ports.contract import Host, ProcessSetting
+from ports.in_numpy import promises
 from reference.agreement.arithmetic import ARITHMETICS, DTYPES, Arithmetic
 from reference.arrays import Plain, numpy_dtype
 
@@ -37,7 +38,7 @@ class NumpyHost(Host):
 
     def arithmetic(self, device: str, dtype: str) -> Arithmetic:
         """The number format's own: each operation rounds to it."""
-        return ARITHMETICS[dtype].computing()
+        return promises(device, dtype)
 
     @contextmanager
     def exact_settings(self) -> Iterator[None]:

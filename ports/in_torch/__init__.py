@@ -1,6 +1,16 @@
 """The note in PyTorch."""
 
-from ports.contract import Framework, PortModule, Template
+from dataclasses import replace
+
+from ports.contract import Framework, PortModule, Template, by_device
+from reference.agreement.arithmetic import TORCH_SUMS, Arithmetic
+
+
+def promises(device: str, dtype: str) -> Arithmetic:
+    """What PyTorch promises on a device in a dtype, under its host's exact settings."""
+    promised = by_device(device, dtype)
+    return replace(promised, partial_sums=TORCH_SUMS) if promised.stores else promised
+
 
 TORCH = Framework(
     name="torch",
@@ -18,4 +28,5 @@ TORCH = Framework(
         imports="import torch",
         relu="torch.relu(X @ W + b)",
     ),
+    promises=promises,
 )

@@ -5,15 +5,15 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from ports.contract import Host, ProcessSetting
+from ports.in_torch import promises
 from ports.messages import missing_packages
-from reference.agreement.arithmetic import ARITHMETICS, DTYPES, TORCH_SUMS, Arithmetic
+from reference.agreement.arithmetic import DTYPES, Arithmetic
 from reference.arrays import Plain, numpy_dtype, packages_of
 
 #: Whether cuBLAS may sum 16-bit products in 16 bits.
@@ -47,11 +47,7 @@ class TorchHost(Host):
 
     def arithmetic(self, device: str, dtype: str) -> Arithmetic:
         """The number format's own, under `exact_settings`; accelerators divide less exactly."""
-        exact = ARITHMETICS[dtype]
-        if exact.stores:
-            exact = replace(exact, partial_sums=TORCH_SUMS)
-        promised = exact if device == "cpu" else exact.on_accelerator()
-        return promised.in_precision(self.precision, device)
+        return promises(device, dtype).in_precision(self.precision, device)
 
     @contextmanager
     def exact_settings(self) -> Iterator[None]:
@@ -114,7 +110,7 @@ class TorchHost(Host):
 
     def compiler_absence(self) -> str | None:
         """torch.compile generates C++ on the CPU, and needs its compiler."""
-        default = "clang++" if sys.platform == "darwin" else "g++"
+        default = {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
         compiler = os.environ.get("CXX", default)
         if shutil.which(compiler):
             return None

@@ -36,8 +36,8 @@ def gradient(of: str) -> str:
 SPIRAL = Row(
     "spiral",
     ("X",),
-    r"X_{ij} = (r_i \sin t_{ij},\; r_i \cos t_{ij}),\quad r_i = \frac{i}{N - 1},\quad "
-    r"t_{ij} = 4 (j + r_i) + 0.2\, \varepsilon_{ij}",
+    r"\begin{array}{l} r_i = \frac{i}{N - 1} \\ t_{ij} = 4 (j + r_i) + 0.2\, \varepsilon_{ij} \\ "
+    r"X_{ij} = (r_i \sin t_{ij},\; r_i \cos t_{ij}) \end{array}",
 )
 
 #: What both networks compute from the scores.

@@ -13,6 +13,8 @@ from typing import Any
 from ports.bench.measuring import Row
 from ports.check.results import Check, ModelResult, Options
 from ports.conventions.recognition import Recognised
+from ports.engine.machines import Difference, Machine, Merged
+from ports.engine.reports import Report
 from ports.engine.results import CellResult, Verdict, quantities_of
 from ports.engine.selection import Skipped
 from ports.traps.outcome import Outcome, totals
@@ -21,27 +23,72 @@ from reference.line import ingredients
 from reference.models import MODELS
 
 COMPARE, CHECK, TRAPS, BENCH = "lockstep/1", "lockstep-check/1", "lockstep-traps/1", "lockstep-bench/1"
+MERGE = "lockstep-merge/1"
 
 
-def of_compare(
-    run: Mapping[str, Any],
-    results: Sequence[CellResult],
-    skipped: Sequence[Skipped],
-    facts: Mapping[str, str],
-) -> dict[str, Any]:
-    """The report of `lockstep compare`.
-
-    `run` says what was run (points, seed, steps); `facts` is the `provenance` of the run.
-    """
+def of_compare(report: Report) -> dict[str, Any]:
+    """The report of `lockstep compare`; `ports.report.from_json` reads it."""
     return {
         "schema": COMPARE,
-        "run": dict(run),
-        "provenance": dict(facts),
+        "run": report.run._asdict(),
+        "machine": report.machine,
+        "shard": report.shard._asdict(),
+        "plan": list(report.plan),
+        "provenance": dict(report.provenance),
+        **counts(report.results),
+        "cells": [cell(r) for r in report.results],
+        "skipped": skips(report.skipped),
+        "changes": None if report.changes is None else [c._asdict() for c in report.changes],
+    }
+
+
+def counts(results: Sequence[CellResult]) -> dict[str, Any]:
+    """Whether all of these cells agree, and how much was compared."""
+    return {
         "agrees": bool(results) and all(r.agrees for r in results),
         "comparisons": sum(r.comparisons for r in results),
         "elements": sum(r.elements for r in results),
-        "cells": [cell(r) for r in results],
-        "skipped": [{"what": s.what, "reason": s.reason} for s in skipped],
+    }
+
+
+def skips(skipped: Sequence[Skipped]) -> list[dict[str, str]]:
+    """What did not run, and why."""
+    return [{"what": s.what, "reason": s.reason} for s in skipped]
+
+
+def of_merge(merged: Merged) -> dict[str, Any]:
+    """The report of `lockstep merge`."""
+    return {
+        "schema": MERGE,
+        "run": merged.run._asdict(),
+        **counts(merged.results) | {"agrees": merged.agrees},
+        "machines": [machine(m) for m in merged.machines],
+        "differences": [difference(d) for d in merged.differences()],
+        "unverified": [str(c) for c in merged.unverified],
+    }
+
+
+def machine(m: Machine) -> dict[str, Any]:
+    """One machine: its cells, and where each report came from."""
+    return {
+        "machine": m.name,
+        **counts(m.results),
+        "reports": [
+            {"source": r.source, "shard": r.shard._asdict(), "provenance": dict(r.provenance)}
+            for r in m.reports
+        ],
+        "cells": [cell(r) for r in m.results],
+        "skipped": skips(m.skipped),
+    }
+
+
+def difference(d: Difference) -> dict[str, Any]:
+    """A quantity that used another share of its bound on another machine."""
+    return {
+        "id": str(d.cell),
+        "quantity": d.quantity,
+        "shares": {where: number(share) for where, share in d.shares.items()},
+        "same_verdict": d.same_verdict,
     }
 
 
@@ -79,16 +126,21 @@ def verdict(v: Verdict) -> dict[str, Any]:
 
 
 def finding(f: Finding | None, step: int) -> dict[str, Any] | None:
-    """One comparison; numbers that JSON cannot hold (NaN, infinity) become their names."""
+    """One comparison."""
     if f is None:
         return None
     numbers = {"share": f.share, "got": f.got, "expected": f.expected, "allowed": f.allowed}
     return {
         "step": step,
         "index": list(f.index),
-        **{name: value if math.isfinite(value) else str(value) for name, value in numbers.items()},
+        **{name: number(value) for name, value in numbers.items()},
         "problem": f.problem or None,
     }
+
+
+def number(value: float) -> float | str:
+    """A number, or the name of one that JSON cannot hold (NaN, infinity)."""
+    return value if math.isfinite(value) else str(value)
 
 
 def of_check(check: Check, options: Options, status: int) -> dict[str, Any]:
@@ -207,8 +259,12 @@ def of_bench(run: Mapping[str, Any], rows: Sequence[Row], facts: Mapping[str, st
 
 def write(path: Path, content: Mapping[str, Any]) -> None:
     """Write a report. Raises OSError, in one sentence, if the path cannot be written."""
-    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file. Raises OSError, in one sentence, if the path cannot be written."""
     try:
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as why:
-        raise OSError(f"cannot write {path}: {why.strerror}; give --json a path you can write") from None
+        raise OSError(f"cannot write {path}: {why.strerror}; give a path you can write") from None

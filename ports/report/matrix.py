@@ -3,7 +3,8 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
-from ports.engine.results import CellResult, parts, quantities_of
+from ports.engine.reports import Change
+from ports.engine.results import Cell, CellResult, parts, quantities_of
 from ports.engine.selection import Skipped
 from ports.report.table import Column, Table, in_digits
 from reference.agreement.judge import LOCAL, Finding
@@ -20,10 +21,15 @@ def matrix(results: Sequence[CellResult]) -> str:
 
 def _table(part: str, results: Sequence[CellResult]) -> Iterator[str]:
     names = quantities_of(part)
-    quantities = [Column(_two_lines(name), before=" ") for name in names]
-    quantities[0] = Column(_two_lines(names[0]))
-    rows = [[_label(r), str(r.steps), *(entry(r, name) for name in names)] for r in results]
-    return Table([Column(part, "<", before=""), Column("steps"), *quantities], rows).lines()
+    rows = [[label(r.cell), str(r.steps), *(entry(r, name) for name in names)] for r in results]
+    return Table(columns(part, names), rows).lines()
+
+
+def columns(part: str, names: Sequence[str]) -> list[Column]:
+    """The columns of one model's table: the cell, its steps, and the quantities."""
+    first, *others = map(_two_lines, names)
+    quantities = [Column(first), *(Column(name, before=" ") for name in others)]
+    return [Column(part, "<", before=""), Column("steps"), *quantities]
 
 
 def _two_lines(name: str) -> str:
@@ -31,22 +37,18 @@ def _two_lines(name: str) -> str:
     return name.replace("_", "_\n", 1) if "_" in name else f"\n{name}"
 
 
-def _label(result: CellResult) -> str:
-    cell = result.cell
+def label(cell: Cell) -> str:
+    """What a row is of, within its model."""
     return f"{cell.port:<14} {cell.mode:<8} {cell.device:<4} {cell.dtype}"
 
 
 def entry(result: CellResult, name: str) -> str:
     """The worst share of one quantity: two digits, `!` before a failure, `-` where it is hidden."""
-    verdicts = result.quantity(name)
-    if not verdicts:
+    share = result.share(name)
+    if share is None:
         return "-"
-    if any(v.failures for v in verdicts):
-        worst = max(
-            (v.worst.share for v in verdicts if v.worst), key=lambda s: math.inf if s != s else s
-        )
-        return f"!{worst:.0e}" if math.isfinite(worst) else f"!{worst}"
-    share = max(v.worst.share for v in verdicts if v.worst)
+    if any(v.failures for v in result.quantity(name)):
+        return f"!{share:.0e}" if math.isfinite(share) else f"!{share}"
     return "0" if share == 0 else f"{share:.2f}".lstrip("0") if share >= 0.005 else "<.01"
 
 
@@ -75,6 +77,12 @@ def sentence(step: int, finding: Finding) -> str:
         f"{where}{list(finding.index)} is {finding.got!r}, expected {finding.expected!r} "
         f"± {finding.allowed:.2g}, {in_digits(finding.share)} times the bound ({blame})"
     )
+
+
+def changes(since: str, changed: Sequence[Change] | None) -> str:
+    """What changed since an earlier report."""
+    lines = [f"{c.what}: {c.before} -> {c.now}" for c in changed or ()]
+    return "\n".join([f"Since {since}:" if lines else f"Since {since} nothing changed.", *lines])
 
 
 def manifest(results: Sequence[CellResult], skipped: Sequence[Skipped]) -> str:

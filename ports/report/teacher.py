@@ -7,17 +7,15 @@ from collections.abc import Iterable, Iterator
 from ports.check.results import FIRST_STEPS, SPREAD_STEPS, Check, ModelResult, Options, RunResult
 from ports.check.template import HINTS, shape_of
 from ports.conventions.following import following
-from ports.diagnosis.case import Change
 from ports.engine.results import SPIRAL
 from ports.messages import both
 from ports.registry import FRAMEWORKS
+from ports.report.explanation import WIDTH, explained, labelled
 from ports.report.table import in_digits
 from reference.agreement.judge import LOCAL, Finding
 from reference.line import formula, ingredients, line_of
 from reference.models import MODELS
 from reference.runs import K
-
-WIDTH = 100
 
 
 def answer(check: Check, options: Options, partial: bool, solution: bool) -> str:
@@ -127,50 +125,15 @@ def _also_wrong(result: ModelResult, solution: bool) -> Iterator[str]:
 
 def _explanation(result: ModelResult, quantity: str, solution: bool) -> Iterator[str]:
     """The right lines, the lines that would give the file's numbers, and the cause in words."""
-    explanation = result.explanations.get(quantity)
-    if solution:
-        document = formula(result.model, quantity)
-        right = _by_convention(result, quantity) if document and result.conventions else document
-        label = "document  " if right == document else "declared  "
-        yield from (f"    {start}{line}" for start, line in _with_label(label, right))
-        for i, change in enumerate(explanation.changes if explanation else ()):
-            yield from _change(change, "yours is  " if i == 0 else "or        ", label, right)
-    if explanation:
-        yield from textwrap.wrap(
-            f"why       {explanation.sentence}",
-            WIDTH,
-            initial_indent=" " * 4,
-            subsequent_indent=" " * 14,
-        )
+    document = formula(result.model, quantity)
+    right = _by_convention(result, quantity) if document and result.conventions else document
+    label = "document" if right == document else "declared"
+    yield from explained(result.explanations.get(quantity), right if solution else None, label)
 
 
 def _by_convention(result: ModelResult, quantity: str) -> list[str]:
     """The lines of a quantity as the declared conventions have them."""
     return line_of(following(MODELS[result.model], result.conventions).step, quantity).shown()
-
-
-def _change(change: Change, label: str, label_of_right: str, shown: list[str]) -> Iterator[str]:
-    """The line that would give the port's numbers, under the right one if that is not shown yet."""
-    if not set(change.document) <= set(shown):
-        right = _with_label(label_of_right, [*change.document])
-        yield from (f"    {start}{line}" for start, line in right)
-    if change.explained == change.elements:
-        explains = f"  # explains all {change.elements:,} elements down to rounding"
-    else:
-        explains = (
-            f"  # explains {change.explained:,} of {change.elements:,} elements; the others are right"
-        )
-    yours = [*change.yours] or ["# left out"]
-    if change.elements > 1 and len(yours[-1]) + len(explains) + 14 <= WIDTH:
-        yours[-1] += explains
-    elif change.elements > 1:
-        yours.append(explains.strip())
-    yield from (f"    {start}{line}" for start, line in _with_label(label, yours))
-
-
-def _with_label(label: str, lines: list[str]) -> Iterator[tuple[str, str]]:
-    for i, line in enumerate(lines):
-        yield (label if i == 0 else " " * len(label)), line
 
 
 def _conclusion(check: Check, options: Options, partial: bool, solution: bool) -> Iterator[str]:
@@ -200,8 +163,7 @@ def _next(result: ModelResult, solution: bool) -> Iterator[str]:
     yield f"Next in {step_name(result.model)}: {what}, {shape}."
     yield f"  It is computed from {both(ingredients(result.model, name))}."
     if solution:
-        document = _with_label("document  ", formula(result.model, name))
-        yield from (f"  {start}{line}" for start, line in document)
+        yield from labelled("document  ", formula(result.model, name), indent="  ")
 
 
 def _verdict(check: Check, partial: bool) -> Iterator[str]:

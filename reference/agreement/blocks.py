@@ -138,12 +138,12 @@ def exact(value: Plain, arithmetic: Arithmetic) -> Bounded:
     return in_tiles(value.shape, lambda tile: rules.exact(value[..., tile, :], arithmetic))
 
 
-def less_equal(x: Bounded, y: Bounded, arithmetic: Arithmetic) -> Comparison:
+def less_equal(x: Bounded, y: Bounded) -> Comparison:
     """`rules.less_equal`; of large matrices tile by tile."""
     shape = np.broadcast_shapes(x.value.shape, y.value.shape)
     if not is_large(shape):
-        return rules.less_equal(x, y, arithmetic)
-    parts = [rules.less_equal(rows(x, tile), rows(y, tile), arithmetic) for tile in tiles_of(shape)]
+        return rules.less_equal(x, y)
+    parts = [rules.less_equal(rows(x, tile), rows(y, tile)) for tile in tiles_of(shape)]
     true = np.concatenate([part.true for part in parts], axis=-2)
     if all(part.undecided is None for part in parts):
         return Comparison(true)

@@ -37,7 +37,7 @@ from reference.agreement.bounds import (
 )
 from reference.agreement.rounded import Rounded
 from reference.agreement.rules import SLACK
-from reference.arrays import Plain, numpy_dtype
+from reference.arrays import Plain, holder
 from reference.models import Problem
 
 END_TO_END, LOCAL = "end to end", "local"
@@ -148,7 +148,7 @@ def certify_steps(
     `starts` holds the problem that each step starts from; they differ in their parameters alone.
     traces[step][port] is what each port computed from them.
     """
-    shown, dtype = hidden or [()] * len(traces[0]), numpy_dtype(arithmetic.name)
+    shown, dtype = hidden or [()] * len(traces[0]), holder(arithmetic.name)
     problems = [
         [structural_problems(starts[0], trace, dtype, h) for trace, h in zip(step, shown, strict=True)]
         for step in traces

@@ -230,8 +230,8 @@ def _divide(x: Any, y: Any) -> Rounded:
 
 
 def _less_equal(x: Any, y: Any) -> Comparison:
-    (left, right), arithmetic, _ = _lifted((x, y))
-    return blocks.less_equal(left, right, arithmetic)
+    (left, right), _, _ = _lifted((x, y))
+    return blocks.less_equal(left, right)
 
 
 def _dot(a: Any, b: Any) -> Rounded:

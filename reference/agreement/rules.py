@@ -303,7 +303,7 @@ def maximum(x: Bounded, y: Bounded, arithmetic: Arithmetic) -> Bounded:
     return Bounded(value, functools.reduce(np.maximum, reaches, 0.0) if reaches else None)
 
 
-def less_equal(x: Bounded, y: Bounded, arithmetic: Arithmetic) -> Comparison:
+def less_equal(x: Bounded, y: Bounded) -> Comparison:
     """x <= y; undecided where the operands' errors overlap. Equal exact numbers are decided."""
     error = total(x.error, y.error)
     if error is None:

@@ -45,12 +45,14 @@ def pieces(planned: Sequence[Planned]) -> list[Piece]:
     return [Piece(p, part) for part in parts_of(planned, JOBS) for p in part.cells]
 
 
+def run_of(piece: Piece) -> str:
+    """A name for the run that a piece shares with the other cells of its part."""
+    return f"{piece.part.cells[0].cell} from {piece.part.steps.start}"
+
+
 def scopes(planned: Sequence[Planned]) -> Callable[[str], str]:
     """A function from a test's id to its scope: tests of one scope should stay on one worker."""
-    together = {
-        f"{piece}-": f"{piece.part.cells[0].cell} from {piece.part.steps.start}"
-        for piece in pieces(planned)
-    }
+    together = {f"{piece}-": run_of(piece) for piece in pieces(planned)}
     alike = {f"{p.cell}-": compiled_together(p) for p in planned}
 
     def scope_of(nodeid: str) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reference.models import MODELS, SOFTMAX
-from reference.runs import POINTS, D, H, K, accuracy, draw, trajectory
+from reference.runs import POINTS, D, H, K, accuracy, draw, kink, trajectory
 from reference.trace import ScoreOverflow, record
 
 each_model = pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
@@ -79,6 +79,16 @@ def test_arrays_given_are_never_mutated(model):
         for array in (*start.params.values(), *seen.values()):
             array.setflags(write=False)
     assert all(np.array_equal(given[name], before[name]) for name in given)
+
+
+@each_model
+def test_kink_is_the_documents_start_with_another_last_bias(model):
+    """The 15 points and all other parameters are those of the first seed."""
+    start, tied = draw(np.random.RandomState(0), 5).problem(model), kink(model)
+    assert np.array_equal(tied.X, start.X)
+    assert tied.params[model.biases[-1]].tolist() == [[0.3, -0.2, 0.1]]
+    for name in [*model.parameters][:-1]:
+        assert np.array_equal(tied.params[name], start.params[name])
 
 
 def test_accuracy_is_the_share_of_right_rows():

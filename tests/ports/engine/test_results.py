@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ports.engine.results import Cell, CellResult, Verdict
+from ports.engine.results import Cell, CellResult, Verdict, certificates_of, quantities_of
 from reference.agreement.judge import (
     END_TO_END,
     LOCAL,
@@ -24,6 +24,13 @@ CELL = Cell("softmax", "numpy", "eager", "cpu", "float64")
 def found(share, quantity="scores", certificate=LOCAL, elements=2):
     """A comparison that used this share of its bound."""
     return Finding(quantity, certificate, share, elements=elements)
+
+
+def test_spiral_is_one_operation():
+    """Its points and labels are judged end to end alone; a model's quantities locally too."""
+    assert (quantities_of("spiral"), certificates_of("spiral")) == (("X", "y"), (END_TO_END,))
+    assert quantities_of("softmax")[0] == "scores"
+    assert certificates_of("softmax") == (LOCAL, END_TO_END)
 
 
 def test_verdict_keeps_the_worst_and_the_first_failure():
@@ -50,6 +57,7 @@ def test_the_whole_bound_may_be_used():
     """A share of 1 agrees; without a single number compared nothing agrees."""
     verdict = Verdict()
     assert (verdict.steps, verdict.elements, verdict.failures) == (0, 0, 0)
+    assert (verdict.worst_step, verdict.first_step) == (-1, -1)
     assert not verdict.agrees
     verdict.add(found(1.0, elements=1), 0)
     assert verdict.agrees

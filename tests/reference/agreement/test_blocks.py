@@ -123,6 +123,15 @@ def test_subnormal_in_the_last_tile_is_uncertain(in_tiles):
     errors = Rounded.exact(numbers, FLOAT32).errors()
     assert errors[-1, -1] == FLOAT32.smallest_normal / 4
     assert np.count_nonzero(errors) == 1
+    numbers[:, 0] = FLOAT32.smallest_normal / 4
+    assert np.count_nonzero(Rounded.exact(numbers, FLOAT32).errors()) == 5 + 1
+
+
+def test_large_exact_matrix_is_not_copied(in_tiles):
+    """Large data are held once."""
+    in_tiles()
+    numbers = np.ones((5, 2))
+    assert Rounded.exact(numbers, FLOAT32).value is numbers
 
 
 @pytest.mark.parametrize(
@@ -171,6 +180,8 @@ OF_MEMBERS = {
     "sum of rows": lambda x: np.sum(x, axis=0),
     "sum of columns": lambda x: np.sum(x, axis=1),
     "sum of columns kept": lambda x: np.sum(x, axis=1, keepdims=True),
+    "stack": lambda x: np.stack([x, x]),
+    "concatenate": lambda x: np.concatenate([x, x], axis=1),
 }
 
 
@@ -202,3 +213,14 @@ def test_mask_of_several_ports_on_what_they_share(error, large, in_tiles):
     assert x.value.tolist() == (shared * (signs > 0)).tolist()
     assert x.errors().tolist() == ((error or 0.0) * (signs > 0)).tolist()
     assert x.is_exact == (error is None)
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_shared_mask_on_what_several_ports_have(large, in_tiles):
+    """A mask that is stacked by steps alone holds for each port."""
+    if large:
+        in_tiles()
+    own = np.arange(1.0, 17.0).reshape(2, 1, 4, 2)
+    x, signs = Rounded(own.copy(), None, FLOAT32, stacked=2), np.array([[[1.0, -1.0]] * 4])
+    x[Rounded(signs, None, FLOAT32, stacked=1) <= 0] = 0
+    assert x.value.tolist() == (own * (signs > 0)).tolist()

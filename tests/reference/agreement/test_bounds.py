@@ -8,8 +8,16 @@ from formats import FLOAT16
 from operations import share
 from simulated import Machine, simulated_step
 
-from reference.agreement.arithmetic import FLOAT32
-from reference.agreement.bounds import Recorded, as_recorded, end_to_end, local, recorded_by
+from reference.agreement.arithmetic import FLOAT32, FLOAT64, Unbounded
+from reference.agreement.bounds import (
+    Recorded,
+    as_recorded,
+    end_to_end,
+    local,
+    local_of_all,
+    recorded_by,
+    stacked,
+)
 from reference.agreement.rounded import Rounded
 from reference.models import SOFTMAX, TWO_LAYER, Problem
 
@@ -109,3 +117,29 @@ def test_tensors_are_stacked_by_port_and_step(ports, steps):
     assert recorded["db"].values.shape == (ports, steps, 3)
     assert (recorded["loss"].ports, recorded["last"].ports) == ([*range(5, 5 + ports)], [4 + ports])
     assert recorded["last"].values.shape == (1, steps)
+
+
+def test_what_follows_from_a_route_is_covered_too():
+    """A gradient that strays by 1 moves db by 1, where a port hides it; not where it shows it."""
+
+    def wide(computed, q):
+        return computed.with_error(np.ones((1, 2)))
+
+    model = replace(SOFTMAX, routes={"dscores": (wide,)})
+    params = {"W": np.array([[3.0, -2.0]]), "b": np.zeros((1, 2))}
+    problem = Problem(model, np.array([[1.0]]), np.array([0]), params)
+    assert np.all(end_to_end(problem, FLOAT32)["db"].error >= 1)
+    bounds, dscores = {}, {"dscores": np.zeros((1, 2))}
+    recorded = recorded_by([0, 1], [0], [[dscores, {}]])
+    local_of_all(stacked([problem], FLOAT32), recorded, [0, 1], "", bounds.__setitem__)
+    shown, hidden = bounds["db"].errors()
+    assert np.all(shown < 1e-5)
+    assert np.all(hidden >= 1)
+
+
+def test_recorded_scores_out_of_range_have_no_local_bound():
+    """It is said which score it is, as for the reference's own."""
+    params = {"W": np.array([[3.0, -2.0]]), "b": np.zeros((1, 2))}
+    problem = Problem(SOFTMAX, np.array([[1.0]]), np.array([0]), params)
+    with pytest.raises(Unbounded, match=r"this step: score \[0, 1\] is 800"):
+        local(problem, {"scores": np.array([[0.0, 800.0]])}, FLOAT64)

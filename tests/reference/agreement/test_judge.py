@@ -252,6 +252,26 @@ def test_probability_zero_is_a_finding(step):
     assert "probs" in step.blamed(trace)
 
 
+def test_probability_zero_beside_a_right_port_is_its_own(step):
+    """What a port loses is not used for its own later quantities, though a neighbour's is right."""
+    right = step.trace()
+    lost = right | {"probs": np.zeros_like(right["probs"])}
+    judgement = certify_steps([step.start], [[right, lost]], step.arithmetic)
+    assert all(finding.agrees for finding in findings_of(judgement, 0))
+    assert "probs" in {finding.quantity for finding in findings_of(judgement, 1) if not finding.agrees}
+
+
+def test_probability_that_is_lost_just_beyond_its_bound_is_not_used():
+    """2.5 smallest normal numbers, recorded as 0: more than a bound away, and less than two."""
+    b = np.log([[1.0, 2.5 * FLOAT32.smallest_normal]]).astype(np.float32).astype(np.float64)
+    params = {"W": np.zeros((1, 2)), "b": b}
+    start = Problem(SOFTMAX, np.ones((1, 1)), np.array([1]), params, step_size=1e-9)
+    trace = Step(start, "float32").trace()
+    trace["probs"] = np.array([[1.0, 0.0]], np.float32)
+    found = {f.quantity: f for f in certify(start, trace, FLOAT32) if f.certificate == END_TO_END}
+    assert 1 < found["probs"].share < 2
+
+
 def held(got, value, error):
     """A comparison of one pair of arrays."""
     return compare("loss", LOCAL, np.array(got), Rounded(np.array(value), error, FLOAT64))
@@ -283,6 +303,7 @@ def test_share_is_difference_over_bound():
     finding = held(
         [[1.0, 2.0], [3.0, 7.0]], [[0.0, 0.0], [0.0, 7.0]], np.array([[4.0, 4.0], [12.0, 0.0]])
     )
+    assert finding[:2] == ("loss", LOCAL)
     assert finding.share == pytest.approx(0.5, rel=2e-6)
     assert (finding.index, finding.got, finding.expected, finding.allowed) == ((0, 1), 2, 0, 4)
     assert finding.elements == 4

@@ -76,6 +76,13 @@ def test_product_in_part_is_no_product():
 X = exact([1.0, 2.0], [3.0, 4.0])
 
 
+def test_arrays_are_joined_along_the_first_axis_unless_another_is_given():
+    """As NumPy does."""
+    assert np.stack([X, -X]).value[1].tolist() == (-X).value.tolist()
+    assert np.concatenate([X, -X]).shape == (4, 2)
+    assert np.concatenate([X, -X], axis=1).shape == (2, 4)
+
+
 REFUSED = {
     "unknown function": lambda: np.mean(X),
     "unknown ufunc": lambda: np.sqrt(X),

@@ -3,6 +3,7 @@
 import functools
 import itertools
 import operator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from reference.agreement.routes import (
     from_the_norm,
     hull,
     in_turn,
+    keeping,
     log_probs,
     log_shifted_sum,
     loss_term_by_term,
@@ -86,8 +88,8 @@ def test_no_regularization_has_no_halves():
     """Weights of 0 add 0: nothing rounds, nothing is flushed."""
     zero = Rounded.exact(np.zeros(1), FLOAT32)
     assert with_two_halves("W")(zero, {"reg": 1.0, "W": zero}).error.tolist() == [0]
-    partial_sum = (1 + FLOAT32.unit) * FLOAT32.unit  # of 1 and nothing
-    bound = with_two_halves("W")(Rounded.exact(np.ones(1), FLOAT32), {"reg": 1.0, "W": zero})
+    partial_sum = (1 + FLOAT16.unit) * FLOAT16.unit  # of 1 and nothing
+    bound = with_two_halves("W")(Rounded.exact(np.ones(1), FLOAT16), {"reg": 1.0, "W": zero})
     assert bound.error == pytest.approx(partial_sum, rel=1e-12, abs=0)
 
 
@@ -128,10 +130,12 @@ def test_roundings_and_flushes_of_the_chain_rule_are_counted():
     p, division, d = np.array([0.25, 0.75]), FLOAT16.division, FLOAT16.division_roundings
     probs = Rounded(p[None], division * p[None], FLOAT16)
     q = {"num_examples": 2, "y": np.array([1]), "computed probs": probs, "shifted softmax": probs}
-    bound = dscores_through_quotient(probs, q | {"flushed farther": np.zeros((1, 1))})
+    farther_down = 2.0**-12
+    bound = dscores_through_quotient(probs, q | {"flushed farther": np.full((1, 1), farther_down)})
     own = FLOAT16.gamma(2 * d + 1) * p * (1 + division) + FLOAT16.gamma(d) * np.array([0, 1])
     value = (p - [0, 1]) / 2
-    flushed = FLOAT16.smallest_normal * (1 + 2 / (2 * 0.75 * (1 - division)))
+    magnified = 1 + 2 / (2 * 0.75 * (1 - division))
+    flushed = (FLOAT16.smallest_normal + farther_down) * magnified
     expected = own / 2 + FLOAT16.gamma(3 * d + 2) * (np.abs(value) + own / 2) + flushed
     assert bound.value.tolist() == [value.tolist()]
     assert bound.error[0] == pytest.approx(expected, rel=1e-9, abs=0)
@@ -217,6 +221,12 @@ def test_normal_partial_sums_are_not_flushed(layers, flushes, size):
     bound, gamma = loss_term_by_term(layers)(q["data_loss"] + q["reg_loss"], q), FLOAT16.gamma(layers)
     expected = gamma * (1 + 2 / (1 - gamma)) * size + flushes * FLOAT16.smallest_normal
     assert bound.error == pytest.approx(expected, rel=1e-12, abs=0)
+
+
+def test_no_loss_has_no_partial_sums():
+    """Of 0 + 0 nothing is flushed."""
+    q = {name: Rounded.exact(np.array(0.0), FLOAT32) for name in ("data_loss", "reg_loss")}
+    assert loss_term_by_term(3)(q["data_loss"], q).error == 0
 
 
 def three_weights(*values, stacked=0):
@@ -348,6 +358,19 @@ def test_accelerators_exponential_errs_more_the_farther_the_shift():
     assert far - near == pytest.approx(gpu.exp_per_unit * 54, rel=1e-3, abs=0)
 
 
+@pytest.mark.parametrize("off", [0.0, 0.25])
+def test_farther_shift_adds_what_it_flushes_and_what_the_accelerator_errs(off):
+    """Two flushes farther down, and an error by |x| of whatever the exponential may be."""
+    gpu = replace(FLOAT16, exp_ulps_per_unit=1.0, smallest_normal=2.0**-100)
+    q = two_rows([5.0, 6.0], gpu)
+    q["scores"] = Rounded(q["scores"].value, np.full((2, 2), off), gpu)
+    e, farther_off = np.exp(shifted_scores(q)), farther(q)
+    assert farther_off.tolist() == [[0.0], [54.0]]
+    flushed = 2 * gpu.smallest_normal * np.expm1(farther_off)
+    added = flushed + gpu.exp_per_unit * farther_off * (e.value + e.error + flushed)
+    assert shifted_exp(q).error - e.error == pytest.approx(added, rel=1e-9, abs=0)
+
+
 @pytest.mark.parametrize("shift", [0.0, 60.0])
 def test_logarithm_of_a_sum_rounds_at_its_own_size(shift):
     """log(exp(20) + exp(20)), or of that over exp(60), off by 4 ulps: near the bound, within it."""
@@ -434,7 +457,13 @@ def test_flushed_terms_of_a_weighted_sum_are_bounded():
     smallest = FLOAT16.smallest_normal
     q = {"correct_logprobs": Rounded(np.full(4, 2 * smallest), None, FLOAT16), "num_examples": 4}
     computed = np.sum(q["correct_logprobs"]) / 4
-    assert share(np.array(0.0), data_loss_of_quotients(computed, q)) <= 1
+    bound = data_loss_of_quotients(computed, q)
+    assert share(np.array(0.0), bound) <= 1
+    assert bound.error == pytest.approx(computed.error + 4 * smallest, rel=1e-12, abs=0)
+    q["correct_logprobs"] = Rounded.exact(np.full(4, 2.0**-63), FLOAT32)
+    computed = np.sum(q["correct_logprobs"]) / 4
+    more = data_loss_of_quotients(computed, q).error - computed.error
+    assert more == pytest.approx(4 * FLOAT32.smallest_normal, rel=1e-2, abs=0)
     q["correct_logprobs"] = Rounded.exact(np.ones(4), FLOAT32)
     ordinary = np.sum(q["correct_logprobs"]) / 4
     assert data_loss_of_quotients(ordinary, q) is ordinary
@@ -652,13 +681,13 @@ def test_roundings_of_a_decay_apart_are_counted():
 
 def test_flushes_of_a_decay_apart_are_counted():
     """Products and partial sums: 3 + 3 lr, and W times that of lr*reg. Nothing is flushed of zeros."""
-    q = {"step_size": 0.5, "reg": 0.25, "W": Rounded.exact(np.array([4.0, 0.0]), FLOAT16)}
-    q["dW"] = Rounded.exact(np.array([-3.0, 0.0]), FLOAT16)
-    computed = Rounded(np.array([5.5, 0.0]), np.zeros(2), FLOAT16)
-    rounding = FLOAT16.gamma(2) * (4 + 0.5 * 3) + FLOAT16.gamma(10) * 0.125 * 4
-    flushed = FLOAT16.smallest_normal * (3 * 0.5 + 3 + 4)
+    W, dW = np.array([4.0, 4.0, 0.0, 0.0]), np.array([3.0, 0.0, 3.0, 0.0])
+    q = {"step_size": 0.5, "reg": 0.25, "W": Rounded.exact(-W, FLOAT16), "dW": exact(*dW)}
+    rounding = FLOAT16.gamma(2) * (W + 0.5 * dW) + FLOAT16.gamma(10) * 0.125 * W
+    flushed = FLOAT16.smallest_normal * (3 * 0.5 + 3 + W) * [1, 1, 1, 0]
+    bound = decayed_apart("W")(Rounded(np.zeros(4), None, FLOAT16), q)
     expected = (1 + FLOAT16.unit) * (rounding + flushed)
-    assert decayed_apart("W")(computed, q).error == pytest.approx([expected, 0], rel=1e-12, abs=0)
+    assert bound.error == pytest.approx(expected, rel=1e-12, abs=0)
 
 
 # Routes together
@@ -683,9 +712,28 @@ def test_routes_in_turn_start_from_each_other():
 
     assert in_turn(wider(2.0), wider(1.0))(x, {}).error == 3
     assert any_of(wider(2.0), wider(1.0))(x, {}).error == 2
+    q = {}
+    assert keeping("wide", wider(2.0))(x, q).error == 2
+    assert q["wide"].error == 2
 
 
 # Large matrices
+
+
+def test_large_scores_that_ports_hide_are_shared(monkeypatch):
+    """Probabilities of two ports, from the reference's scores, which have no axis of ports."""
+    scores = Rounded(np.zeros((1, 20, 3)), np.full((1, 20, 3), 0.1), FLOAT32, stacked=1)
+    probs = Rounded(np.full((2, 1, 20, 3), 1 / 3), np.full((2, 1, 20, 3), 1e-3), FLOAT32, stacked=2)
+    y, covered = np.zeros(20, int), []
+    for large in (blocks.LARGE, 7):
+        monkeypatch.setattr(blocks, "LARGE", large)
+        monkeypatch.setattr(blocks, "TILE", blocks.TILE if large > 7 else 60)
+        q = {"scores": scores, "y": y, "num_examples": 20, "probs": probs}
+        q["computed probs"] = normalised(np.exp(scores))
+        routes = classifier_routes({"dscores": ("W", "b")})["dscores"]
+        covered.append(cover("dscores", routes, split_dscores(probs, q), q))
+    whole, in_tiles = covered
+    assert in_tiles.error == pytest.approx(whole.error, rel=1e-9, abs=0)
 
 
 @pytest.mark.parametrize("name", ["probs", "correct_logprobs", "dscores"])
