@@ -21,8 +21,8 @@ import functools
 import importlib
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, NamedTuple, TypeAlias, cast
@@ -65,6 +65,7 @@ class Host(ABC):
     Attributes:
         natural_mode: the mode in which its users run it, "eager" or "compiled".
         modes: the modes that it has.
+        precision: how precise float32 products are, a key of PRODUCT_PRECISIONS.
         immutable: whether nothing can write to what `get` returned, not even a later step.
         process_settings: what a user's file may not change where it shares the process with other ports.
             Precision settings are not among them: `exact_settings` restores these.
@@ -72,6 +73,7 @@ class Host(ABC):
 
     natural_mode: str = "eager"
     modes: tuple[str, ...] = ("eager",)
+    precision: str = "highest"
     immutable: bool = False
     process_settings: tuple[ProcessSetting, ...] = ()
 
@@ -90,6 +92,20 @@ class Host(ABC):
     @abstractmethod
     def exact_settings(self) -> AbstractContextManager[None]:
         """Full-precision products, float64 allowed; the caller's settings are restored afterwards."""
+
+    def products_in(self, precision: str) -> AbstractContextManager[None]:
+        """float32 products in that precision, within `exact_settings`; no framework needs to have it."""
+        return nullcontext()
+
+    @contextmanager
+    def settings_with(self, precision: str) -> Iterator[None]:
+        """`exact_settings` but for the precision of float32 products, which `arithmetic` then knows."""
+        with self.exact_settings(), self.products_in(precision):
+            self.precision = precision
+            try:
+                yield
+            finally:
+                self.precision = "highest"
 
     @abstractmethod
     def put(self, array: Plain, device: str, dtype: str) -> Tensor:

@@ -18,6 +18,7 @@ from ports.registry import FRAMEWORKS
 from ports.report import as_json, matrix
 from ports.report.from_json import read_report
 from ports.report.progress import Progress
+from reference.agreement.arithmetic import PRODUCT_PRECISIONS
 
 DETAILS = """\
 Every port starts each step from the reference's own weights, and each of its quantities is held
@@ -34,6 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=typed(whole("jobs")),
         default=os.cpu_count() or 1,
         help="processes to spread the work over (default: one per core)",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=tuple(PRODUCT_PRECISIONS),
+        default="highest",
+        help="of float32 products: high is TF32 or split, medium bfloat16, where the device has them",
     )
     parser.add_argument(
         "--shard",
@@ -60,7 +67,14 @@ def run(args: argparse.Namespace) -> int:
     """Run the matrix; 0 if everything agrees, 1 if not."""
     before = read_report(args.against) if args.against else None  # first: a bad file costs no run
     selection = choose(
-        args.model, args.port, args.mode, args.device, args.dtype, args.steps, args.require
+        args.model,
+        args.port,
+        args.mode,
+        args.device,
+        args.dtype,
+        args.steps,
+        args.require,
+        args.precision,
     )
     planned, skipped = plan(selection)
     own = shard_of(planned, args.shard)
@@ -70,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
 
     steps = "default" if args.steps is None else str(args.steps)
     report = Report(
-        RunOf(args.points, args.seed, steps),
+        RunOf(args.points, args.seed, steps, args.precision),
         args.machine or name_of(planned),
         args.shard,
         tuple(str(p.cell) for p in planned),
@@ -82,6 +96,8 @@ def run(args: argparse.Namespace) -> int:
         report = replace(report, changes=changes(before, report))
     if args.json:  # first: printing fails if nobody reads it
         as_json.write(args.json, as_json.of_compare(report))
+    if args.precision != "highest":
+        print(f"float32 products in {args.precision} precision\n")
     print(matrix.matrix(results))
     failures = matrix.failures(results)
     if failures:

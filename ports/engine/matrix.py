@@ -95,7 +95,8 @@ def run_part(part: Part, points: int, seed: int, progress: Callable[[], None] = 
     """Certify one part, under its frameworks' exact settings."""
     keep_freed_memory()
     ports = {p.port.name: p.port for p in part.cells}.values()
-    with exact_settings_of(ports):
+    (precision,) = {p.precision for p in part.cells}
+    with exact_settings_of(ports, precision):
         draws = draw(np.random.RandomState(seed), points)
         return run_cells(part.cells, draws, part.steps, progress), provenance(ports)
 
@@ -135,11 +136,11 @@ def chosen_by(planned: Planned) -> Collection[int]:
 
 
 @contextmanager
-def exact_settings_of(ports: Iterable[Port]) -> Iterator[None]:
-    """Full-precision products and float64 in every framework of these ports."""
+def exact_settings_of(ports: Iterable[Port], precision: str = "highest") -> Iterator[None]:
+    """float64, and float32 products of that precision, in every framework of these ports."""
     with ExitStack() as stack:
         for host in {port.framework.name: port.host for port in ports}.values():
-            stack.enter_context(host.exact_settings())
+            stack.enter_context(host.settings_with(precision))
         yield
 
 

@@ -11,14 +11,17 @@ from ports.engine.shards import Shard
 
 
 class RunOf(NamedTuple):
-    """What was run: points per class, seed, and steps (a number as text, "all" or "default")."""
+    """What was run: points per class, seed, steps (a number as text, "all" or "default"), and the
+    precision of float32 products."""
 
     points: int
     seed: int
     steps: str
+    precision: str = "highest"
 
     def __str__(self) -> str:
-        return f"{self.points} points per class, seed {self.seed}, steps: {self.steps}"
+        products = "" if self.precision == "highest" else f", products in {self.precision} precision"
+        return f"{self.points} points per class, seed {self.seed}, steps: {self.steps}{products}"
 
 
 class Change(NamedTuple):

@@ -25,7 +25,7 @@ class Selection:
 
     `steps` is a number, "all", or None: all steps for float64 in the natural mode, SPREAD_STEPS
     elsewhere, which in 16 bits lie in the first part of the run. `require` names ports or devices that
-    must be here: an absent one is an error, not a skip.
+    must be here: an absent one is an error, not a skip. `precision` is that of float32 products.
     """
 
     models: tuple[str, ...] = ()
@@ -35,6 +35,7 @@ class Selection:
     dtypes: tuple[str, ...] = ()
     steps: int | str | None = None
     require: tuple[str, ...] = ()
+    precision: str = "highest"
 
     def modes_of(self, port: Port, dtype: str, modes: Sequence[str]) -> Sequence[str]:
         """In which of these modes a dtype runs.
@@ -63,6 +64,7 @@ class Planned:
     cell: Cell
     port: Port
     steps: int | None
+    precision: str = "highest"
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ def choose(
     dtypes: Iterable[str] = (),
     steps: int | str | None = None,
     require: Iterable[str] = (),
+    precision: str = "highest",
 ) -> Selection:
     """Make a selection without duplicates. Raises ValueError for two ports of one name."""
     return Selection(
@@ -91,6 +94,7 @@ def choose(
         tuple(dict.fromkeys(dtypes)),
         steps,
         tuple(require),
+        precision,
     )
 
 
@@ -118,7 +122,9 @@ def plan(selection: Selection) -> tuple[list[Planned], list[Skipped]]:
             continue
         found |= dict.fromkeys(port.host.devices())
         cells, reasons = _cells(port, selection)
-        planned += [Planned(cell, port, selection.step_count(port, cell)) for cell in cells]
+        planned += [
+            Planned(cell, port, selection.step_count(port, cell), selection.precision) for cell in cells
+        ]
         skipped += [reason for reason in reasons if reason not in skipped]
     if found:
         _refuse_unknown_devices(selection.devices, found)

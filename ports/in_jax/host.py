@@ -43,7 +43,7 @@ class JaxHost(Host):
 
     def arithmetic(self, device: str, dtype: str) -> Arithmetic:
         """The number format's own, under `exact_settings`; accelerators divide less exactly."""
-        return by_device(device, dtype)
+        return by_device(device, dtype).in_precision(self.precision, device)
 
     @contextmanager
     def exact_settings(self) -> Iterator[None]:
@@ -56,6 +56,12 @@ class JaxHost(Host):
         finally:
             jax.config.update("jax_enable_x64", before[0])
             jax.config.update("jax_default_matmul_precision", before[1])
+
+    @contextmanager
+    def products_in(self, precision: str) -> Iterator[None]:
+        """jax.default_matmul_precision, which calls the least precise one "default"."""
+        with jax.default_matmul_precision({"medium": "default"}.get(precision, precision)):
+            yield
 
     def put(self, array: Plain, device: str, dtype: str) -> jax.Array:
         """A copy on the device (JAX may share a NumPy array's memory, so copy first)."""

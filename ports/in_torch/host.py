@@ -16,6 +16,9 @@ from ports.messages import missing_packages
 from reference.agreement.arithmetic import DTYPES, Arithmetic
 from reference.arrays import Plain, numpy_dtype, packages_of
 
+#: Whether cuBLAS may sum 16-bit products in 16 bits.
+REDUCED_PRECISION = ("allow_fp16_reduced_precision_reduction", "allow_bf16_reduced_precision_reduction")
+
 
 def flushes_denormals() -> bool:
     """Whether this thread takes denormal numbers for 0: torch can set that, for NumPy too."""
@@ -44,15 +47,19 @@ class TorchHost(Host):
 
     def arithmetic(self, device: str, dtype: str) -> Arithmetic:
         """The number format's own, under `exact_settings`; accelerators divide less exactly."""
-        return promises(device, dtype)
+        return promises(device, dtype).in_precision(self.precision, device)
 
     @contextmanager
     def exact_settings(self) -> Iterator[None]:
-        """float32 products in float32, not TF32 or bfloat16.
+        """float32 products in float32, not TF32 or bfloat16; 16-bit products summed in float32.
 
         Since PyTorch 2.9 each backend has a setting of its own. It is set first: if the user has changed
         it, reading the old setting raises until the two agree.
         """
+        cuda = torch.backends.cuda.matmul
+        reduced_before = {name: getattr(cuda, name) for name in REDUCED_PRECISION}
+        for name in REDUCED_PRECISION:
+            setattr(cuda, name, False)
         both: list[Any] = [
             getattr(b, "matmul", None) for b in (torch.backends.cuda, torch.backends.mkldnn)
         ]
@@ -68,6 +75,17 @@ class TorchHost(Host):
             torch.set_float32_matmul_precision(before)
             for backend, precision in zip(backends, each_before, strict=True):
                 backend.fp32_precision = precision
+            for name, allowed in reduced_before.items():
+                setattr(cuda, name, allowed)
+
+    @contextmanager
+    def products_in(self, precision: str) -> Iterator[None]:
+        """torch.set_float32_matmul_precision; on many CPUs, too, 'medium' means bfloat16."""
+        torch.set_float32_matmul_precision(precision)
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision("highest")
 
     def put(self, array: Plain, device: str, dtype: str) -> torch.Tensor:
         """A copy on the device (`torch.from_numpy` would share memory with the reference)."""

@@ -67,7 +67,12 @@ def _refuse_constant(name: str) -> None:
 def _report(written: Mapping[str, Any], source: str) -> Report:
     run, shard = object_of(written, "run"), object_of(written, "shard")
     return Report(
-        RunOf(whole_of(run, "points"), whole_of(run, "seed"), text_of(run, "steps")),
+        RunOf(
+            whole_of(run, "points"),
+            whole_of(run, "seed"),
+            text_of(run, "steps"),
+            text_of(run, "precision") if "precision" in run else "highest",
+        ),
         text_of(written, "machine"),
         Shard(whole_of(shard, "number"), whole_of(shard, "of")),
         tuple(each_of(written, "plan", as_text)),

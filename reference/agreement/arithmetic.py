@@ -33,6 +33,22 @@ ROOT_ROUNDINGS, ACCELERATOR_ROOT_ROUNDINGS = 1, 2
 ACCELERATOR_EXP_ULPS_PER_UNIT = 1.173
 
 
+#: How many roundings each of the k additions in a product may cost on a tensor core. It adds b >= 4
+#: products and a partial sum at once. Each of these b + 1 numbers is cut off at the last digit of the
+#: largest, and their sum is cut off once more; each cut loses up to 2u. Of k products that makes at
+#: most 2 (k + 2 ceil(k / b) - 1) <= 3k + 1 roundings. (Blanchard, Higham, Lopez, Mary and Pranesh,
+#: SIAM J. Sci. Comput. 42, 2020; for the digits: Fasi, Higham, Mikaitis and Pranesh, PeerJ Comput.
+#: Sci. 7, 2021.)
+TENSOR_CORE_ROUNDINGS = 4
+#: A product of split numbers, a = a1 + a2, adds a1 b1, a1 b2 and a2 b1.
+SPLIT_PRODUCT_TERMS = 3
+#: The precisions of float32 products, by PyTorch's names, and how much the inputs may be rounded. "high"
+#: is TF32, whose inputs may be cut off after 11 digits, or pairs of bfloat16 numbers, which keep 16 and
+#: drop a2 b2, or exact; "medium" is any of these, or single bfloat16 numbers. (PyTorch documents this at
+#: torch.set_float32_matmul_precision, JAX at jax.default_matmul_precision.)
+PRODUCT_PRECISIONS = {"highest": 0.0, "high": 2.0**-10, "medium": 2.0**-8}
+
+
 class Unbounded(ValueError):
     """No finite bound exists: an operation may divide by zero, overflow, or take the log of 0."""
 
@@ -78,6 +94,7 @@ class Arithmetic:
         largest: the largest finite number.
         product_input_roundoff: relative rounding of the inputs of matrix products
             (TF32 2**-11, bfloat16 2**-8; 0 for none).
+        product_roundings: how many roundings each addition in a product may cost.
         exp_ulps, exp_ulps_per_unit: a and b in the worst error of exp(x), a + b|x| ulps.
         division_roundings, root_roundings: how many roundings a quotient and a square root may cost.
         accumulator: what a kernel computes in before it rounds its result to this format, which only
@@ -93,6 +110,7 @@ class Arithmetic:
     smallest_normal: float
     largest: float
     product_input_roundoff: float = 0.0
+    product_roundings: int = 1
     exp_ulps: float = FUNCTION_ULPS
     exp_ulps_per_unit: float = 0.0
     division_roundings: int = DIVISION_ROUNDINGS
@@ -193,7 +211,7 @@ class Arithmetic:
         The result has yet to be stored.
         """
         rounded_inputs = (1 + self.product_input_roundoff) ** 2 - 1
-        of_sum = self.gamma(self.stored_products(n), additions=n)
+        of_sum = self.gamma(self.stored_products(n), additions=n * self.product_roundings)
         return of_sum * (1 + rounded_inputs) + rounded_inputs
 
     def constant(self, c: float) -> float:
@@ -209,7 +227,12 @@ class Arithmetic:
         """The same number format on a GPU, whose division and float32 exp promise less."""
         if self.accumulator:
             within = self.accumulator.on_accelerator()
-            return replace(self, accumulator=within, partial_products=SPLIT_PRODUCTS)
+            return replace(
+                self,
+                accumulator=within,
+                partial_products=SPLIT_PRODUCTS,
+                product_roundings=TENSOR_CORE_ROUNDINGS,
+            )
         per_unit = ACCELERATOR_EXP_ULPS_PER_UNIT if self.name == "float32" else 0.0
         return replace(
             self,
@@ -221,6 +244,14 @@ class Arithmetic:
     def with_product_inputs(self, roundoff: float) -> "Arithmetic":
         """The same machine, which first rounds the inputs of matrix products."""
         return replace(self, product_input_roundoff=roundoff)
+
+    def in_precision(self, precision: str, device: str) -> "Arithmetic":
+        """The same machine, whose float32 products may be less precise (see PRODUCT_PRECISIONS)."""
+        if self.name != "float32" or precision == "highest":
+            return self
+        per_addition = 1 if device == "cpu" else TENSOR_CORE_ROUNDINGS
+        rounded = self.with_product_inputs(PRODUCT_PRECISIONS[precision])
+        return replace(rounded, product_roundings=SPLIT_PRODUCT_TERMS * per_addition)
 
     def computing(self) -> "Arithmetic":
         """The same number format on a machine that rounds to it after every operation, as NumPy does."""

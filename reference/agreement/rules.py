@@ -190,7 +190,8 @@ def _added_early(dot: Bounded, bias: Bounded, arithmetic: Arithmetic) -> Error:
     """All but one of the k additions in dot + bias may round a partial sum that contains the bias."""
     if dot.products < 2:
         return None
-    stored, additions = arithmetic.stored_products(dot.products), dot.products - 1
+    stored = arithmetic.stored_products(dot.products)
+    additions = (dot.products - 1) * arithmetic.product_roundings
     return arithmetic.gamma(stored, additions=additions) * reach(bias)
 
 

@@ -14,10 +14,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from reference.agreement.arithmetic import DIVISION_ROUNDINGS, FLOAT64, Arithmetic
+from reference.agreement.arithmetic import (
+    DIVISION_ROUNDINGS,
+    FLOAT64,
+    SPLIT_PRODUCT_TERMS,
+    TENSOR_CORE_ROUNDINGS,
+    Arithmetic,
+)
 
 #: The error of CUDA's div.full.f32, in ulps.
 ACCELERATOR_DIVISION_ULPS = 2.0
+BFLOAT16_ROUNDOFF = 2.0**-8
 ORDERS = ("sequential", "shuffled", "pairwise", "blocked")
 #: The formats that NumPy rounds to by itself; the tests hold `rounded_to` to it.
 NUMPYS = ("float16", "float32")
@@ -30,6 +37,20 @@ def rounded_to(x, roundoff, smallest_normal, largest):
         spacing = np.maximum(np.ldexp(roundoff, exponent), 2 * roundoff * smallest_normal)
         nearest = np.rint(x / spacing) * spacing
     return np.where(np.isfinite(x) & (np.abs(nearest) <= largest), nearest, np.copysign(np.inf, x))
+
+
+def cut_off(x, relative, smallest_normal, largest):
+    """x without the digits that are smaller than it by that factor: less than it, or equal."""
+    _, exponent = np.frexp(x)
+    spacing = np.ldexp(relative, exponent - 1)
+    return np.where(np.abs(x) <= largest, np.trunc(x / spacing) * spacing, np.copysign(np.inf, x))
+
+
+def in_two(x, arithmetic):
+    """x as the sum of two bfloat16 numbers, as far as that goes."""
+    first = rounded_to(x, BFLOAT16_ROUNDOFF, arithmetic.smallest_normal, arithmetic.largest)
+    second = rounded_to(x - first, BFLOAT16_ROUNDOFF, arithmetic.smallest_normal, arithmetic.largest)
+    return first, second
 
 
 @dataclass
@@ -145,12 +166,37 @@ class Machine:
         return x * y if self.fused and self.chance() else self.round(x * y)
 
     def dot_terms(self, a, b):
-        """The k products of each element of a matrix product, first axis k."""
-        r = self.arithmetic.product_input_roundoff
+        """The products that each element of a matrix product is the sum of, along the first axis."""
+        r, arithmetic = self.arithmetic.product_input_roundoff, self.arithmetic
+        if r and arithmetic.product_roundings % SPLIT_PRODUCT_TERMS == 0 and self.chance():
+            (a1, a2), (b1, b2) = (in_two(x, arithmetic) for x in (a, b))
+            return np.concatenate([self.dot_products(*pair) for pair in ((a1, b1), (a1, b2), (a2, b1))])
         if r:
-            smallest, largest = self.arithmetic.smallest_normal, self.arithmetic.largest
-            a, b = rounded_to(a, r, smallest, largest), rounded_to(b, r, smallest, largest)
+            lose = cut_off if self.chance() else rounded_to
+            a, b = (lose(x, r, arithmetic.smallest_normal, arithmetic.largest) for x in (a, b))
+        return self.dot_products(a, b)
+
+    def dot_products(self, a, b):
+        """The k products of each element, first axis k."""
         return self.inside.products(a.T[:, :, None], b[:, None, :])
+
+    def dot_total(self, terms):
+        """The sum of products within a kernel: on a tensor core, or in any order."""
+        arithmetic = self.arithmetic
+        if arithmetic.product_roundings >= TENSOR_CORE_ROUNDINGS and self.chance():
+            return self.inside.tensor_core_total(list(terms), size=int(self.rng.choice((4, 8, 16))))
+        return self.kernel_total(terms, arithmetic.partial_products)
+
+    def tensor_core_total(self, terms, size):
+        """Blocks of products and a partial sum, each cut off at the last digit of the largest number."""
+        total, a = np.zeros_like(terms[0]), self.arithmetic
+        for i in range(0, len(terms), size):
+            added = [total, *terms[i : i + size]]
+            _, exponent = np.frexp(np.max(np.abs(added), axis=0))
+            spacing = np.ldexp(a.roundoff, exponent)
+            exact = np.sum([np.trunc(x / spacing) * spacing for x in added], axis=0)
+            total = cut_off(exact, 2 * a.roundoff, a.smallest_normal, a.largest)
+        return total
 
     def function(self, exact, ulps):
         """A function's value, off by at most its ulps in all."""
@@ -252,7 +298,7 @@ def _negative(machine, x):
 def _dot(machine, a, b):
     a, b = _on(machine, a), _on(machine, b)
     terms = machine.dot_terms(a.value, b.value)
-    return machine.stored(machine.kernel_total(terms, machine.arithmetic.partial_products), terms)
+    return machine.stored(machine.dot_total(terms), terms)
 
 
 def _sum(machine, x, axis=None, keepdims=False):

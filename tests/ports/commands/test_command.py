@@ -361,7 +361,7 @@ def test_help_lists_what_is_registered(monkeypatch, capsys):
         main(["compare", "--help"])
     out = " ".join(capsys.readouterr().out.split())
     assert "spiral, softmax, two_layer or toy" in out
-    assert "float64, float32 or float8" in out
+    assert "float64, float32, bfloat16, float16 or float8" in out
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from ports.commands.arguments import select
 from ports.engine import matrix
 from ports.engine.matrix import parts_of, ranges, run_cells, run_matrix, steps_of
 from ports.engine.results import Cell
-from ports.engine.selection import Planned, plan
+from ports.engine.selection import Planned, choose, plan
 from ports.registry import PORTS
+from reference.agreement.arithmetic import ARITHMETICS, FLOAT32
 from reference.runs import draw
 
 FEW = 20
@@ -102,3 +103,23 @@ def test_cells_run_within_the_steps_asked_for():
     )
     assert result.steps == 1
     assert {v.worst_step for v in result.verdicts.values()} == {100}
+
+
+def test_products_of_less_precision_are_certified_as_such():
+    """In 'medium', PyTorch may use bfloat16 products on the CPU: the bounds allow for it."""
+    torch = pytest.importorskip("torch")
+    ports = [PORTS["torch_manual"]]
+    chosen = choose(["two_layer"], ports, ["eager"], ["cpu"], ["float32"], 1, precision="medium")
+    planned, _ = plan(chosen)
+    (result,), provenance = run_matrix(planned, 5, seed=0)
+    assert result.agrees
+    assert provenance["torch float32 matmul"] == "medium"
+    assert torch.get_float32_matmul_precision() == "highest"
+    assert PORTS["torch_manual"].host.arithmetic("cpu", "float32") == FLOAT32
+
+
+def test_precision_is_that_of_float32_alone():
+    """The other dtypes promise the same in any precision."""
+    for arithmetic in ARITHMETICS.values():
+        changed = arithmetic.in_precision("medium", "cpu") != arithmetic
+        assert changed == (arithmetic.name == "float32")
