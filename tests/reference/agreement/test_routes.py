@@ -130,12 +130,14 @@ def test_roundings_and_flushes_of_the_chain_rule_are_counted():
     p, division, d = np.array([0.25, 0.75]), FLOAT16.division, FLOAT16.division_roundings
     probs = Rounded(p[None], division * p[None], FLOAT16)
     q = {"num_examples": 2, "y": np.array([1]), "computed probs": probs, "shifted softmax": probs}
-    farther_down = 2.0**-12
+    farther_down, e = 2.0**-12, np.exp(1 + 0.5)  # of the largest score, as large as it may be
+    q["row maximum"] = Rounded(np.ones((1, 1)), None, FLOAT16)
+    q["largest score"] = Rounded(np.ones((1, 1)), np.full((1, 1), 0.5), FLOAT16)
     bound = dscores_through_quotient(probs, q | {"flushed farther": np.full((1, 1), farther_down)})
     own = FLOAT16.gamma(2 * d + 1) * p * (1 + division) + FLOAT16.gamma(d) * np.array([0, 1])
     value = (p - [0, 1]) / 2
     magnified = 1 + 2 / (2 * 0.75 * (1 - division))
-    flushed = (FLOAT16.smallest_normal + farther_down) * magnified
+    flushed = (FLOAT16.smallest_normal * (1 + e) + farther_down) * magnified
     expected = own / 2 + FLOAT16.gamma(3 * d + 2) * (np.abs(value) + own / 2) + flushed
     assert bound.value.tolist() == [value.tolist()]
     assert bound.error[0] == pytest.approx(expected, rel=1e-9, abs=0)
