@@ -71,7 +71,7 @@ def _report(written: Mapping[str, Any], source: str) -> Report:
             whole_of(run, "points"),
             whole_of(run, "seed"),
             text_of(run, "steps"),
-            text_of(run, "precision") if "precision" in run else "highest",
+            text_of(run, "precision"),
         ),
         text_of(written, "machine"),
         Shard(whole_of(shard, "number"), whole_of(shard, "of")),

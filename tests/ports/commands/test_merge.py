@@ -345,13 +345,13 @@ def formats(whole, merged, tmp_path):
 
 
 def test_junit_names_what_failed(formats, whole):
-    """A suite per machine, a case per verdict, and one failure, whose message is the sentence."""
+    """A suite per machine, a case per verdict or skip, and one failure, whose message is the sentence."""
     root = ElementTree.fromstring(formats["junit"].encode())
     suites = root.findall("testsuite")
     assert [suite.get("name") for suite in suites] == ["here", "<there> & | `x`"]
-    verdicts = sum(len(cell["verdicts"]) for cell in whole["cells"])
+    cases = sum(len(cell["verdicts"]) for cell in whole["cells"]) + len(whole["skipped"])
     for suite, failures in zip(suites, (0, 1), strict=True):
-        assert len(suite.findall("testcase")) == int(suite.get("tests")) == verdicts
+        assert len(suite.findall("testcase")) == int(suite.get("tests")) == cases
         assert int(suite.get("failures")) == len(suite.findall("testcase/failure")) == failures
         assert suite.find("properties/property[@value='5']") is None
     (failed,) = root.findall(".//testcase[failure]")
