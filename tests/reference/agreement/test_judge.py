@@ -23,6 +23,7 @@ from reference.agreement.judge import (
     CERTIFICATES,
     END_TO_END,
     LOCAL,
+    Compared,
     certify,
     certify_steps,
     compare,
@@ -333,6 +334,19 @@ def test_scalar_quantity():
     """A 0-d tensor has the index ()."""
     finding = held(3.0, 1.0, np.float64(4.0))
     assert (finding.share, finding.index, finding.elements) == (pytest.approx(0.5), (), 1)
+
+
+def test_worst_element_is_of_its_own_port_and_step():
+    """Whether the bound is of each port or of all of them, it is of the step."""
+    value, error = np.arange(4.0).reshape(2, 2, 1), np.ones((2, 2, 1))
+    recorded = Recorded([0, 1], [0, 1], value + 0.5)
+    own = hold(recorded, Rounded(value, error, FLOAT64, stacked=2))
+    common = hold(recorded, Rounded(value[0], error[0], FLOAT64, stacked=1))
+    for i, j in np.ndindex(2, 2):
+        assert own.worst(i, j).got == common.worst(i, j).got == value[i, j, 0] + 0.5
+        assert own.worst(i, j).expected == value[i, j, 0]
+        assert common.worst(i, j).expected == value[0, j, 0]
+        assert Compared("loss", LOCAL, own).finding(i, j).expected == value[i, j, 0]
 
 
 # Structure, before values

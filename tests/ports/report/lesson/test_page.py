@@ -395,8 +395,10 @@ def test_what_disagrees_is_red_and_has_no_number(wrong_lesson, opened, tmp_path)
     cell = page.locator(".cell[data-part=softmax][data-quantity=dscores][data-of=torch_manual]")
     assert cell.locator(".problem").is_visible()
     assert cell.locator(".numbers").count() == 0
-    trace = wrong_lesson.run.models["softmax"].snapshots[0].ports["torch_manual"].trace
-    assert written(trace["dscores"][FOLLOWED, 0]) not in page.content()
+    wrong = wrong_lesson.run.models["softmax"].snapshots[0].ports["torch_manual"].trace["dscores"]
+    assert (
+        written(wrong[FOLLOWED, wrong_lesson.run.spiral.reference["y"][FOLLOWED]]) not in page.content()
+    )
     page.locator("#step").fill("3")
     assert cell.locator(".problem").is_visible()
     other = page.locator(".cell[data-part=softmax][data-quantity=scores][data-of=torch_manual]")
