@@ -59,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
     print(f"wrote {path}: open it in a browser")
     for sentence in [*lesson.absent.values(), *lesson.disagreements]:
         print(sentence)
+    if not lesson.run.elements:
+        print("nothing was compared: install PyTorch or JAX")
     return 0 if lesson.agrees else 1
 
 
