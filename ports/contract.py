@@ -100,12 +100,13 @@ class Host(ABC):
     @contextmanager
     def settings_with(self, precision: str) -> Iterator[None]:
         """`exact_settings` but for the precision of float32 products, which `arithmetic` then knows."""
+        before = self.precision
         with self.exact_settings(), self.products_in(precision):
             self.precision = precision
             try:
                 yield
             finally:
-                self.precision = "highest"
+                self.precision = before
 
     @abstractmethod
     def put(self, array: Plain, device: str, dtype: str) -> Tensor:

@@ -32,6 +32,8 @@ def is_differentiated_net(planned):
     return is_net(planned) and differentiates(ast.parse(inspect.getsource(planned.port.module)))
 
 
+SIXTEEN_BITS = ("bfloat16", "float16")
+
 #: Which cells a test is run for, by the name of its argument.
 CELLS = {"natural": lambda planned: True, "net": is_net, "differentiated_net": is_differentiated_net}
 
@@ -118,7 +120,10 @@ def test_ties_are_certified(net, ties):
 @pytest.mark.parametrize("relu", WRONG_RELU)
 @pytest.mark.parametrize("ties", TIED)
 def test_another_gradient_at_a_tie_is_caught(differentiated_net, ties, relu):
-    """A ReLU whose gradient at 0 is 1/2 or 1 is blamed on dhidden, and reaches db."""
+    """A ReLU whose gradient at 0 is 1/2 or 1 is blamed on dhidden, and reaches db.
+
+    In 16 bits the bound of the sum may hide it there.
+    """
     cell = differentiated_net.cell
     relus = MODELS[cell.model].relus.values()
     problem = tied(MODELS[cell.model], **TIED[ties])
@@ -126,7 +131,8 @@ def test_another_gradient_at_a_tie_is_caught(differentiated_net, ties, relu):
     behind = {relu.gradient for relu in relus}
     assert failed(result, LOCAL) == behind
     reached = {name for relu in relus for name in (f"d{relu.bias}", f"{relu.bias}_next")}
-    assert failed(result, END_TO_END) == behind | reached
+    found = failed(result, END_TO_END)
+    assert found == behind | reached or (cell.dtype in SIXTEEN_BITS and found == behind)
 
 
 @pytest.mark.parametrize("relu", WRONG_RELU)
@@ -147,8 +153,9 @@ SHAPES = {
     "one_hidden_unit_two_classes": {"N": 6, "D": 2, "H": 1, "K": 2},
     "one_of_everything": {"N": 1, "D": 1, "H": 1, "K": 1},
 }
-#: With scores twice as far apart, the lowest probabilities are near the smallest normal number.
-LARGEST_SCORE = {"float64": 300.0, "float32": 40.0}
+#: With scores twice as far apart, the lowest probabilities are near the smallest normal number. (In
+#: bfloat16 a score of 40 is off by so much that the bound of its probability reaches 0.)
+LARGEST_SCORE = {"float64": 300.0, "float32": 40.0, "bfloat16": 10.0, "float16": 3.0}
 
 
 def sizes_of(model, shape):
@@ -201,6 +208,8 @@ DEGENERATE = {
 @pytest.mark.parametrize("what", DEGENERATE)
 def test_degenerate_problem_is_certified(natural, what):
     """In small, degenerate, huge and tiny problems three steps agree, and all are compared."""
+    if (what, natural.cell.dtype) == ("large_data", "float16"):
+        pytest.skip("float16 ends at 65,504")
     result = run(natural.port, natural.cell, random_problem(natural.cell.model, **DEGENERATE[what]), 3)
     assert result.agrees, result.error
     assert result.steps == 3

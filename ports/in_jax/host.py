@@ -59,9 +59,14 @@ class JaxHost(Host):
 
     @contextmanager
     def products_in(self, precision: str) -> Iterator[None]:
-        """jax.default_matmul_precision, which calls the least precise one "default"."""
-        with jax.default_matmul_precision({"medium": "default"}.get(precision, precision)):
+        """jax_default_matmul_precision, which calls the least precise one "default"."""
+        before = jax.config.jax_default_matmul_precision
+        by_jax = {"medium": "default"}.get(precision, precision)
+        jax.config.update("jax_default_matmul_precision", by_jax)
+        try:
             yield
+        finally:
+            jax.config.update("jax_default_matmul_precision", before)
 
     def put(self, array: Plain, device: str, dtype: str) -> jax.Array:
         """A copy on the device (JAX may share a NumPy array's memory, so copy first)."""

@@ -232,8 +232,9 @@ def dscores_through_quotient(computed: Rounded, q: Quantities) -> Rounded:
     terms (3d + 2 roundings of the difference); g/s costs d more, g e_y/s^2 at most 2d + 1 more
     (as (e/s)/s * g, or as (g e) * (1/(s s))). Each of these has one more where exponentials are used
     both before and after they are stored. Where (e/s)/s or g e is flushed to 0, what multiplies it
-    magnifies that: g, and e_k, which is large without a shift where scores are. Two other ways round
-    less: e (1/s - [k is y]/e_y) / N, and -(s - e_y)/s / N at the right class.
+    magnifies that: g, and e_k, which is large without a shift where scores are. But no more is lost than
+    the term itself, which is then 0: e_k/(N s), or 1/N. Two other ways round less: e (1/s - [k is
+    y]/e_y) / N, and -(s - e_y)/s / N at the right class.
     """
     probs, arithmetic = hull(shifted_softmax(q), q["computed probs"]), computed.arithmetic
     num_examples, y, stored = q["num_examples"], q["y"], arithmetic.stores
@@ -242,8 +243,12 @@ def dscores_through_quotient(computed: Rounded, q: Quantities) -> Rounded:
     if not np.all(least > 0):
         raise Unbounded(f"the probability of a right class may be 0 in {arithmetic.name}: {ADVICE}")
     largest = row_maximum(q).value + largest_score(q).error
-    flushed = arithmetic.flush * (1 + np.exp(np.maximum(largest, 0))) + flushed_farther(q)
-    flushed = flushed * (1 + 2 / (num_examples * least[..., None]))
+    magnified = 1 + 2 / (num_examples * least[..., None])
+    terms = probs.value + probs.error
+    terms[..., np.arange(len(y)), y] += 1
+    flushed = arithmetic.flush * (1 + np.exp(np.maximum(largest, 0))) * magnified
+    flushed = np.minimum(flushed, terms / num_examples + arithmetic.flush)
+    flushed += flushed_farther(q) * magnified
     value = probs.value.copy()
     value[..., np.arange(len(y)), y] -= 1
     value /= num_examples

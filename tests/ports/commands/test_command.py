@@ -170,7 +170,7 @@ def test_json_round_trip(tmp_path, capsys):
     assert report["schema"] == "lockstep/1"
     assert report["agrees"]
     assert {"python", "numpy", "BLAS", "CPU features"} <= set(report["provenance"])
-    assert report["run"] == {"points": 5, "seed": 0, "steps": "2"}
+    assert report["run"] == {"points": 5, "seed": 0, "steps": "2", "precision": "highest"}
     verdicts = [v for cell in report["cells"] for v in cell["verdicts"]]
     assert sum(v["steps"] for v in verdicts) == report["comparisons"] > 0
     assert all(v["agrees"] and v["worst"]["share"] <= 1 for v in verdicts)

@@ -345,7 +345,7 @@ def formats(whole, merged, tmp_path):
 
 
 def test_junit_names_what_failed(formats, whole):
-    """A suite per machine, a case per verdict or skip, and one failure, whose message is the sentence."""
+    """A suite per machine, a case per verdict or skip, and one failure, with the sentence."""
     root = ElementTree.fromstring(formats["junit"].encode())
     suites = root.findall("testsuite")
     assert [suite.get("name") for suite in suites] == ["here", "<there> & | `x`"]

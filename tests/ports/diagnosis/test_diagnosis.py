@@ -192,6 +192,7 @@ def test_explain_runs_the_port_again_at_the_steps_it_was_judged_at():
 
     class Port:
         host, hidden_quantities = PORTS["numpy"].host, {}
+        arithmetic = PORTS["numpy"].arithmetic
 
         def make_step(self, model, mode):
             def step(params, X, y, reg, step_size):
