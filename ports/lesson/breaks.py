@@ -104,13 +104,16 @@ def made_breaks(
 ) -> list[Break]:
     """Make the breaks whose packages are here; `progress` is called after each.
 
-    Raises ValueError if one is not caught as its trap declares, or if its right twin disagrees: the
-    lesson would teach something that is not so.
+    A break of a port that is wrong by itself is left out: the lesson's run says what is wrong with it.
+    Raises ValueError if one is not caught as its trap declares, though its right twin agrees: the lesson
+    would teach something that is not so.
     """
     judge, absent, made = Judge(), absent_breaks(), []
     for name in names:
         if name not in absent:
-            made.append(break_of(judge.outcome(as_used(GALLERY[name]))))
+            outcome = judge.outcome(as_used(GALLERY[name]))
+            if outcome.twin_agrees:
+                made.append(break_of(outcome))
             progress()
     return made
 

@@ -98,6 +98,20 @@ def test_what_is_not_caught_as_declared_is_no_break():
             break_of(Judge(2).outcome(other))
 
 
+def test_a_break_of_a_wrong_port_is_left_out(monkeypatch):
+    """If the right twin disagrees too, the port itself is wrong, and the other breaks are made."""
+    outcome, done = Judge.outcome, []
+
+    def twin_is_wrong(self, trap):
+        made = outcome(self, trap)
+        return replace(made, twin_agrees=trap.name != "tie_gradient_one_numpy")
+
+    monkeypatch.setattr(Judge, "outcome", twin_is_wrong)
+    names = ("tie_gradient_one_numpy", "averaged_in_every_layer")
+    assert [made.name for made in made_breaks(lambda: done.append(1), names)] == [names[1]]
+    assert len(done) == 2
+
+
 def test_an_absent_framework_is_skipped_and_named(monkeypatch):
     """Without PyTorch, its breaks are left out, with the reason, and the others are made."""
     missing = contract.missing_packages
