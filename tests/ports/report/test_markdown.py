@@ -39,7 +39,8 @@ def test_page_is_what_the_report_says(merged):
 def test_page_of_another_report_is_another(merged, tmp_path):
     """Negative control: one share that is not the same shows."""
     report = json.loads((ROOT / "docs" / "matrix.json").read_text(encoding="utf-8"))
-    report["cells"][-1]["verdicts"][0]["worst"]["share"] = 0.99
+    exact = [cell for cell in report["cells"] if cell["dtype"] == "float64"]
+    exact[-1]["verdicts"][0]["worst"]["share"] = 0.99  # in 16 bits the largest share is as large anyway
     changed = tmp_path / "matrix.json"
     changed.write_text(json.dumps(report))
     assert merged(changed.as_posix()).replace(changed.as_posix(), "docs/matrix.json") != merged()
