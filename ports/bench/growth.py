@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from ports.bench.measuring import Effort, Row, Seconds, exponent, interleaved, row
-from ports.bench.steps import cell_of
-from ports.engine.lockstep import STACK_BYTES, Contestant, prepare, run_lockstep, run_step
+from ports.engine.lockstep import STACK_BYTES, Contestant, natural_cell, prepare, run_lockstep, run_step
 from ports.registry import PORTS
 from reference.models import TWO_LAYER, Problem
 from reference.runs import D, H, K
@@ -48,7 +47,7 @@ def sized_problem(examples: int = 300, hidden: int = H, classes: int = K) -> Pro
 def numpy_contestant(problem: Problem, iterations: int) -> Contestant:
     """NumPy's port, to be judged at each step."""
     port = PORTS["numpy"]
-    return prepare(cell_of(problem.model, port), port, problem, range(iterations))
+    return prepare(natural_cell(problem.model.name, port), port, problem, range(iterations))
 
 
 def certified(problem: Problem, iterations: int) -> Callable[[], None]:

@@ -27,9 +27,9 @@ import numpy as np
 import ports
 from ports.bench.listing import LISTINGS
 from ports.bench.measuring import Effort, Row, interleaved, ratio_row, ratios, row
-from ports.bench.steps import cell_of, document_problem
+from ports.bench.steps import document_problem
 from ports.contract import Port
-from ports.engine.lockstep import Contestant, prepare, run_lockstep, run_step
+from ports.engine.lockstep import Contestant, natural_cell, prepare, run_lockstep, run_step
 from ports.engine.matrix import Part, exact_settings_of, parts_of
 from ports.engine.memory import keep_freed_memory
 from ports.engine.selection import Planned, ports_here
@@ -48,7 +48,9 @@ NAIVE_ONE = "assert_allclose at every step, one thread"
 
 def shortened_run(here: Sequence[Port], scale: float, jobs: int) -> list[Part]:
     """The default run's parts, the longest first, with a share of the note's iterations."""
-    planned = [Planned(cell_of(model, port), port, None) for model in LISTINGS for port in here]
+    planned = [
+        Planned(natural_cell(model.name, port), port, None) for model in LISTINGS for port in here
+    ]
     return [
         Part(cells, range(math.ceil(steps.start * scale), math.ceil(steps.stop * scale)))
         for cells, steps in parts_of(planned, jobs)

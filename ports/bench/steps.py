@@ -8,8 +8,7 @@ import numpy as np
 from ports.bench.listing import LISTINGS
 from ports.bench.measuring import Effort, Row, interleaved, ratio_row
 from ports.contract import Port
-from ports.engine.lockstep import STACK, prepare, reference_at, run_step
-from ports.engine.results import Cell
+from ports.engine.lockstep import STACK, natural_cell, prepare, reference_at, run_step
 from ports.engine.selection import ports_here
 from ports.registry import PORTS
 from reference.agreement.judge import certify_steps
@@ -85,16 +84,11 @@ def stacks(here: Sequence[Port]) -> Iterator[tuple[str, list[Port], int]]:
 
 def run_steps(problem: Problem, ports: Sequence[Port], steps: int) -> list[Ran]:
     """Consecutive steps of the reference's run, and what ports compute from the same numbers."""
-    contestants = [prepare(cell_of(problem.model, port), port, problem, ()) for port in ports]
+    contestants = [prepare(natural_cell(problem.model.name, port), port, problem, ()) for port in ports]
     return [
         (start, trace, [run_step(c, start) for c in contestants])
         for _, start, trace in trajectory(reference_at(problem, AT_STEP), steps)
     ]
-
-
-def cell_of(model: Model, port: Port) -> Cell:
-    """A port's natural cell in float64 on the CPU: the one that runs all the note's steps."""
-    return Cell(model.name, port.name, port.host.natural_mode, "cpu", "float64")
 
 
 def certificate_contestants(

@@ -72,6 +72,11 @@ def chosen_steps(iterations: int, count: int | None) -> Collection[int]:
     return {round(i * (iterations - 1) / max(count - 1, 1)) for i in range(count)}
 
 
+def natural_cell(part: str, port: Port, dtype: str = "float64") -> Cell:
+    """A port's cell on the CPU in the mode in which its framework's users run it."""
+    return Cell(part, port.name, port.host.natural_mode, "cpu", dtype)
+
+
 def prepare(cell: Cell, port: Port, problem: Problem, steps: Collection[int]) -> Contestant:
     """Make a fresh step and put the data on the device, once per run."""
     return Contestant(

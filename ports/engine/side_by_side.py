@@ -25,9 +25,20 @@ class Shown(NamedTuple):
     @property
     def shares(self) -> Plain:
         """How much of its bound each element uses."""
-        tiny = np.finfo(float).smallest_subnormal
-        with np.errstate(all="ignore"):  # anything over an exact bound is infinite
-            return np.asarray(np.abs(self.got - self.bound.value) / (self.bound.errors() + tiny))
+        return shares_of(self.got, self.bound)
+
+
+def shares_of(got: Plain, bound: Rounded) -> Plain:
+    """How much of its bound each element of a tensor uses."""
+    tiny = np.finfo(float).smallest_subnormal
+    with np.errstate(all="ignore"):  # anything over an exact bound is infinite
+        return np.asarray(np.abs(got - bound.value) / (bound.errors() + tiny))
+
+
+def largest(shares: Plain, most: int) -> list[tuple[int, ...]]:
+    """The indices of the largest elements, the largest first; of equal ones the first."""
+    order = np.argsort(-shares, axis=None, kind="stable")[:most]
+    return [tuple(int(k) for k in np.unravel_index(flat, shares.shape)) for flat in order]
 
 
 @dataclass
@@ -53,9 +64,7 @@ class SideBySide:
         """Indices of the elements that come nearest to their bound in any port."""
         if not self.shown:
             return []
-        largest = np.max([shown.shares for shown in self.shown.values()], axis=0)
-        order = np.argsort(-largest, axis=None, kind="stable")[:most]
-        return [tuple(int(k) for k in np.unravel_index(flat, largest.shape)) for flat in order]
+        return largest(np.max([shown.shares for shown in self.shown.values()], axis=0), most)
 
 
 def side_by_side(

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ports.contract import Port
-from ports.engine.lockstep import prepare
+from ports.engine.lockstep import natural_cell, prepare
 from ports.engine.matrix import exact_settings_of
-from ports.engine.results import Cell
 from ports.engine.training import train
 from ports.lesson.digits import certain
 from ports.lesson.libraries import ports_by_hand
@@ -130,7 +129,7 @@ def golden(name: str, bound: Rounded) -> Golden:
 
 def outside(port: Port, problem: Problem, bounds: Sequence[Bounds]) -> Iterator[str]:
     """Where a port that trains by itself leaves the bounds, in a sentence each."""
-    cell = Cell(problem.model.name, port.name, port.host.natural_mode, "cpu", "float64")
+    cell = natural_cell(problem.model.name, port)
     contestant = prepare(cell, port, problem, range(STEPS))
     for update in train(contestant, problem, STEPS, needed=[*problem.model.quantities]):
         for name, bound in bounds[update.step].items():

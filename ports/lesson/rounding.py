@@ -17,9 +17,8 @@ from ports.check.late_weights import late_weights
 from ports.check.results import Run
 from ports.contract import Port
 from ports.engine.free_run import Drift, Flip, run_free
-from ports.engine.lockstep import Contestant, prepare, run_step
+from ports.engine.lockstep import Contestant, natural_cell, prepare, run_step
 from ports.engine.matrix import exact_settings_of
-from ports.engine.results import Cell
 from ports.lesson.exponentials import Exponentials, exponentials
 from ports.lesson.libraries import LIBRARIES, ports_by_hand
 from ports.lesson.sums import Fused, Sum, fused, sums
@@ -124,7 +123,10 @@ def made_rounding(progress: Callable[[], None] = lambda: None) -> Rounding:
 def errors_over_the_run(problem: Problem, ports: Sequence[Port]) -> list[Errors]:
     """The bound and the errors of some quantities at steps spread over the reference's run."""
     run = spread_run(problem)
-    contestants = [prepare(cell_of(problem, port), port, problem, run.steps) for port in ports]
+    contestants = [
+        prepare(natural_cell(problem.model.name, port, DTYPE), port, problem, run.steps)
+        for port in ports
+    ]
     found = [Errors(name, run.steps, [], {p.name: [] for p in ports}, []) for name in QUANTITIES]
     for i, start in judged(run):
         add_step(found, contestants, start.held_as(DTYPE), i)
@@ -156,9 +158,6 @@ def add_step(
 
 def drifts(problem: Problem, ports: Sequence[Port]) -> list[Drift]:
     """Each port's own training beside the noise floor."""
-    return run_free(problem, [(cell_of(problem, port), port) for port in ports], UPDATES)
-
-
-def cell_of(problem: Problem, port: Port) -> Cell:
-    """The port as its framework's users run it."""
-    return Cell(problem.model.name, port.name, port.host.natural_mode, "cpu", DTYPE)
+    return run_free(
+        problem, [(natural_cell(problem.model.name, port, DTYPE), port) for port in ports], UPDATES
+    )

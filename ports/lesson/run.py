@@ -15,12 +15,14 @@ from ports.engine.lockstep import (
     Contestant,
     expected_spiral,
     judged_spiral,
+    natural_cell,
     port_spiral,
     prepare,
     run_step,
 )
 from ports.engine.matrix import exact_settings_of
-from ports.engine.results import SPIRAL, Cell
+from ports.engine.results import SPIRAL
+from ports.engine.side_by_side import shares_of
 from ports.returned import what_went_wrong
 from reference.agreement.bounds import end_to_end, local
 from reference.agreement.judge import Finding, certify
@@ -54,11 +56,6 @@ class PortStep:
     findings: Sequence[Finding]
     error: str = ""
 
-    @property
-    def agrees(self) -> bool:
-        """Whether every comparison was made and agrees."""
-        return not self.error and bool(self.findings) and all(f.agrees for f in self.findings)
-
     def failure(self, quantity: str) -> Finding | None:
         """A finding that is against the quantity."""
         return next((f for f in self.findings if f.quantity == quantity and not f.agrees), None)
@@ -70,9 +67,7 @@ class PortStep:
 
     def shares(self, quantity: str) -> Plain:
         """How much of its local bound each element uses."""
-        bound = self.bounds[quantity]
-        tiny = np.finfo(float).smallest_subnormal  # an exact bound must not divide 0 by 0
-        return np.asarray(np.abs(self.trace[quantity] - bound.value) / (bound.errors() + tiny))
+        return shares_of(self.trace[quantity], self.bounds[quantity])
 
 
 @dataclass(frozen=True)
@@ -164,7 +159,7 @@ def lesson_run(
 
 def _spiral(port: Port, noise: Plain) -> PortStep:
     """Run and judge a port's generator."""
-    cell = _cell(SPIRAL, port)
+    cell = natural_cell(SPIRAL, port, DTYPE)
     try:
         got = port_spiral(cell, port, noise)
     except (Exception, SystemExit) as error:
@@ -173,13 +168,11 @@ def _spiral(port: Port, noise: Plain) -> PortStep:
     return PortStep(got, expected, judged_spiral(got, expected, cell.dtype))
 
 
-def _cell(model: str, port: Port) -> Cell:
-    return Cell(model, port.name, port.host.natural_mode, "cpu", DTYPE)
-
-
 def _model_run(ports: Sequence[Port], problem: Problem, progress: Callable[[], None]) -> ModelRun:
     steps, losses = steps_of(problem.model), []
-    contestants = [prepare(_cell(problem.model.name, port), port, problem, steps) for port in ports]
+    contestants = [
+        prepare(natural_cell(problem.model.name, port, DTYPE), port, problem, steps) for port in ports
+    ]
     snapshots = []
     for i, start, trace in trajectory(problem, problem.model.iterations):
         losses.append(trace["loss"])

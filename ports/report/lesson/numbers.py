@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ports.engine.side_by_side import largest
 from ports.lesson.digits import Digits
 from ports.lesson.run import PortStep, Quantities
 from ports.report.lesson.digits import compared, written
@@ -160,9 +161,7 @@ def largest_shares(step: Quantities, quantity: str) -> list[tuple[int, ...]]:
     """The elements that use most of their bound in any port; the first ones if no port shows it."""
     tensor = np.asarray(step.reference[quantity])
     shown = [made.shares(quantity) for made in step.ports.values() if quantity in made.bounds]
-    shares = np.max([np.zeros(tensor.shape), *shown], axis=0)
-    order = np.argsort(-shares, axis=None, kind="stable")[:SHOWN]
-    return sorted(tuple(int(i) for i in np.unravel_index(flat, tensor.shape)) for flat in order)
+    return sorted(largest(np.max([np.zeros(tensor.shape), *shown], axis=0), SHOWN))
 
 
 def picked(tensor: Plain, by_example: bool, indices: Sequence[tuple[int, ...]]) -> Plain:

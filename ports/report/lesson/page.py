@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from latex2mathml.converter import convert
 from markupsafe import Markup
 
+from ports.engine.results import quantities_of
 from ports.lesson.breaks import Break
 from ports.lesson.lesson import FRAMEWORKS, REFERENCE, Lesson, loop_code
 from ports.lesson.run import ModelRun, Quantities
@@ -102,9 +103,11 @@ class Page:
         run = next(iter(self.run.models.values()))
         return float(run.snapshots[0].map.xx.max())
 
-    def maps(self, model: str) -> list[str]:
-        """The map of the model's decisions at each shown step."""
-        return [decisions(snapshot.map) for snapshot in self.run.models[model].snapshots]
+    @cached_property
+    def maps(self) -> dict[str, list[str]]:
+        """By model: the map of its decisions at each shown step."""
+        models = self.run.models.items()
+        return {name: [decisions(snapshot.map) for snapshot in run.snapshots] for name, run in models}
 
     def now(self, model: str, i: int) -> dict[str, str]:
         """Step, loss and accuracy at a shown step."""
@@ -152,10 +155,7 @@ class Page:
 
     def states(self, broken: Break) -> list[tuple[str, str]]:
         """What a break does to each quantity of its part: right, wrong or follows."""
-        names = next(
-            (list(c.model.quantities) for c in CHAPTERS if c.model.name == broken.model), ["X", "y"]
-        )
-        return [(name, broken.states.get(name, "right")) for name in names]
+        return [(name, broken.states.get(name, "right")) for name in quantities_of(broken.model)]
 
     def loop(self) -> Any:
         """The reference's training loop."""
@@ -174,7 +174,7 @@ class Page:
         models = {
             name: {
                 "now": [self.now(name, i) for i in range(len(run.snapshots))],
-                "maps": self.maps(name),
+                "maps": self.maps[name],
                 "numbers": {
                     quantity: [numbers.as_json() for numbers in of_steps]
                     for quantity, of_steps in self.numbers[name].items()

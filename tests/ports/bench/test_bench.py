@@ -25,7 +25,7 @@ from ports.bench.measuring import (
     row,
 )
 from ports.commands.bench import BENCHMARKS
-from ports.engine.lockstep import reference_at
+from ports.engine.lockstep import natural_cell, reference_at
 from ports.engine.matrix import Part
 from ports.engine.selection import Planned
 from ports.registry import PORTS
@@ -150,7 +150,7 @@ def test_parts_are_the_default_runs(jobs, two_layer):
 
 def numpy_part(model):
     """Two steps of NumPy's port, not from the start."""
-    return Part((Planned(steps.cell_of(model, NUMPY), NUMPY, None),), range(1, 3))
+    return Part((Planned(natural_cell(model.name, NUMPY), NUMPY, None),), range(1, 3))
 
 
 def test_a_crew_certifies_checks_and_trains():

@@ -15,8 +15,9 @@ from markupsafe import Markup
 
 import ports.report.lesson
 from ports.engine.free_run import Flip, run_free
+from ports.engine.lockstep import natural_cell
 from ports.lesson.exponentials import exponentials
-from ports.lesson.rounding import Errors, Rounding, cell_of
+from ports.lesson.rounding import DTYPE, Errors, Rounding
 from ports.lesson.sums import fused, sums
 from ports.registry import PORTS
 from ports.report.lesson.figures import rounding_figures
@@ -36,7 +37,8 @@ def data():
     """The data, of few steps."""
     draws = draw(np.random.RandomState(0))
     problem = draws.problem(TWO_LAYER)
-    runs = run_free(problem, [(cell_of(problem, PORTS["numpy"]), PORTS["numpy"])], 5, members=1)
+    cell = natural_cell(problem.model.name, PORTS["numpy"], DTYPE)
+    runs = run_free(problem, [(cell, PORTS["numpy"])], 5, members=1)
     errors = [Errors(name, [1, 2], [1e-5, 2e-5], {"numpy": [1e-8, 3e-8]}, []) for name in ("loss", "dW")]
     exps, absent = exponentials(draws.problem(SOFTMAX)), {"boxed": "boxed needs a <box>"}
     return Rounding(sums(problem), fused(problem), exps, errors, runs, absent)
