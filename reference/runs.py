@@ -28,7 +28,7 @@ class Draws:
 
     def problem(self, model: Model) -> Problem:
         """The starting point of `model`'s run."""
-        return Problem(model, self.X, self.y, self.params[model.name])
+        return model.problem(self.X, self.y, self.params[model.name])
 
 
 def draw(rng: Rng, points: int = 100) -> Draws:
