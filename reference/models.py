@@ -87,6 +87,9 @@ class Model:
         """Pickle the name: another process looks the model up by it."""
         return registered, (self.name,)
 
+    #: What a port is held against, in words: its code is shown under this name.
+    source = "document"
+
     @property
     def step_name(self) -> str:
         """The name of a port's step for this model."""
@@ -114,9 +117,47 @@ class Model:
         """One step's inputs: X (N, D) points, y (N,) integer labels in 0..K-1."""
         return Problem(self, params, {"X": X, "y": y, "reg": reg, "step_size": step_size})
 
+    def sizes_of(self, problem: "Problem") -> dict[str, int]:
+        """The number that each letter of a shape stands for in a problem."""
+        sizes = {"1": 1, "N": problem.X.shape[0]}
+        for name, parameter in self.parameters.items():
+            sizes |= dict(zip(parameter.shape, problem.params[name].shape, strict=True))
+        return sizes
+
+    def labels_of(self, batch: Batch) -> Plain | None:
+        """The labels of the examples, if that is what the network's batch has."""
+        return cast(Plain, batch["y"])
+
+    def shapes_of(self, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+        """The shape of each quantity in these sizes."""
+        return {
+            name: tuple(sizes[letter] for letter in letters) for name, letters in self.quantities.items()
+        }
+
     def arguments(self, params: Mapping[str, Any], batch: Mapping[str, Any]) -> tuple[Any, ...]:
         """What a step, the reference's or a port's, is called with: (params, X, y, reg, step_size)."""
         return (params, *batch.values())
+
+    def flaws(self) -> Iterator[str]:
+        """Say what is wrong with a record. Each check assumes that those before it found nothing."""
+        missing = [name for name in _wanted(self) if name not in self.quantities]
+        if missing:
+            yield f"has no quantity {', '.join(missing)}"
+        shapes = [*self.quantities.values(), *(p.shape for p in self.parameters.values())]
+        unknown = sorted(set("".join(shapes)) - {*"1NDK", *self.sizes})
+        if unknown:
+            yield f"has no size for the letter {', '.join(unknown)}"
+        start, tapped = _small_problem(self), dict[str, Plain]()
+        if list(start.params) != list(self.parameters):
+            yield f"draws the parameters {', '.join(start.params)}: its record has others"
+        after = start.step(lambda name, value: tapped.setdefault(name, value))
+        if list(tapped) != list(self.quantities):
+            yield f"computes {', '.join(tapped)}, in this order: its record says otherwise"
+        if list(after) != list(self.parameters):
+            yield f"updates the parameters {', '.join(after)}: its record has others"
+        for name, shape in start.shapes.items():
+            if np.shape(tapped[name]) != shape:
+                yield f"computes {name} of shape {np.shape(tapped[name])}: its record says {shape}"
 
     def draw(self, rng: Rng, sizes: Mapping[str, int]) -> dict[str, Plain]:
         """Draw the first parameters; a letter of their shapes stands for sizes[letter]."""
@@ -153,6 +194,11 @@ class Problem:
         return cast(Plain, self.batch["y"])
 
     @property
+    def labels(self) -> Plain | None:
+        """The labels of one of the note's problems; None for a network of one's own."""
+        return self.model.labels_of(self.batch)
+
+    @property
     def reg(self) -> float:
         """The regularization strength."""
         return cast(float, self.batch["reg"])
@@ -185,19 +231,12 @@ class Problem:
     @cached_property
     def sizes(self) -> dict[str, int]:
         """The number that each letter of a shape stands for."""
-        sizes = {"1": 1, "N": self.X.shape[0]}
-        for name, parameter in self.model.parameters.items():
-            sizes |= dict(zip(parameter.shape, self.params[name].shape, strict=True))
-        return sizes
+        return self.model.sizes_of(self)
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of each quantity."""
-        sizes = self.sizes
-        return {
-            name: tuple(sizes[letter] for letter in letters)
-            for name, letters in self.model.quantities.items()
-        }
+        return self.model.shapes_of(self.sizes)
 
 
 #: The quantities that both of the note's networks compute, from the scores on.
@@ -263,33 +302,11 @@ def register(model: Model) -> Model:
     """
     if model.name in MODELS:
         raise ValueError(f"there is a model called {model.name} already: give this one another name")
-    problem = next(_problems(model), None)
+    problem = next(model.flaws(), None)
     if problem:
         raise ValueError(f"the model {model.name} {problem}")
     MODELS[model.name] = model
     return model
-
-
-def _problems(model: Model) -> Iterator[str]:
-    """Say what is wrong with a record. Each check assumes that those before it found nothing."""
-    missing = [name for name in _wanted(model) if name not in model.quantities]
-    if missing:
-        yield f"has no quantity {', '.join(missing)}"
-    shapes = [*model.quantities.values(), *(p.shape for p in model.parameters.values())]
-    unknown = sorted(set("".join(shapes)) - {*"1NDK", *model.sizes})
-    if unknown:
-        yield f"has no size for the letter {', '.join(unknown)}"
-    start, tapped = _small_problem(model), dict[str, Plain]()
-    if list(start.params) != list(model.parameters):
-        yield f"draws the parameters {', '.join(start.params)}: its record has others"
-    after = start.step(lambda name, value: tapped.setdefault(name, value))
-    if list(tapped) != list(model.quantities):
-        yield f"computes {', '.join(tapped)}, in this order: its record says otherwise"
-    if list(after) != list(model.parameters):
-        yield f"updates the parameters {', '.join(after)}: its record has others"
-    for name, shape in start.shapes.items():
-        if np.shape(tapped[name]) != shape:
-            yield f"computes {name} of shape {np.shape(tapped[name])}: its record says {shape}"
 
 
 def _small_problem(model: Model) -> Problem:

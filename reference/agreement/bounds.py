@@ -154,7 +154,7 @@ def _run(start: Problem, q: Quantities, tap: Tap, at: str) -> None:
         raise Unbounded(f"{at}: {why}") from None
     except FloatingPointError:
         values = {name: q[name].at((0, 0)).value for name in start.model.quantities if name in q}
-        raise Unbounded(overflow_message(values, at, start.y)) from None
+        raise Unbounded(overflow_message(values, at, start.labels)) from None
 
 
 def as_recorded(recorded: Recorded, ports: Sequence[int], expected: Rounded) -> Rounded:
