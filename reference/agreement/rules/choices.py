@@ -74,7 +74,7 @@ def equals_own_largest(
 
 
 def _is_one_number(x: Bounded, arithmetic: Arithmetic) -> bool:
-    """Whether two uses of x see the same numbers, though not exact ones: fused kernels may store it between."""
+    """Whether two uses of an inexact x see the same numbers; a fused kernel may store it in between."""
     return x.error is not None and not arithmetic.fuses
 
 

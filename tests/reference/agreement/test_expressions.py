@@ -1,4 +1,4 @@
-"""Hypothesis composes NumPy's functions at random: machines and exact arithmetic stay within the bounds."""
+"""Hypothesis composes NumPy's functions at random: conforming machines stay within the bounds."""
 
 import numpy as np
 import pytest
@@ -48,7 +48,7 @@ def programs_of(steps, longest):
 
 
 def search(programs, examples, phases=tuple(hypothesis.Phase)):
-    """Draw programs. Raises AssertionError for one that leaves a bound. Returns how many bounds were tried."""
+    """Draw programs; how many bounds were tried. Raises AssertionError if one leaves a bound."""
     tried = 0
 
     @hypothesis.settings(
