@@ -256,6 +256,8 @@ class Rounded:
     def _stack_as(self, other: "Rounded") -> None:
         """Take on leading axes that another array has and this one has not."""
         front = self.value.shape[: self.stacked]
+        if front == other.value.shape[: other.stacked]:
+            return
         own, _ = blocks.led([self.bounded, other.bounded], [self.stacked, other.stacked])
         self.stacked = max(self.stacked, other.stacked)
         if own.value.shape[: self.stacked] != front:
