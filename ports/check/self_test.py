@@ -1,10 +1,11 @@
 """What a run of a reference would miss: errors planted in the reference's own lines.
 
-Each line is edited in the ways of `ports.diagnosis.any_network`, and run on the reference's own numbers at a
-few steps. An edit is caught if the local certificate refuses what it gives at one of them.
+Each line is edited in the ways of `ports.diagnosis.any_network`, and run on the reference's own numbers
+at a few steps. An edit is caught if the local certificate refuses what it gives at one of them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -17,8 +18,8 @@ from ports.diagnosis.case import NOTHING, Case, holds
 from ports.diagnosis.edits import edits_of
 from ports.diagnosis.grammar import SMALL
 from ports.diagnosis.search import with_numbers
-from reference.agreement.arithmetic import ARITHMETICS, Arithmetic
-from reference.agreement.bounds import end_to_end, local
+from reference.agreement.arithmetic import ARITHMETICS, Arithmetic, Unbounded
+from reference.agreement.bounds import end_to_end_of_all, local, stacked
 from reference.agreement.rounded import Rounded
 from reference.arrays import Plain, numpy_dtype
 from reference.line import Line, NoLine
@@ -31,7 +32,7 @@ CAUGHT, WITHIN, SAME = "caught", "within the bound", "the same numbers"
 
 
 class Vacuous(NamedTuple):
-    """The share of a quantity's numbers whose bound exceeds the number itself."""
+    """The share of a quantity's numbers whose bound exceeds the number itself: all, if there is none."""
 
     local: float
     end_to_end: float
@@ -137,12 +138,19 @@ def outcome(line: Line, benches: Sequence[Bench]) -> str:
 
 def vacuous(start: Problem, trace: Mapping[str, Plain], arithmetic: Arithmetic) -> dict[str, Vacuous]:
     """How many of each quantity's bounds say little, local and end to end."""
-    locally, from_the_inputs = local(start, trace, arithmetic), end_to_end(start, arithmetic)
-    return {n: Vacuous(_exceeding(locally[n]), _exceeding(from_the_inputs[n])) for n in locally}
+    locally, from_the_inputs = local(start, trace, arithmetic), dict[str, Rounded]()
+    with suppress(Unbounded):
+        end_to_end_of_all(stacked([start], arithmetic), "", from_the_inputs.__setitem__)
+    return {
+        name: Vacuous(_exceeding(bound), _exceeding(from_the_inputs.get(name)))
+        for name, bound in locally.items()
+    }
 
 
-def _exceeding(bound: Rounded) -> float:
+def _exceeding(bound: Rounded | None) -> float:
     """The share of the numbers, other than 0, whose bound exceeds the number."""
+    if bound is None:
+        return 1.0
     numbers = bound.value != 0
     exceeding = (bound.errors() > np.abs(bound.value)) & numbers
     return float(exceeding.sum() / max(int(numbers.sum()), 1))
