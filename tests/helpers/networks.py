@@ -21,11 +21,11 @@ NETWORKS = (
     "batch_norm",
     "layer_norm_gelu",
     "attention",
-    # "convolution",
-    # "rnn",
-    # "adam",
-    # "adamw",
-    # "vae",
+    "convolution",
+    "rnn",
+    "adam",
+    "adamw",
+    "vae",
 )
 PORTS = {"in_torch": "torch", "in_jax": "jax"}
 
@@ -83,8 +83,8 @@ def recomputed(reference: ModuleType, params: Values, batch: Values, port: Value
 
 
 def updated(params: Values, trace: Values) -> dict[str, Any]:
-    """The parameters after the step; those that it does not change stay."""
-    return {name: trace.get(f"{name}_next", value) for name, value in params.items()}
+    """The parameters after the step, as arrays: NumPy makes a number of the sum of a scalar array."""
+    return {name: np.asarray(trace[f"{name}_next"]) for name in params}
 
 
 def runner(port: ModuleType) -> Run:

@@ -1,7 +1,8 @@
 """Single-head self-attention, whose softmax is shifted by the largest score of each row.
 
-Every token of a sequence asks (q) all tokens (k), and takes the mean of their values (v) by how well they
-answer. The shift changes no probability and keeps exp from overflowing; the gradient does not see it.
+Every token of a sequence asks (q) all tokens (k), and takes the mean of their values (v) by how well
+they answer. The shift changes no probability and keeps exp from overflowing; the gradient does not see
+it.
 
 Shapes: N sequences, T tokens, D dimensions, A dimensions of the head. `d` + name is the gradient of the
 loss with respect to that name. Source: Vaswani et al. (2017), Attention Is All You Need, equation 1.

@@ -1,4 +1,4 @@
-"""The net with batch normalization in PyTorch: `F.batch_norm`, which updates the running statistics in place."""
+"""The net in PyTorch: `F.batch_norm`, which updates the running statistics in place, and autograd."""
 
 import torch
 import torch.nn.functional as F

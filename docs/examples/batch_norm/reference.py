@@ -1,17 +1,19 @@
 """A net with batch normalization, whose running statistics are state across the steps.
 
-In training, each unit is normalized by the mean and the variance of the batch. The variance divides by N;
-the running variance, which is for inference, divides by N - 1. Both averages enter the backward pass.
+In training, each unit is normalized by the mean and the variance of the batch. The variance divides by
+N; the running variance, which is for inference, divides by N - 1. Both averages enter the backward
+pass.
 
 Shapes: N examples, D dimensions, H hidden units, K classes. `d` + name is the gradient of the loss with
-respect to that name. Source: Ioffe and Szegedy (2015), Batch Normalization: algorithms 1 and 2, section 3.
+respect to that name. Source: Ioffe and Szegedy (2015), Batch Normalization: algorithms 1 and 2, section
+3.
 """
 
 import numpy as np
 
 
 def init(rng):
-    """Draw the first weights, of standard deviation sqrt(2 / inputs); scale 1, shift 0, no statistics yet."""
+    """Draw the first weights, of standard deviation sqrt(2 / inputs); no statistics yet."""
     return {
         "W1": rng.standard_normal((8, 16)) * np.sqrt(2 / 8),
         "gamma": np.ones((1, 16)),

@@ -3,8 +3,9 @@
 Dropout draws random numbers, and no two frameworks draw the same. So the masks are data: 0 where a unit
 is dropped, 1 / keep where it stays. The backward pass needs the same masks again.
 
-Shapes: N examples, D dimensions, H and J hidden units, K classes. `d` + name is the gradient of the loss
-with respect to that name. Source: Srivastava et al. (2014), Dropout; CS231n, Neural Networks Part 2.
+Shapes: N examples, D dimensions, H and J hidden units, K classes. `d` + name is the gradient of the
+loss with respect to that name. Source: Srivastava et al. (2014), Dropout; CS231n, Neural Networks Part
+2.
 """
 
 import numpy as np

@@ -4,8 +4,9 @@ out = X + gelu(norm(X) W1 + b1) W2 + b2. Each example is normalized by its own m
 the backward pass must respect. GELU is the form with tanh, not the one with erf.
 
 Shapes: N examples, D dimensions, H hidden units. `d` + name is the gradient of the loss with respect to
-that name. Source: Ba, Kiros and Hinton (2016), Layer Normalization; Hendrycks and Gimpel (2016), Gaussian
-Error Linear Units; Xiong et al. (2020), On Layer Normalization in the Transformer Architecture.
+that name. Source: Ba, Kiros and Hinton (2016), Layer Normalization; Hendrycks and Gimpel (2016),
+Gaussian Error Linear Units; Xiong et al. (2020), On Layer Normalization in the Transformer
+Architecture.
 """
 
 import numpy as np
