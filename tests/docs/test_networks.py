@@ -4,6 +4,8 @@ The gradients of each reference are its loss's, and each port computes what its 
 errors of `example_bugs.py` are found, and blamed on the quantity that they spoil first.
 """
 
+import re
+
 import numpy as np
 import pytest
 from example_bugs import BUGS
@@ -30,18 +32,19 @@ each_network = pytest.mark.parametrize("network", NETWORKS)
 each_port = pytest.mark.parametrize("file", PORTS)
 
 
-def quantities(network):
-    """The quantities of the network's first step, and what its step is given."""
-    reference = loaded(network, "reference")
+def problem(network):
+    """A reference, parameters and a batch. No scale is 1 and no bias is 0: what multiplies or adds shows."""
+    reference, rng = loaded(network, "reference"), np.random.RandomState(1)
     params, batch = drawn(reference)
-    return recorded(reference, params, batch), params | batch
+    moved = {name: value + rng.uniform(0.1, 0.2, value.shape) for name, value in params.items()}
+    return reference, moved, batch
 
 
 def gradients(network):
-    """The names whose gradient the reference taps: `dW` is the gradient with respect to `W`."""
-    trace, given = quantities(network)
-    named = [name[1:] for name in trace if name.startswith("d")]
-    return [name for name in named if name in trace or name in given]
+    """The gradients that the reference taps, by name: "W" for `dW`, the gradient with respect to `W`."""
+    reference, params, batch = problem(network)
+    trace = recorded(reference, params, batch)
+    return {name: trace[f"d{name}"] for name in trace | params | batch if f"d{name}" in trace}
 
 
 GRADIENTS = [(network, of) for network in NETWORKS for of in gradients(network)]
@@ -50,48 +53,42 @@ each_gradient = pytest.mark.parametrize(
 )
 
 
-def slope(reference, of, direction):
+def slope(network, of, direction):
     """The slope of the loss as `of` moves, by a complex step (see tests/reference/test_gradients.py)."""
     h = 1e-100
-    params, batch = ({name: as_complex(value) for name, value in g.items()} for g in drawn(reference))
-    given = params if of in params else batch
-    if of in given:
-        given[of] = given[of] + 1j * h * direction
+    reference, *given = problem(network)
     trace = {}
 
+    def moved(name, value):
+        is_float = isinstance(value, np.ndarray) and value.dtype.kind in "fc"
+        return value + 1j * h * (direction if name == of else 0) if is_float else value
+
     def tap(name, value):
-        trace[name] = value + 1j * h * direction if name == of else value
+        trace[name] = moved(name, value)
         return trace[name]
 
-    reference.step(params, batch, tap)
+    reference.step(*({name: moved(name, value) for name, value in g.items()} for g in given), tap)
     return trace["loss"].imag / h
-
-
-def as_complex(value):
-    """Floats as complex numbers; labels and numbers stay."""
-    is_float = isinstance(value, np.ndarray) and value.dtype.kind == "f"
-    return value.astype(complex) if is_float else value
 
 
 def is_the_slope(network, of, gradient):
     """Whether a gradient gives the slope of the loss in a random direction."""
-    direction = np.random.RandomState(1).standard_normal(gradient.shape)
-    expected = slope(loaded(network, "reference"), of, direction)
-    allowed = np.sqrt(np.finfo(float).eps) * np.sum(np.abs(gradient * direction))
-    return abs(np.sum(gradient * direction) - expected) <= allowed
+    direction = np.random.RandomState(2).standard_normal(gradient.shape)
+    along = gradient * direction
+    allowed = np.sqrt(np.finfo(float).eps) * np.sum(np.abs(along))
+    return abs(np.sum(along) - slope(network, of, direction)) <= allowed
 
 
 @each_gradient
 def test_gradient_of_the_reference_is_the_slope_of_its_loss(network, of):
     """Each one, inner ones too."""
-    trace, _ = quantities(network)
-    assert is_the_slope(network, of, trace[f"d{of}"])
+    assert is_the_slope(network, of, gradients(network)[of])
 
 
 @each_gradient
 def test_wrong_gradient_is_not_the_slope(network, of):
     """Negative control: not with a factor of 2.001/2, not with one entry changed, never with a NaN."""
-    right = quantities(network)[0][f"d{of}"]
+    right = gradients(network)[of]
     one_entry = right.copy()
     one_entry.flat[np.abs(right).argmax()] *= 2.001 / 2
     for gradient in (right * (2.001 / 2), one_entry, right * np.nan):
@@ -101,10 +98,10 @@ def test_wrong_gradient_is_not_the_slope(network, of):
 @each_network
 def test_what_a_reference_taps(network):
     """Every quantity called `d...` is a gradient that is checked; every parameter is updated."""
-    trace, _ = quantities(network)
-    params, _ = drawn(loaded(network, "reference"))
-    checked = [f"d{of}" for where, of in GRADIENTS if where == network]
-    assert checked == [name for name in trace if name.startswith("d") and name != "data_loss"]
+    reference, params, batch = problem(network)
+    trace = recorded(reference, params, batch)
+    checked = {f"d{of}" for of in gradients(network)}
+    assert checked == {name for name in trace if name.startswith("d")} - {"data_loss"}
     assert {name for name in trace if name.endswith("_next")} == {f"{name}_next" for name in params}
     assert all(np.isfinite(value).all() for value in trace.values())
 
@@ -118,7 +115,7 @@ def port_module(network, file, text=None):
 
 
 def steps_of(network, port):
-    """Step by step from the reference's parameters: what the port computes, and what both references do."""
+    """What a port computes at each step, from the reference's parameters, and what is expected of it."""
     reference, run = loaded(network, "reference"), runner(port)
     params, batch = drawn(reference)
     for _ in range(STEPS):
@@ -156,3 +153,12 @@ def test_every_network_is_here():
     for network in NETWORKS:
         assert {path.stem for path in (EXAMPLES / network).glob("*.py")} == {"reference", *PORTS}
         assert sum(bug.network == network for bug in BUGS) >= 2
+
+
+def test_the_page_names_every_network():
+    """And whatever else it links to is there."""
+    links = re.findall(r"\]\(([^)#]+)", (EXAMPLES / "README.md").read_text(encoding="utf-8"))
+    assert [link for link in links if link.endswith("/reference.py")] == [
+        f"{n}/reference.py" for n in NETWORKS
+    ]
+    assert all((EXAMPLES / link).exists() for link in links)
