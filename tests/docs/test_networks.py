@@ -33,7 +33,7 @@ each_port = pytest.mark.parametrize("file", PORTS)
 
 
 def problem(network):
-    """A reference, parameters and a batch. No scale is 1 and no bias is 0: what multiplies or adds shows."""
+    """A reference, parameters and a batch. No scale is 1 and no bias is 0, so that both show."""
     reference, rng = loaded(network, "reference"), np.random.RandomState(1)
     params, batch = drawn(reference)
     moved = {name: value + rng.uniform(0.1, 0.2, value.shape) for name, value in params.items()}
