@@ -60,8 +60,11 @@ def slope(network, of, direction):
     trace = {}
 
     def moved(name, value):
-        is_float = isinstance(value, np.ndarray) and value.dtype.kind in "fc"
-        return value + 1j * h * (direction if name == of else 0) if is_float else value
+        if name == of:
+            assert value.shape == direction.shape
+            return value + 1j * h * direction
+        is_float = isinstance(value, np.ndarray) and value.dtype.kind == "f"
+        return value.astype(complex) if is_float else value
 
     def tap(name, value):
         trace[name] = moved(name, value)
