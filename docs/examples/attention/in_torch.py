@@ -5,7 +5,7 @@ import torch.nn.functional as F
 
 framework = "torch"
 hidden_quantities = dict.fromkeys(
-    ["scores", "probs", "dscores", "dprobs"], "scaled_dot_product_attention keeps it to itself"
+    ["scores", "probs", "dscores", "dprobs"], "scaled_dot_product_attention hides it"
 )
 
 
@@ -27,7 +27,5 @@ def step(params, batch):
     gradients = {f"d{name}": tensor.grad for name, tensor in (inner | leaves).items()}
 
     with torch.no_grad():
-        updated = {
-            f"{name}_next": W - batch["step_size"] * gradients[f"d{name}"] for name, W in leaves.items()
-        }
+        updated = {f"{name}_next": W - batch["step_size"] * W.grad for name, W in leaves.items()}
     return {**inner, "loss": loss, **gradients, **updated}

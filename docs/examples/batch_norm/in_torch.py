@@ -4,9 +4,7 @@ import torch
 import torch.nn.functional as F
 
 framework = "torch"
-hidden_quantities = dict.fromkeys(
-    ["mean", "var", "normalized", "dnormalized"], "batch_norm keeps it to itself"
-)
+hidden_quantities = dict.fromkeys(["mean", "var", "normalized", "dnormalized"], "batch_norm hides it")
 LEARNED = ("W1", "gamma", "beta", "W2", "b2")
 
 
@@ -39,9 +37,7 @@ def step(params, batch):
     gradients = {f"d{name}": tensor.grad for name, tensor in (inner | leaves).items()}
 
     with torch.no_grad():
-        updated = {
-            f"{name}_next": W - batch["step_size"] * gradients[f"d{name}"] for name, W in leaves.items()
-        }
+        updated = {f"{name}_next": W - batch["step_size"] * W.grad for name, W in leaves.items()}
     return {
         **inner,
         "probs": F.softmax(scores, dim=1),

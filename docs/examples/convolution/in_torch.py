@@ -25,9 +25,7 @@ def step(params, batch):
     gradients = {f"d{name}": tensor.grad for name, tensor in (inner | leaves).items()}
 
     with torch.no_grad():
-        updated = {
-            f"{name}_next": W - batch["step_size"] * gradients[f"d{name}"] for name, W in leaves.items()
-        }
+        updated = {f"{name}_next": W - batch["step_size"] * W.grad for name, W in leaves.items()}
     return {
         **inner,
         "probs": F.softmax(scores, dim=1),

@@ -4,9 +4,8 @@ import torch
 import torch.nn.functional as F
 
 framework = "torch"
-hidden_quantities = dict.fromkeys(
-    ["mean", "var", "normalized", "dnormalized"], "layer_norm keeps it to itself"
-) | dict.fromkeys(["bend", "dbend"], "gelu keeps it to itself")
+hidden_quantities = dict.fromkeys(["mean", "var", "normalized", "dnormalized"], "layer_norm hides it")
+hidden_quantities |= dict.fromkeys(["bend", "dbend"], "gelu hides it")
 
 
 def step(params, batch):
@@ -28,7 +27,5 @@ def step(params, batch):
     gradients = {f"d{name}": tensor.grad for name, tensor in (inner | leaves).items()}
 
     with torch.no_grad():
-        updated = {
-            f"{name}_next": W - batch["step_size"] * gradients[f"d{name}"] for name, W in leaves.items()
-        }
+        updated = {f"{name}_next": W - batch["step_size"] * W.grad for name, W in leaves.items()}
     return {**inner, "loss": loss, **gradients, "dX": X.grad, **updated}

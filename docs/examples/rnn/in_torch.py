@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 framework = "torch"
-hidden_quantities = {f"dh{t}": "nn.RNN keeps it to itself" for t in range(1, 8)}
+hidden_quantities = {f"dh{t}": "nn.RNN hides it" for t in range(1, 8)}
 
 
 class Net(nn.Module):

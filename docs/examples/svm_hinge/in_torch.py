@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 framework = "torch"
-hidden_quantities = {"margins": "multi_margin_loss keeps them to itself"}
+hidden_quantities = {"margins": "multi_margin_loss hides them"}
 
 
 def step(params, batch):

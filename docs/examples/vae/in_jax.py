@@ -38,10 +38,11 @@ def step(params, batch):
         "2": (latent, da2),
         "3": (h2, dlogits),
     }
-    gradients = {f"W{layer}": below.T @ above for layer, (below, above) in layers.items()}
-    gradients |= {
-        f"b{layer}": jnp.sum(above, axis=0, keepdims=True) for layer, (_, above) in layers.items()
-    }
+    gradients = {}
+    for layer, (below, above) in layers.items():
+        gradients[f"W{layer}"] = below.T @ above
+        gradients[f"b{layer}"] = jnp.sum(above, axis=0, keepdims=True)
+
     return {
         "h1": h1,
         "mu": mu,
