@@ -4,7 +4,9 @@ The gradients of each reference are its loss's, and each port computes what its 
 errors of `example_bugs.py` are found, and blamed on the quantity that they spoil first.
 """
 
+import math
 import re
+from functools import cache
 
 import numpy as np
 import pytest
@@ -14,10 +16,12 @@ from networks import (
     NETWORKS,
     PORTS,
     drawn,
+    is_float,
     loaded,
     recomputed,
     recorded,
     replaced,
+    rounding,
     runner,
     source,
     updated,
@@ -32,14 +36,18 @@ each_network = pytest.mark.parametrize("network", NETWORKS)
 each_port = pytest.mark.parametrize("file", PORTS)
 
 
+@cache
 def problem(network):
     """A reference, parameters and a batch. No scale is 1 and no bias is 0, so that both show."""
     reference, rng = loaded(network, "reference"), np.random.RandomState(1)
     params, batch = drawn(reference)
-    moved = {name: value + rng.uniform(0.1, 0.2, value.shape) for name, value in params.items()}
+    moved = {
+        name: np.asarray(value + rng.uniform(0.1, 0.2, value.shape)) for name, value in params.items()
+    }
     return reference, moved, batch
 
 
+@cache
 def gradients(network):
     """The gradients that the reference taps, by name: "W" for `dW`, the gradient with respect to `W`."""
     reference, params, batch = problem(network)
@@ -63,8 +71,7 @@ def slope(network, of, direction):
         if name == of:
             assert value.shape == direction.shape
             return value + 1j * h * direction
-        is_float = isinstance(value, np.ndarray) and value.dtype.kind == "f"
-        return value.astype(complex) if is_float else value
+        return value.astype(complex) if is_float(value) else value
 
     def tap(name, value):
         trace[name] = moved(name, value)
@@ -74,12 +81,28 @@ def slope(network, of, direction):
     return trace["loss"].imag / h
 
 
+@cache
+def bounds(network):
+    """How far rounding may move each quantity of `problem`."""
+    return rounding(*problem(network))
+
+
+@cache
+def expected_along(network, of):
+    """A random direction, the slope of the loss in it, and how far a right gradient may be from that.
+
+    A complex operation rounds at most 4 times where a real one rounds once, so both sides together are
+    allowed 1 + 4 shares of the gradient's bound.
+    """
+    direction = np.random.RandomState(2).standard_normal(gradients(network)[of].shape)
+    allowed = 5 * np.sum(bounds(network)[f"d{of}"] * np.abs(direction))
+    return direction, slope(network, of, direction), allowed
+
+
 def is_the_slope(network, of, gradient):
-    """Whether a gradient gives the slope of the loss in a random direction."""
-    direction = np.random.RandomState(2).standard_normal(gradient.shape)
-    along = gradient * direction
-    allowed = np.sqrt(np.finfo(float).eps) * np.sum(np.abs(along))
-    return abs(np.sum(along) - slope(network, of, direction)) <= allowed
+    """Whether a gradient gives the slope of the loss in a random direction, but for rounding."""
+    direction, expected, allowed = expected_along(network, of)
+    return abs(math.fsum((gradient * direction).flat) - expected) <= allowed
 
 
 @each_gradient
@@ -107,6 +130,20 @@ def test_what_a_reference_taps(network):
     assert checked == {name for name in trace if name.startswith("d")} - {"data_loss"}
     assert {name for name in trace if name.endswith("_next")} == {f"{name}_next" for name in params}
     assert all(np.isfinite(value).all() for value in trace.values())
+
+
+@each_network
+def test_reference_draws_from_either_source(network):
+    """NumPy's RandomState and its Generator give the same names and shapes."""
+    reference = loaded(network, "reference")
+    old, new = np.random.RandomState(0), np.random.default_rng(0)
+    for draw in (reference.init, reference.batch):
+        assert shapes(draw(old)) == shapes(draw(new))
+
+
+def shapes(given):
+    """The shapes of arrays and numbers by name."""
+    return {name: np.shape(value) for name, value in given.items()}
 
 
 def port_module(network, file, text=None):

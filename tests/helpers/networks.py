@@ -13,6 +13,8 @@ import numpy as np
 
 from ports.contract import Host, in_mode
 from ports.registry import FRAMEWORKS
+from reference.agreement.arithmetic import FLOAT64
+from reference.agreement.rounded import Rounded
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 NETWORKS = (
@@ -70,6 +72,16 @@ def recorded(reference: ModuleType, params: Values, batch: Values) -> dict[str, 
     return trace
 
 
+def rounding(reference: ModuleType, params: Values, batch: Values) -> dict[str, Any]:
+    """How far rounding in float64 may move each quantity of one step, elementwise."""
+    carrying = ({name: _carrying(value) for name, value in given.items()} for given in (params, batch))
+    return {name: value.errors() for name, value in recorded(reference, *carrying).items()}
+
+
+def _carrying(value: Any) -> Any:
+    return Rounded.exact(value, FLOAT64) if is_float(value) else value
+
+
 def recomputed(reference: ModuleType, params: Values, batch: Values, port: Values) -> dict[str, Any]:
     """Each quantity of one step, from the port's own quantities before it."""
     values: dict[str, Any] = {}
@@ -108,8 +120,12 @@ def _tensor(host: Host, value: Any) -> Any:
     """Floats and indices as tensors; a number stays a number."""
     if not isinstance(value, np.ndarray):
         return value
-    is_float = value.dtype.kind == "f"
-    return host.put(value, "cpu", "float64") if is_float else host.put_labels(value, "cpu")
+    return host.put(value, "cpu", "float64") if is_float(value) else host.put_labels(value, "cpu")
+
+
+def is_float(value: Any) -> bool:
+    """Whether it is an array of floats, and not of indices, and no number."""
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f"
 
 
 def agrees(got: Any, expected: Any) -> bool:
