@@ -11,24 +11,14 @@ from functools import cache
 import numpy as np
 import pytest
 from example_bugs import BUGS
-from networks import (
-    EXAMPLES,
-    NETWORKS,
-    PORTS,
-    drawn,
-    is_float,
-    loaded,
-    recomputed,
-    recorded,
-    replaced,
-    rounding,
-    runner,
-    source,
-    updated,
-    wrong,
-)
+from networks import EXAMPLES, NETWORKS, PORTS, judged, loaded, replaced, source, start
 
 from ports.registry import FRAMEWORKS
+from reference.agreement.arithmetic import FLOAT64
+from reference.agreement.bounds import end_to_end
+from reference.agreement.judge import LOCAL
+from reference.arrays import is_floats
+from reference.trace import record
 
 STEPS = 3
 
@@ -38,21 +28,18 @@ each_port = pytest.mark.parametrize("file", PORTS)
 
 @cache
 def problem(network):
-    """A reference, parameters and a batch. No scale is 1 and no bias is 0, so that both show."""
-    reference, rng = loaded(network, "reference"), np.random.RandomState(1)
-    params, batch = drawn(reference)
-    moved = {
-        name: np.asarray(value + rng.uniform(0.1, 0.2, value.shape)) for name, value in params.items()
-    }
-    return reference, moved, batch
+    """A network's first step, from where no scale is 1 and no bias is 0, so that both show."""
+    first, rng = start(network), np.random.RandomState(1)
+    params = {name: value + rng.uniform(0.1, 0.2, value.shape) for name, value in first.params.items()}
+    return first.starting_from({name: np.asarray(value) for name, value in params.items()})
 
 
 @cache
 def gradients(network):
     """The gradients that the reference taps, by name: "W" for `dW`, the gradient with respect to `W`."""
-    reference, params, batch = problem(network)
-    trace = recorded(reference, params, batch)
-    return {name: trace[f"d{name}"] for name in trace | params | batch if f"d{name}" in trace}
+    trace, given = record(problem(network)), problem(network)
+    named = trace | given.params | given.batch
+    return {name: trace[f"d{name}"] for name in named if f"d{name}" in trace}
 
 
 GRADIENTS = [(network, of) for network in NETWORKS for of in gradients(network)]
@@ -64,27 +51,29 @@ each_gradient = pytest.mark.parametrize(
 def slope(network, of, direction):
     """The slope of the loss as `of` moves, by a complex step (see tests/reference/test_gradients.py)."""
     h = 1e-100
-    reference, *given = problem(network)
-    trace = {}
+    given, trace = problem(network), {}
 
     def moved(name, value):
         if name == of:
             assert value.shape == direction.shape
             return value + 1j * h * direction
-        return value.astype(complex) if is_float(value) else value
+        return value.astype(complex) if is_floats(value) else value
 
     def tap(name, value):
         trace[name] = moved(name, value)
         return trace[name]
 
-    reference.step(*({name: moved(name, value) for name, value in g.items()} for g in given), tap)
+    inputs = (
+        {name: moved(name, value) for name, value in g.items()} for g in (given.params, given.batch)
+    )
+    given.model.step(*inputs, tap)
     return trace["loss"].imag / h
 
 
 @cache
 def bounds(network):
     """How far rounding may move each quantity of `problem`."""
-    return rounding(*problem(network))
+    return {name: bound.errors() for name, bound in end_to_end(problem(network), FLOAT64).items()}
 
 
 @cache
@@ -122,14 +111,10 @@ def test_wrong_gradient_is_not_the_slope(network, of):
 
 
 @each_network
-def test_what_a_reference_taps(network):
-    """Every quantity called `d...` is a gradient that is checked; every parameter is updated."""
-    reference, params, batch = problem(network)
-    trace = recorded(reference, params, batch)
-    checked = {f"d{of}" for of in gradients(network)}
-    assert checked == {name for name in trace if name.startswith("d")} - {"data_loss"}
-    assert {name for name in trace if name.endswith("_next")} == {f"{name}_next" for name in params}
-    assert all(np.isfinite(value).all() for value in trace.values())
+def test_every_gradient_is_checked(network):
+    """A quantity called `d...` is a gradient, and among those that are checked."""
+    names = {name for name in record(problem(network)) if name.startswith("d")}
+    assert {f"d{of}" for of in gradients(network)} == names - {"data_loss"}
 
 
 @each_network
@@ -154,36 +139,26 @@ def port_module(network, file, text=None):
     return loaded(network, file, text)
 
 
-def steps_of(network, port):
-    """What a port computes at each step, from the reference's parameters, and what is expected of it."""
-    reference, run = loaded(network, "reference"), runner(port)
-    params, batch = drawn(reference)
-    for _ in range(STEPS):
-        trace, made = recorded(reference, params, batch), run(params, batch)
-        yield made, recomputed(reference, params, batch, made), trace
-        params = updated(params, trace)
-
-
 @each_port
 @each_network
 def test_port_agrees_with_its_reference(network, file):
     """At every step, locally and end to end, in every quantity that it does not declare hidden."""
     port = port_module(network, file)
-    hidden = getattr(port, "hidden_quantities", {})
-    for made, from_its_own, trace in steps_of(network, port):
-        assert {*made} == {*trace} - {*hidden}
-        assert {*hidden} <= {*trace}
-        assert wrong(made, from_its_own) == []
-        assert wrong(made, trace) == []
+    compared = {*start(network).shapes} - {*getattr(port, "hidden_quantities", {})}
+    for findings in judged(network, port, STEPS):
+        assert [finding for finding in findings if not finding.agrees] == []
+        assert {finding.quantity for finding in findings} == compared
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=str)
 def test_planted_error_is_blamed(bug):
     """Negative control: the quantity that it spoils is wrong in itself, and no quantity before it is."""
     text = replaced(source(bug.network, bug.file), bug.old, bug.new)
-    steps = steps_of(bug.network, port_module(bug.network, bug.file, text))
-    wrong_in_itself = (wrong(made, from_its_own) for made, from_its_own, _ in steps)
-    assert next(filter(None, wrong_in_itself), [None])[0] == bug.blames
+    steps = judged(bug.network, port_module(bug.network, bug.file, text), STEPS)
+    wrong = (
+        f.quantity for findings in steps for f in findings if f.certificate == LOCAL and not f.agrees
+    )
+    assert next(wrong, None) == bug.blames
 
 
 def test_every_network_is_here():

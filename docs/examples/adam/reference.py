@@ -49,13 +49,13 @@ def step(params, batch, tap):
 
     # forward
     scores = tap("scores", X @ W + b)  # (N, K)
-    exp_scores = np.exp(scores)
-    probs = tap("probs", exp_scores / np.sum(exp_scores, axis=1, keepdims=True))  # (N, K)
-    correct_logprobs = tap("correct_logprobs", -np.log(probs[np.arange(num_examples), y]))  # (N,)
-    tap("loss", np.mean(correct_logprobs))
+    shifted = scores - np.max(scores, axis=1, keepdims=True)
+    log_sums = np.log(np.sum(np.exp(shifted), axis=1, keepdims=True))
+    log_probs = tap("log_probs", shifted - log_sums)  # (N, K)
+    tap("loss", -np.mean(log_probs[np.arange(num_examples), y]))
 
     # backward
-    dscores = probs.copy()
+    dscores = np.exp(log_probs)
     dscores[np.arange(num_examples), y] -= 1
     dscores = tap("dscores", dscores / num_examples)  # (N, K)
     dW = tap("dW", X.T @ dscores)  # (D, K)

@@ -23,16 +23,15 @@ def step(params, batch):
         }
 
     scores = batch["X"] @ W + b
-    correct_logprobs = F.cross_entropy(scores, batch["y"], reduction="none")
-    loss = correct_logprobs.mean()
+    log_probs = F.log_softmax(scores, dim=1)
+    loss = F.nll_loss(log_probs, batch["y"])
     scores.retain_grad()
     loss.backward()
     optimizer.step()
 
     return {
         "scores": scores,
-        "probs": F.softmax(scores, dim=1),
-        "correct_logprobs": correct_logprobs,
+        "log_probs": log_probs,
         "loss": loss,
         "dscores": scores.grad,
         "dW": W.grad,

@@ -27,8 +27,8 @@ def step(params, batch):
     )
     h = F.relu(a)
     scores = h @ W2 + b2
-    correct_logprobs = F.cross_entropy(scores, batch["y"], reduction="none")
-    loss = correct_logprobs.mean()
+    log_probs = F.log_softmax(scores, dim=1)
+    loss = F.nll_loss(log_probs, batch["y"])
 
     inner = {"z": z, "a": a, "h": h, "scores": scores}
     for tensor in inner.values():
@@ -40,8 +40,7 @@ def step(params, batch):
         updated = {f"{name}_next": W - batch["step_size"] * W.grad for name, W in leaves.items()}
     return {
         **inner,
-        "probs": F.softmax(scores, dim=1),
-        "correct_logprobs": correct_logprobs,
+        "log_probs": log_probs,
         "loss": loss,
         **gradients,
         **updated,

@@ -24,10 +24,9 @@ def step(params, batch):
     flat = h.reshape(N, -1)
     scores = flat @ W2 + b2
     log_probs = jax.nn.log_softmax(scores, axis=1)
-    correct_logprobs = -log_probs[jnp.arange(N), y]
-    probs = jnp.exp(log_probs)
+    loss = -jnp.mean(log_probs[jnp.arange(N), y])
 
-    dscores = probs.at[jnp.arange(N), y].add(-1) / N
+    dscores = jnp.exp(log_probs).at[jnp.arange(N), y].add(-1) / N
     dW2, db2 = flat.T @ dscores, jnp.sum(dscores, axis=0, keepdims=True)
     dh = (dscores @ W2.T).reshape(h.shape)
     dz = jnp.where(z > 0, dh, 0)
@@ -37,9 +36,8 @@ def step(params, batch):
         "z": z,
         "h": h,
         "scores": scores,
-        "probs": probs,
-        "correct_logprobs": correct_logprobs,
-        "loss": jnp.mean(correct_logprobs),
+        "log_probs": log_probs,
+        "loss": loss,
         "dscores": dscores,
         "dW2": dW2,
         "db2": db2,

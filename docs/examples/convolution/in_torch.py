@@ -15,8 +15,8 @@ def step(params, batch):
     z = F.conv2d(X, W1, b1[0], padding=1)
     h = F.relu(z)
     scores = h.flatten(1) @ W2 + b2
-    correct_logprobs = F.cross_entropy(scores, batch["y"], reduction="none")
-    loss = correct_logprobs.mean()
+    log_probs = F.log_softmax(scores, dim=1)
+    loss = F.nll_loss(log_probs, batch["y"])
 
     inner = {"z": z, "h": h, "scores": scores}
     for tensor in inner.values():
@@ -28,8 +28,7 @@ def step(params, batch):
         updated = {f"{name}_next": W - batch["step_size"] * W.grad for name, W in leaves.items()}
     return {
         **inner,
-        "probs": F.softmax(scores, dim=1),
-        "correct_logprobs": correct_logprobs,
+        "log_probs": log_probs,
         "loss": loss,
         **gradients,
         "dX": X.grad,

@@ -47,14 +47,14 @@ def step(params, batch, tap):
     flat = h.reshape(N, F * R * S)
     scores = tap("scores", flat @ W2 + b2)  # (N, K)
 
-    # softmax and cross-entropy
-    exp_scores = np.exp(scores)
-    probs = tap("probs", exp_scores / np.sum(exp_scores, axis=1, keepdims=True))  # (N, K)
-    correct_logprobs = tap("correct_logprobs", -np.log(probs[np.arange(N), y]))  # (N,)
-    tap("loss", np.mean(correct_logprobs))
+    # log-softmax, shifted by the largest score of each row, and cross-entropy
+    shifted = scores - np.max(scores, axis=1, keepdims=True)
+    log_sums = np.log(np.sum(np.exp(shifted), axis=1, keepdims=True))
+    log_probs = tap("log_probs", shifted - log_sums)  # (N, K)
+    tap("loss", -np.mean(log_probs[np.arange(N), y]))
 
     # backward
-    dscores = probs.copy()
+    dscores = np.exp(log_probs)
     dscores[np.arange(N), y] -= 1
     dscores = tap("dscores", dscores / N)  # (N, K)
     dW2 = tap("dW2", flat.T @ dscores)  # (F R S, K)

@@ -1,7 +1,8 @@
 """A three-layer ReLU net with inverted dropout, whose masks are given.
 
 Dropout draws random numbers, and no two frameworks draw the same. So the masks are data: 0 where a unit
-is dropped, 1 / keep where it stays. The backward pass needs the same masks again.
+is dropped, 1 / keep where it stays. The backward pass needs the same masks again. The softmax is the
+note's. A library goes from the scores to the loss and its gradient in another way: that is a route.
 
 Shapes: N examples, D dimensions, H and J hidden units, K classes. `d` + name is the gradient of the
 loss with respect to that name. Source: Srivastava et al. (2014), Dropout; CS231n, Neural Networks Part
@@ -78,3 +79,28 @@ def step(params, batch, tap):
         "W3": tap("W3_next", W3 - step_size * dW3),
         "b3": tap("b3_next", b3 - step_size * db3),
     }
+
+
+# The routes of a fused cross-entropy: other legitimate ways to two of the quantities
+
+
+def fused_log_probs(q):
+    """The logarithms of the probabilities, from the scores shifted by the largest of each row."""
+    shifted = q["scores"] - np.max(q["scores"], axis=1, keepdims=True)
+    return shifted - np.log(np.sum(np.exp(shifted), axis=1, keepdims=True))
+
+
+def fused_correct_logprobs(q):
+    """Without the probabilities."""
+    return -fused_log_probs(q)[np.arange(len(q["y"])), q["y"]]
+
+
+def fused_dscores(q):
+    """p / N - 1 / N at the right class, from logarithms."""
+    num_examples = len(q["y"])
+    dscores = np.exp(fused_log_probs(q)) / num_examples
+    dscores[np.arange(num_examples), q["y"]] -= 1 / num_examples
+    return dscores
+
+
+routes = {"correct_logprobs": [fused_correct_logprobs], "dscores": [fused_dscores]}

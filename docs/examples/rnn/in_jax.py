@@ -1,5 +1,6 @@
 """The Elman network in JAX, with backpropagation through time by hand, as in the reference."""
 
+import jax
 import jax.numpy as jnp
 
 framework = "jax"
@@ -16,11 +17,10 @@ def step(params, batch):
     for t in times:
         h.append(jnp.tanh(X[:, t - 1] @ Wx + h[t - 1] @ Wh + b))
     scores = h[T] @ W2 + b2
-    exp_scores = jnp.exp(scores)
-    probs = exp_scores / jnp.sum(exp_scores, axis=1, keepdims=True)
-    correct_logprobs = -jnp.log(probs[jnp.arange(N), y])
+    log_probs = jax.nn.log_softmax(scores, axis=1)
+    loss = -jnp.mean(log_probs[jnp.arange(N), y])
 
-    dscores = probs.at[jnp.arange(N), y].add(-1) / N
+    dscores = jnp.exp(log_probs).at[jnp.arange(N), y].add(-1) / N
     dW2, db2 = h[T].T @ dscores, jnp.sum(dscores, axis=0, keepdims=True)
     dh, da = {T: dscores @ W2.T}, {}
     for t in reversed(times):
@@ -33,9 +33,8 @@ def step(params, batch):
     return {
         **{f"h{t}": h[t] for t in times},
         "scores": scores,
-        "probs": probs,
-        "correct_logprobs": correct_logprobs,
-        "loss": jnp.mean(correct_logprobs),
+        "log_probs": log_probs,
+        "loss": loss,
         "dscores": dscores,
         "dW2": dW2,
         "db2": db2,

@@ -64,8 +64,8 @@ class step:
         self.net.load(**params)
 
         scores, states = self.forward(batch["X"], batch["h0"])
-        correct_logprobs = F.cross_entropy(scores, batch["y"], reduction="none")
-        loss = correct_logprobs.mean()
+        log_probs = F.log_softmax(scores, dim=1)
+        loss = F.nll_loss(log_probs, batch["y"])
         scores.retain_grad()
         states.retain_grad()
         self.optimizer.zero_grad()
@@ -77,8 +77,7 @@ class step:
         return {
             **{f"h{t + 1}": states[:, t] for t in range(states.shape[1])},
             "scores": scores,
-            "probs": F.softmax(scores, dim=1),
-            "correct_logprobs": correct_logprobs,
+            "log_probs": log_probs,
             "loss": loss,
             "dscores": scores.grad,
             "dh8": states.grad[:, -1],
