@@ -1,0 +1,109 @@
+"""The pytest plugin: a fixture `lockstep` for any project's tests, whose tolerances are derived.
+
+It is there wherever the package is installed, and does nothing in a test that does not ask for it. A test
+that asks for it and compares nothing fails.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+if TYPE_CHECKING:
+    from reference import Agreement
+
+#: Under this name a test's report carries what it compared, also from pytest-xdist's workers.
+PROPERTY = "lockstep"
+
+
+class Lockstep:
+    """What the fixture gives: `reference.certified`, and `reference.assert_agrees`, which is counted.
+
+    Attributes:
+        agreements: what each call of `assert_agrees` has compared.
+    """
+
+    def __init__(self) -> None:
+        self.agreements: list[Agreement] = []
+
+    def certified(self, fn: Callable[..., Any], *arrays: Any, **how: Any) -> Any:
+        """See `reference.certified`."""
+        __tracebackhide__ = True
+        from reference import certified  # NumPy is loaded where it is used, and not by each start of pytest
+
+        return certified(fn, *arrays, **how)
+
+    def assert_agrees(self, actual: Any, fn: Callable[..., Any], *arrays: Any, **how: Any) -> Agreement:
+        """See `reference.assert_agrees`."""
+        __tracebackhide__ = True
+        from reference import Disagreement, assert_agrees
+
+        try:
+            agreement = assert_agrees(actual, fn, *arrays, **how)
+        except Disagreement as found:
+            self.agreements += [found.agreement] if found.agreement else []
+            raise
+        self.agreements.append(agreement)
+        return agreement
+
+
+@pytest.fixture
+def lockstep() -> Lockstep:
+    """Compare tensors with NumPy code: `lockstep.assert_agrees(actual, fn, *arrays)`."""
+    return Lockstep()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
+    """Fail a test that has the fixture and compared nothing; report what the others compared."""
+    used = pyfuncitem.funcargs.get("lockstep")
+    try:
+        result = yield
+    finally:
+        if isinstance(used, Lockstep):
+            compared = [list(agreement) for agreement in used.agreements]
+            pyfuncitem.user_properties.append((PROPERTY, compared))
+    if isinstance(used, Lockstep) and not used.agreements:
+        pytest.fail("this test has the fixture lockstep, and compared nothing by it", pytrace=False)
+    return result
+
+
+class _Compared(NamedTuple):
+    """One comparison of a test (see `reference.Agreement`)."""
+
+    test: str
+    elements: int
+    share: float
+    where: str
+    vacuous: int
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many numbers were compared, and which used most of its bound."""
+    reports = [report for kind in terminalreporter.stats.values() for report in kind]
+    compared = list(_compared_in(reports))
+    if compared:
+        terminalreporter.write_sep("-", "lockstep")
+        for line in _told(compared):
+            terminalreporter.write_line(line)
+
+
+def _compared_in(reports: Iterable[Any]) -> Iterator[_Compared]:
+    for report in reports:
+        if getattr(report, "when", None) == "call":
+            for name, value in report.user_properties:
+                if name == PROPERTY:
+                    yield from (_Compared(report.nodeid, *one) for one in value)
+
+
+def _told(compared: list[_Compared]) -> Iterator[str]:
+    elements, tests = sum(one.elements for one in compared), {one.test for one in compared}
+    yield f"{elements:,} numbers in {len(tests)} tests were held against derived bounds"
+    largest = max(compared, key=lambda one: (math.isnan(one.share), one.share))
+    yield f"the largest share of a bound: {largest.share:.2g} in {largest.test}, at {largest.where}"
+    vacuous = sum(one.vacuous for one in compared)
+    if vacuous:
+        yield f"{vacuous:,} of the numbers ({vacuous / elements:.1%}) are smaller than their bound"
