@@ -6,7 +6,6 @@ that asks for it and compares nothing fails.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -32,7 +31,9 @@ class Lockstep:
     def certified(self, fn: Callable[..., Any], *arrays: Any, **how: Any) -> Any:
         """See `reference.certified`."""
         __tracebackhide__ = True
-        from reference import certified  # NumPy is loaded where it is used, and not by each start of pytest
+        from reference import (
+            certified,
+        )  # NumPy is loaded where it is used, and not by each start of pytest
 
         return certified(fn, *arrays, **how)
 
@@ -101,9 +102,12 @@ def _compared_in(reports: Iterable[Any]) -> Iterator[_Compared]:
 
 def _told(compared: list[_Compared]) -> Iterator[str]:
     elements, tests = sum(one.elements for one in compared), {one.test for one in compared}
-    yield f"{elements:,} numbers in {len(tests)} tests were held against derived bounds"
-    largest = max(compared, key=lambda one: (math.isnan(one.share), one.share))
-    yield f"the largest share of a bound: {largest.share:.2g} in {largest.test}, at {largest.where}"
+    agreeing = [one for one in compared if one.share <= 1]
+    counts = f"tests: {len(tests)}, calls: {len(compared)}, disagreeing: {len(compared) - len(agreeing)}"
+    yield f"{elements:,} numbers were held against derived bounds ({counts})"
+    if agreeing:
+        most = max(agreeing, key=lambda one: one.share)
+        yield f"the largest share of a bound that agreed: {most.share:.2g} in {most.test}, at {most.where}"
     vacuous = sum(one.vacuous for one in compared)
     if vacuous:
         yield f"{vacuous:,} of the numbers ({vacuous / elements:.1%}) are smaller than their bound"

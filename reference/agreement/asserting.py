@@ -33,6 +33,8 @@ __all__ = [
 class VacuousBound(UserWarning):
     """The bound of every value of a tensor is larger than the value: zeros would pass."""
 
+    __module__ = "reference"  # its public address, which pytest shows
+
 
 class Agreement(NamedTuple):
     """What was compared.
@@ -56,6 +58,8 @@ class Disagreement(AssertionError):
     Attributes:
         agreement: what was compared all the same, with a `share` above 1 or NaN; None if nothing was.
     """
+
+    __module__ = "reference"
 
     def __init__(self, message: str, agreement: Agreement | None = None) -> None:
         super().__init__(message)

@@ -90,6 +90,7 @@ def promised(dtype: Any, device: str, precision: str) -> Arithmetic:
 
 def evaluated(fn: Callable[..., Any], arrays: Sequence[Any], arithmetic: Arithmetic) -> Any:
     """What fn returns on these arrays, with an `Expected` in the place of each array."""
+    __tracebackhide__ = True
 
     def given(path: str, value: Any) -> Any:
         return _given(f"arrays{path}", value, arithmetic)
@@ -207,7 +208,7 @@ def _plain(numbers: Plain) -> Rounded:
 
 def _end_in_the_users_line(error: BaseException) -> None:
     """Cut the traceback behind the last line that is not of this package."""
-    last, entry = None, error.__traceback__
+    last = entry = error.__traceback__
     while entry:
         if not entry.tb_frame.f_globals.get("__name__", "").startswith(f"{__package__}."):
             last = entry
