@@ -1,7 +1,7 @@
 """The pytest plugin: a fixture `lockstep` for any project's tests, whose tolerances are derived.
 
-It is there wherever the package is installed, and does nothing in a test that does not ask for it. A test
-that asks for it and compares nothing fails.
+It is there wherever the package is installed, and does nothing in a test that does not ask for it.
+A test that asks for it and compares nothing fails.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def _told(compared: list[_Compared]) -> Iterator[str]:
     yield f"{elements:,} numbers were held against derived bounds ({counts})"
     if agreeing:
         most = max(agreeing, key=lambda one: one.share)
-        yield f"the largest share of a bound that agreed: {most.share:.2g} in {most.test}, at {most.where}"
+        yield f"largest share of a bound in agreement: {most.share:.2g} in {most.test}, at {most.where}"
     vacuous = sum(one.vacuous for one in compared)
     if vacuous:
         yield f"{vacuous:,} of the numbers ({vacuous / elements:.1%}) are smaller than their bound"

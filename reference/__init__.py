@@ -1,7 +1,7 @@
-"""The note in NumPy: its mathematics, its runs, and what "agrees" means; and the rounding of any NumPy code.
+"""The mathematics of the study note ("the note") in NumPy, and what it means to agree with it.
 
-`certified` and `assert_agrees` judge any NumPy expression (docs/certified.md). They load on first use: what
-imports another module of this package does not pay for them.
+`certified` and `assert_agrees` judge any other NumPy expression (docs/certified.md). They load on first
+use: what imports another module of this package does not pay for them.
 """
 
 from typing import TYPE_CHECKING, Any

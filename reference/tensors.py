@@ -1,4 +1,4 @@
-"""Tensors of any framework as NumPy arrays. No framework is imported: a tensor says itself what it is."""
+"""Tensors of any framework as NumPy arrays. No framework is imported: tensors say what they are."""
 
 from typing import Any, NamedTuple
 

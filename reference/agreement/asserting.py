@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from reference.agreement.arithmetic import ARITHMETICS, Unbounded
+from reference.agreement.arithmetic import Unbounded
 from reference.agreement.certified import (
     Certified,
     Expected,

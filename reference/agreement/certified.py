@@ -55,7 +55,7 @@ def certified(
     device: str = "cpu",
     precision: str = "highest",
 ) -> Any:
-    """Run a NumPy function with bounds: whoever computes it in that dtype ends within `error` of `value`.
+    """Run a NumPy function with bounds: who computes it in that dtype ends within `error` of `value`.
 
     Args:
         fn: a function in NumPy, of `arrays`, that returns an array, or a dict, tuple or list of arrays.
