@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -113,16 +114,15 @@ def assert_agrees(
         dtype or _dtype_of(got.values(), arrays), device or _device_of(got.values()), precision
     )
     expected = dict(leaves(evaluated(fn, arrays, arithmetic)))
-    name = called(fn)
     problems = _problems(got, expected)
     if problems:
-        raise Disagreement("\n".join([f"this is not of the form of {name}:", *problems]))
+        raise Disagreement("\n".join([f"this is not of the form of {called(fn)}:", *problems]))
     held = [_held(path, got[path].array, bound) for path, bound in expected.items()]
     agreement = _summary(held)
     wrong = [one for one in held if not one.worst.share <= 1]
     if wrong:
-        raise Disagreement("\n".join(_told(one, name, arithmetic.name) for one in wrong), agreement)
-    _warn_of_vacuous(held, name)
+        raise Disagreement("\n".join(_told(one, fn, arithmetic.name) for one in wrong), agreement)
+    _warn_of_vacuous(held, fn)
     return agreement
 
 
@@ -137,7 +137,7 @@ def _read(name: str, tensor: Any) -> Read:
 def _dtype_of(got: Iterable[Read], arrays: Any) -> str:
     """The dtype that the program computes in."""
     inputs = (read(array) for _, array in leaves(arrays) if is_tensor(array))
-    for tensor in (*got, *inputs):
+    for tensor in chain(got, inputs):
         if tensor.array.dtype.kind not in "biu":
             return tensor.dtype
     raise ValueError("no tensor here has floats: say in which dtype the program computes")
@@ -189,12 +189,13 @@ def _counts(one: _Held) -> tuple[int, int]:
     return one.got.size, one.expected.vacuous
 
 
-def _told(one: _Held, name: str, dtype: str) -> str:
+def _told(one: _Held, fn: Any, dtype: str) -> str:
     """How a tensor disagrees, in a few lines."""
     worst, wrong = one.worst, int(np.count_nonzero(disagreeing(one.got, one.expected.numbers)))
     exact = "nothing else: no rounding happens here"
+    what = f"{called(fn)}{one.path}"
     lines = [
-        f"{wrong:,} of {one.got.size:,} elements are not what {name}{one.path} computes in {dtype}",
+        f"{wrong:,} of {one.got.size:,} elements are not what {what} computes in {dtype}",
         f"  worst     {one.where}",
         f"  got       {worst.got!r}",
         f"  expected  {worst.expected!r}",
@@ -204,12 +205,12 @@ def _told(one: _Held, name: str, dtype: str) -> str:
     return "\n".join(lines)
 
 
-def _warn_of_vacuous(held: list[_Held], name: str) -> None:
+def _warn_of_vacuous(held: list[_Held], fn: Any) -> None:
     for one in held:
         if one.expected.vacuous == one.got.size:
             warnings.warn(
-                f"{name}{one.path}: each of {one.got.size:,} values is smaller than its bound, so that "
-                "zeros would agree: compare something computed in fewer steps, or in a wider dtype",
+                f"{called(fn)}{one.path}: each of {one.got.size:,} values is smaller than its bound, so "
+                "zeros would agree: compare what takes fewer steps, or compute in a wider dtype",
                 VacuousBound,
                 stacklevel=3,
             )

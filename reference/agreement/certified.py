@@ -102,7 +102,7 @@ def evaluated(fn: Callable[..., Any], arrays: Sequence[Any], arithmetic: Arithme
     except Exception as error:
         _end_in_the_users_line(error)
         raise
-    return mapped(lambda path, value: _expected(f"{called(fn)}{path}", value), returned)
+    return mapped(lambda path, value: _expected(value, fn, path), returned)
 
 
 def vacuous_in(value: Plain, error: Plain) -> int:
@@ -148,36 +148,42 @@ def _given(name: str, value: Any, arithmetic: Arithmetic) -> Any:
     if isinstance(value, int | float) or not is_tensor(value):
         return value
     try:
-        array = read(value).array
+        array, dtype, _ = read(value)
     except TypeError as why:
         raise TypeError(f"{name} {why}") from None
     if array.dtype.kind in "biu":
         return np.array(array)
     if array.dtype.kind == "c":
         raise TypeError(f"{name} is complex: no bound is known for complex numbers")
-    _require_numbers_of(arithmetic.name, name, array)
+    _require_finite(name, array)
+    if dtype != arithmetic.name:
+        _require_numbers_of(arithmetic.name, name, array)
     return Rounded.exact(np.array(array, dtype=np.float64), arithmetic)
 
 
-def _require_numbers_of(dtype: str, name: str, array: Plain) -> None:
-    """Raise ValueError for an array with other numbers than finite ones of that dtype."""
-    with np.errstate(all="ignore"):
-        finite, kept = np.isfinite(array), held_as(dtype, array.astype(np.float64)) == array
+def _require_finite(name: str, array: Plain) -> None:
+    finite = np.isfinite(array)
     if not finite.all():
-        raise ValueError(f"{name} is not finite at {first(~finite)}: there is no bound")
+        raise ValueError(f"{name} is not finite at {_first(~finite)}: there is no bound")
+
+
+def _require_numbers_of(dtype: str, name: str, array: Plain) -> None:
+    """Raise ValueError for an array with other numbers than those of that dtype."""
+    with np.errstate(all="ignore"):
+        kept = held_as(dtype, array.astype(np.float64)) == array
     if not kept.all():
         raise ValueError(
-            f"{name} has numbers that are not {dtype}, as at {first(~kept)}: "
+            f"{name} has numbers that are not {dtype}, as at {_first(~kept)}: "
             f"pass what the program was given, in {dtype}"
         )
 
 
-def first(where: Plain) -> list[int]:
+def _first(where: Plain) -> list[int]:
     """The index of the first true element."""
     return [int(i) for i in np.unravel_index(where.argmax(), where.shape)]
 
 
-def _expected(name: str, returned: Any) -> Expected:
+def _expected(returned: Any, fn: Any, path: str) -> Expected:
     """What a tensor must be that is held against something fn has returned."""
     if isinstance(returned, Rounded):
         return Expected(returned, returned.arithmetic.name)
@@ -188,7 +194,7 @@ def _expected(name: str, returned: Any) -> Expected:
         return Expected(_plain(plain), "bool" if plain.dtype.kind == "b" else "integer")
     lost = " (is there a return?)" if returned is None else ""
     raise TypeError(
-        f"{name} returned a {type(returned).__name__}{lost}, "
+        f"{called(fn)}{path} returned a {type(returned).__name__}{lost}, "
         "expected an array that it computes from its arguments"
     )
 

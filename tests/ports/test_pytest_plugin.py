@@ -176,7 +176,9 @@ def test_summary(whole_run):
     """It counts what was compared, also in tests that fail, and names the largest share."""
     counts, largest = told(whole_run[0])
     assert re.fullmatch(r"\d+ numbers were held .* \(tests: \d+, calls: \d+, disagreeing: \d\)", counts)
-    assert re.fullmatch(r"largest share of a bound in agreement: 0\.\d+ in test_\w+.py::.*, at \[.*", largest)
+    assert re.fullmatch(
+        r"largest share of a bound in agreement: 0\.\d+ in test_\w+.py::.*, at \[.*", largest
+    )
 
 
 def told(out):
