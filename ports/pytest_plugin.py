@@ -72,7 +72,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
     return result
 
 
-class _Compared(NamedTuple):
+class Compared(NamedTuple):
     """One comparison of a test (see `reference.Agreement`)."""
 
     test: str
@@ -88,19 +88,20 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     compared = list(_compared_in(reports))
     if compared:
         terminalreporter.write_sep("-", "lockstep")
-        for line in _told(compared):
+        for line in summary(compared):
             terminalreporter.write_line(line)
 
 
-def _compared_in(reports: Iterable[Any]) -> Iterator[_Compared]:
+def _compared_in(reports: Iterable[Any]) -> Iterator[Compared]:
     for report in reports:
         if getattr(report, "when", None) == "call":
             for name, value in report.user_properties:
                 if name == PROPERTY:
-                    yield from (_Compared(report.nodeid, *one) for one in value)
+                    yield from (Compared(report.nodeid, *one) for one in value)
 
 
-def _told(compared: list[_Compared]) -> Iterator[str]:
+def summary(compared: list[Compared]) -> Iterator[str]:
+    """The lines at the end of a run."""
     elements, tests = sum(one.elements for one in compared), {one.test for one in compared}
     agreeing = [one for one in compared if one.share <= 1]
     counts = f"tests: {len(tests)}, calls: {len(compared)}, disagreeing: {len(compared) - len(agreeing)}"
