@@ -6,8 +6,8 @@ A test that asks for it and compares nothing fails.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -72,43 +72,35 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
     return result
 
 
-class Compared(NamedTuple):
-    """One comparison of a test (see `reference.Agreement`)."""
-
-    test: str
-    elements: int
-    share: float
-    where: str
-    vacuous: int
-
-
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many numbers were compared, and which used most of its bound."""
     reports = [report for kind in terminalreporter.stats.values() for report in kind]
-    compared = list(_compared_in(reports))
+    compared = [found for report in reports for found in _compared_in(report)]
     if compared:
         terminalreporter.write_sep("-", "lockstep")
         for line in summary(compared):
             terminalreporter.write_line(line)
 
 
-def _compared_in(reports: Iterable[Any]) -> Iterator[Compared]:
-    for report in reports:
-        if getattr(report, "when", None) == "call":
-            for name, value in report.user_properties:
-                if name == PROPERTY:
-                    yield from (Compared(report.nodeid, *one) for one in value)
+def _compared_in(report: Any) -> Iterator[tuple[str, Agreement]]:
+    """The test of a report, with each of its comparisons."""
+    if getattr(report, "when", None) == "call":
+        for name, value in report.user_properties:
+            if name == PROPERTY:
+                from reference import Agreement
+
+                yield from ((report.nodeid, Agreement(*one)) for one in value)
 
 
-def summary(compared: list[Compared]) -> Iterator[str]:
-    """The lines at the end of a run."""
-    elements, tests = sum(one.elements for one in compared), {one.test for one in compared}
-    agreeing = [one for one in compared if one.share <= 1]
-    counts = f"tests: {len(tests)}, calls: {len(compared)}, disagreeing: {len(compared) - len(agreeing)}"
+def summary(compared: Sequence[tuple[str, Agreement]]) -> Iterator[str]:
+    """The lines at the end of a run in which these tests compared something."""
+    every, tests = [agreement for _, agreement in compared], {test for test, _ in compared}
+    agreeing = [(test, agreement) for test, agreement in compared if agreement.share <= 1]
+    counts = f"tests: {len(tests)}, calls: {len(every)}, disagreeing: {len(every) - len(agreeing)}"
+    elements, vacuous = sum(a.elements for a in every), sum(a.vacuous for a in every)
     yield f"{elements:,} numbers were held against derived bounds ({counts})"
     if agreeing:
-        most = max(agreeing, key=lambda one: one.share)
-        yield f"largest share of a bound in agreement: {most.share:.2g} in {most.test}, at {most.where}"
-    vacuous = sum(one.vacuous for one in compared)
+        test, most = max(agreeing, key=lambda one: one[1].share)
+        yield f"largest share of a bound in agreement: {most.share:.2g} in {test}, at {most.where}"
     if vacuous:
         yield f"{vacuous:,} of the numbers ({vacuous / elements:.1%}) are smaller than their bound"

@@ -1,4 +1,4 @@
-"""docs/certified.md keeps its word: its code runs, its messages are those, its table is what comes out."""
+"""docs/certified.md keeps its word: its code runs, and its messages and its table are what comes out."""
 
 import re
 from pathlib import Path
@@ -41,7 +41,7 @@ def test_failure_is_shown_as_it_is():
 
 def test_summary_is_shown_as_it_is():
     """The plugin's two lines, from what one test compared."""
-    one = pytest_plugin.Compared("test_norm.py::test_layer_norm", *Agreement(1024, 0.47, "[49, 5]", 0))
+    one = "test_norm.py::test_layer_norm", Agreement(1024, 0.47, "[49, 5]", 0)
     assert SHOWN[1].splitlines()[1:] == list(pytest_plugin.summary([one]))
 
 
