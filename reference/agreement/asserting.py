@@ -16,8 +16,11 @@ from reference.agreement.certified import (
     evaluated,
     leaves,
     promised,
+    vacuous_in,
 )
 from reference.agreement.judge import Worst, disagreeing, worst_element
+from reference.agreement.rounded import Rounded
+from reference.arrays import Plain
 from reference.tensors import Read, is_tensor, read
 
 __all__ = [
@@ -71,9 +74,10 @@ class _Held(NamedTuple):
     """One tensor held against its bound."""
 
     path: str
-    got: Any
-    expected: Expected
+    got: Plain
+    bound: Rounded
     worst: Worst
+    vacuous: int
 
     @property
     def where(self) -> str:
@@ -174,24 +178,21 @@ def _misshapen(path: str, got: Read, expected: Expected) -> list[str]:
 # Values
 
 
-def _held(path: str, array: Any, expected: Expected) -> _Held:
-    got = array.astype(np.float64)
-    return _Held(path, got, expected, worst_element(got, expected.numbers))
+def _held(path: str, got: Plain, expected: Expected) -> _Held:
+    bound = expected.against(got)
+    vacuous = vacuous_in(bound.value, bound.errors())
+    return _Held(path, got, bound, worst_element(got, bound), vacuous)
 
 
 def _summary(held: list[_Held]) -> Agreement:
     largest = held[int(np.argmax([one.worst.share for one in held]))]  # NaN comes first
-    elements, vacuous = (sum(counts) for counts in zip(*map(_counts, held), strict=True))
+    elements, vacuous = sum(one.got.size for one in held), sum(one.vacuous for one in held)
     return Agreement(elements, largest.worst.share, largest.where, vacuous)
-
-
-def _counts(one: _Held) -> tuple[int, int]:
-    return one.got.size, one.expected.vacuous
 
 
 def _told(one: _Held, fn: Any, dtype: str) -> str:
     """How a tensor disagrees, in a few lines."""
-    worst, wrong = one.worst, int(np.count_nonzero(disagreeing(one.got, one.expected.numbers)))
+    worst, wrong = one.worst, int(np.count_nonzero(disagreeing(one.got, one.bound)))
     exact = "nothing else: no rounding happens here"
     what = f"{called(fn)}{one.path}"
     lines = [
@@ -207,7 +208,7 @@ def _told(one: _Held, fn: Any, dtype: str) -> str:
 
 def _warn_of_vacuous(held: list[_Held], fn: Any) -> None:
     for one in held:
-        if one.expected.vacuous == one.got.size:
+        if one.vacuous == one.got.size:
             warnings.warn(
                 f"{called(fn)}{one.path}: each of {one.got.size:,} values is smaller than its bound, so "
                 "zeros would agree: compare what takes fewer steps, or compute in a wider dtype",

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from reference.agreement.arithmetic import ARITHMETICS, PRODUCT_PRECISIONS, Arithmetic, by_device
-from reference.agreement.rounded import Rounded
-from reference.agreement.rules import Comparison
+from reference.agreement.rounded import Index, Mask, Rounded
 from reference.arrays import Plain, held_as
 from reference.tensors import is_tensor, name_of, read
 
@@ -37,15 +36,26 @@ class Certified(NamedTuple):
 
 @dataclass(frozen=True)
 class Expected:
-    """What one tensor must be: numbers with their bound, and a dtype ("integer" is any integer's)."""
+    """What one tensor must be.
+
+    Attributes:
+        numbers: the values and their bound.
+        dtype: a dtype's name; "integer" is any integer's.
+    """
 
     numbers: Rounded
     dtype: str
 
-    @property
-    def vacuous(self) -> int:
-        """How many values are smaller than their bound."""
-        return vacuous_in(self.numbers.value, self.numbers.errors())
+    def against(self, got: Plain) -> Rounded:
+        """What a tensor of the right form is held against.
+
+        Of indices, any that is right on some machine is as good as the expected one, and no other is.
+        """
+        candidates = getattr(self.numbers, "candidates", None)
+        if candidates is None:
+            return self.numbers
+        is_right = (candidates & (np.arange(candidates.shape[-1]) == got[..., None])).any(axis=-1)
+        return _plain(np.where(is_right, got, self.numbers.value))
 
 
 def certified(
@@ -125,7 +135,7 @@ def mapped(change: Callable[[str, Any], Any], tree: Any, path: str = "") -> Any:
     """Replace each tensor of a tree by change(path, tensor); a path is such as "[0]['W']"."""
     if isinstance(tree, Mapping):
         return {key: mapped(change, part, f"{path}[{key!r}]") for key, part in tree.items()}
-    if not isinstance(tree, tuple | list) or isinstance(tree, Comparison):
+    if not isinstance(tree, tuple | list):
         return change(path, tree)
     parts = [mapped(change, part, f"{path}[{i}]") for i, part in enumerate(tree)]
     if hasattr(tree, "_make"):  # a named tuple
@@ -185,10 +195,12 @@ def _first(where: Plain) -> list[int]:
 
 def _expected(returned: Any, fn: Any, path: str) -> Expected:
     """What a tensor must be that is held against something fn has returned."""
+    if isinstance(returned, Mask):
+        return Expected(_of_mask(returned), "bool")
+    if isinstance(returned, Index):
+        return Expected(returned, "integer")
     if isinstance(returned, Rounded):
         return Expected(returned, returned.arithmetic.name)
-    if isinstance(returned, Comparison):
-        return Expected(_of_comparison(returned), "bool")
     plain = np.asarray(returned)
     if plain.dtype.kind in "biu":
         return Expected(_plain(plain), "bool" if plain.dtype.kind == "b" else "integer")
@@ -199,12 +211,12 @@ def _expected(returned: Any, fn: Any, path: str) -> Expected:
     )
 
 
-def _of_comparison(comparison: Comparison) -> Rounded:
+def _of_mask(mask: Mask) -> Rounded:
     """0 and 1; where rounding leaves a comparison open, either is right."""
-    numbers = _plain(comparison.true)
-    if comparison.undecided is None:
+    numbers = _plain(mask.true)
+    if mask.undecided is None:
         return numbers
-    return numbers.with_error(np.where(comparison.undecided, np.inf, 0.0))
+    return numbers.with_error(np.where(mask.undecided, np.inf, 0.0))
 
 
 def _plain(numbers: Plain) -> Rounded:

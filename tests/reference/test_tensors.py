@@ -1,5 +1,7 @@
 """Tensors are read from any framework, and what is none is refused in a sentence."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -25,6 +27,13 @@ class Spread(OnGpu):
 
     def __dlpack_device__(self):
         raise BufferError("not one device")
+
+
+class Pinned(OnGpu):
+    """A tensor in that main memory which a GPU also reads."""
+
+    def __dlpack_device__(self):
+        return 3, 0
 
 
 class OfDlpack:
@@ -70,6 +79,15 @@ def test_torch_is_read(dtype):
     assert_read(read(negated), "float32")
 
 
+def test_bfloat16_is_read_without_its_package(monkeypatch):
+    """PyTorch does not bring ml_dtypes: its numbers are then held in float32."""
+    torch = pytest.importorskip("torch")
+    monkeypatch.setitem(sys.modules, "ml_dtypes", None)
+    got = read(torch.tensor(NUMBERS).bfloat16())
+    assert_read(got, "bfloat16")
+    assert got.array.dtype == np.float32
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 def test_jax_is_read(dtype):
     """Also in bfloat16."""
@@ -81,6 +99,7 @@ def test_tensors_of_other_frameworks_are_read():
     """By `__array__` or by DLPack, whichever they have."""
     assert_read(read(OnGpu()), "float32", "accelerator")
     assert_read(read(Spread()), "float32", "accelerator")
+    assert_read(read(Pinned()), "float32")
     assert_read(read(OfDlpack()), "float64")
 
 

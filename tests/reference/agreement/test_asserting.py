@@ -196,6 +196,35 @@ def test_undecided_comparison_passes_either_way(given):
         assert_agrees(got | [False, False, True], lambda x: x * 3 * 0.1 <= 0.15, x)
 
 
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("axis", [0, 1, 2, -1])
+def test_undecided_index_is_one_of_the_candidates(axis, keepdims):
+    """Of four equal products any may be the largest; an index between them is wrong."""
+    x = np.float32([1, 7, 3, 7, 0, 7, 7, 2])
+    x = np.moveaxis(np.broadcast_to(x, (3, 2, 8)), -1, axis)
+
+    def largest(x):
+        return np.argmax(x * 0.1, axis=axis, keepdims=keepdims)
+
+    shape = np.argmax(x, axis=axis, keepdims=keepdims).shape
+    for right in (1, 3, 5, 6):
+        assert assert_agrees(np.full(shape, right, dtype=np.int32), largest, x).share == 0
+    for wrong in (0, 2, 4, 7, 8, -2):
+        with pytest.raises(Disagreement, match=r"^6 of 6 elements"):
+            assert_agrees(np.full(shape, wrong), largest, x)
+    with pytest.raises(Disagreement, match="has dtype float32, expected integer"):
+        assert_agrees(np.full(shape, 1, dtype=np.float32), largest, x)
+
+
+def test_decided_index_is_exact():
+    """Where nothing rounds, only the first of equal numbers is right."""
+    x = np.float32([[1, 2, 2], [3, 1, 0]])
+    assert assert_agrees(np.array([1, 0]), lambda x: x.argmax(axis=1), x).share == 0
+    assert assert_agrees(np.array(3), np.argmax, x).share == 0
+    with pytest.raises(Disagreement, match=r"^1 of 2 elements"):
+        assert_agrees(np.array([2, 0]), lambda x: x.argmax(axis=1), x)
+
+
 def test_bfloat16_is_judged_as_such():
     """PyTorch's tensors, which NumPy does not know, and JAX's."""
     torch, jnp = pytest.importorskip("torch"), pytest.importorskip("jax.numpy")
@@ -252,8 +281,10 @@ def cancelled(x):
 
 def test_vacuous_bound_is_warned_of():
     """Zeros would agree, so the test says little; where one value says more, there is no warning."""
-    with pytest.warns(VacuousBound, match=r"^cancelled \(test_asserting.py:\d+\): each of 120 values"):
+    told = r"^cancelled \(test_asserting.py:\d+\): each of 120 values"
+    with pytest.warns(VacuousBound, match=told) as caught:
         got = assert_agrees(cancelled(X), cancelled, X)
+    assert caught[0].filename == __file__
     assert got.vacuous == 120
     with warnings.catch_warnings():
         warnings.simplefilter("error")
