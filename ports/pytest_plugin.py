@@ -101,6 +101,6 @@ def summary(compared: Sequence[tuple[str, Agreement]]) -> Iterator[str]:
     yield f"{elements:,} numbers were held against derived bounds ({counts})"
     if agreeing:
         test, most = max(agreeing, key=lambda one: one[1].share)
-        yield f"largest share of a bound in agreement: {most.share:.2g} in {test}, at {most.where}"
+        yield f"largest share that agrees: {most.share:.2g} in {test}, at {most.where}"
     if vacuous:
         yield f"{vacuous:,} of the numbers ({vacuous / elements:.1%}) are smaller than their bound"

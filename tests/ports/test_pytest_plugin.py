@@ -176,9 +176,7 @@ def test_summary(whole_run):
     """It counts what was compared, also in tests that fail, and names the largest share."""
     counts, largest = told(whole_run[0])
     assert re.fullmatch(r"\d+ numbers were held .* \(tests: \d+, calls: \d+, disagreeing: \d\)", counts)
-    assert re.fullmatch(
-        r"largest share of a bound in agreement: 0\.\d+ in test_\w+.py::.*, at \[.*", largest
-    )
+    assert re.fullmatch(r"largest share that agrees: 0\.\d+ in test_\w+.py::.*, at \[.*", largest)
 
 
 def told(out):
@@ -211,6 +209,16 @@ def test_plugin_can_be_left_out(project):
     assert "fixture 'lockstep' not found" in out
     assert outcomes.pop("test_numpy.py::test_without_the_fixture_passes") == "PASSED"
     assert set(outcomes.values()) == {"ERROR"}
+
+
+def test_project_with_a_package_of_the_same_name_leaves_it_out(project, tmp_path):
+    """Its own package `ports` is imported in the place of this one's; then the plugin cannot be loaded."""
+    (tmp_path / "ports").mkdir()
+    (tmp_path / "ports" / "__init__.py").write_text("here = 'theirs'\n")
+    (tmp_path / "test_own.py").write_text("def test_a():\n    import ports\n    assert ports.here\n")
+    (tmp_path / "site").symlink_to(project / "site")
+    out, outcomes = run(tmp_path, "-p", "no:lockstep")
+    assert outcomes == {"test_own.py::test_a": "PASSED"}, out
 
 
 def test_frameworks_may_be_missing(project):
