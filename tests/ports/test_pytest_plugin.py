@@ -212,7 +212,7 @@ def test_plugin_can_be_left_out(project):
 
 
 def test_project_with_a_package_of_the_same_name_leaves_it_out(project, tmp_path):
-    """Its own package `ports` is imported in the place of this one's; then the plugin cannot be loaded."""
+    """Its own package `ports` would be imported in the place of this one, which has the plugin."""
     (tmp_path / "ports").mkdir()
     (tmp_path / "ports" / "__init__.py").write_text("here = 'theirs'\n")
     (tmp_path / "test_own.py").write_text("def test_a():\n    import ports\n    assert ports.here\n")
