@@ -405,7 +405,7 @@ def machine(kind, arithmetic, rng):
 def simulated_step(problem, m, routes):
     """The reference step on a machine, some of its quantities by another route."""
     params = {name: m.array(value) for name, value in problem.params.items()}
-    held = replace(problem, X=m.array(problem.X), params=params)
+    held = problem.changed(X=m.array(problem.X), params=params)
     q = params | {"X": held.X, "y": held.y, "reg": held.reg, "step_size": held.step_size}
     trace = {}
 
