@@ -1,5 +1,6 @@
 """Tensors of any framework as NumPy arrays. No framework is imported: tensors say what they are."""
 
+import sys
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,7 +56,8 @@ def name_of(dtype: Any) -> str:
 
 
 def _converted(tensor: Any) -> Plain:
-    if hasattr(tensor, "detach"):
+    torch = sys.modules.get("torch")  # who has made a tensor with it has imported it
+    if torch and isinstance(tensor, torch.Tensor):
         return _from_torch(tensor)
     if hasattr(tensor, "__array__"):
         return np.asarray(tensor)

@@ -22,7 +22,8 @@ class Certified(NamedTuple):
     Attributes:
         value: float64, as NumPy computes it.
         error: float64, of the value's shape; 0 where nothing is rounded. A comparison has the value 0
-            or 1, and an infinite error where rounding leaves it open.
+            or 1, and an infinite error where rounding leaves it open; an index is as far off as the
+            farthest that may be right.
     """
 
     value: Plain
@@ -45,6 +46,11 @@ class Expected:
 
     numbers: Rounded
     dtype: str
+
+    @property
+    def certified(self) -> Certified:
+        """The values and their bound, as plain arrays."""
+        return Certified(np.array(self.numbers.value), np.array(self.numbers.errors()))
 
     def against(self, got: Plain) -> Rounded:
         """What a tensor of the right form is held against.
@@ -86,7 +92,7 @@ def certified(
         Unbounded: there is no finite bound, since something may overflow or a divisor be 0.
     """
     expected = evaluated(fn, arrays, promised(dtype, device, precision))
-    return mapped(lambda _, one: Certified(one.numbers.value, one.numbers.errors().copy()), expected)
+    return mapped(lambda _, one: one.certified, expected)
 
 
 def promised(dtype: Any, device: str, precision: str) -> Arithmetic:

@@ -46,6 +46,15 @@ class OfDlpack:
         return NUMBERS.__dlpack_device__()
 
 
+class Detachable(OnGpu):
+    """A tensor of another framework that has PyTorch's methods, with other arguments."""
+
+    def detach(self):
+        raise AssertionError("this is not PyTorch")
+
+    numpy = detach
+
+
 class Unwilling:
     """A tensor that does not convert silently, as CuPy's do not."""
 
@@ -100,6 +109,7 @@ def test_tensors_of_other_frameworks_are_read():
     assert_read(read(OnGpu()), "float32", "accelerator")
     assert_read(read(Spread()), "float32", "accelerator")
     assert_read(read(Pinned()), "float32")
+    assert_read(read(Detachable()), "float32", "accelerator")
     assert_read(read(OfDlpack()), "float64")
 
 

@@ -43,6 +43,19 @@ def test_result_is_that_of_rounded_inputs(dtype):
     assert got.value.dtype == got.error.dtype == np.float64
 
 
+def test_results_are_arrays_of_any_shape():
+    """Also of none."""
+    got = certified(np.sum, X)
+    assert type(got.value) is type(got.error) is np.ndarray
+    assert got.value.shape == got.error.shape == ()
+
+
+def test_index_is_as_far_off_as_the_farthest_candidate():
+    """Two equal products: either may be the larger one."""
+    got = certified(lambda x: np.argmax(x * 0.1), np.float32([3, 1, 3, 2]))
+    assert (got.value, got.error) == (0, 2)
+
+
 def test_exact_result_has_an_error_of_zeros():
     """Nothing rounds in a transposition."""
     got = certified(lambda x: x.T, X)
