@@ -50,6 +50,7 @@ class Detachable(OnGpu):
     """A tensor of another framework that has PyTorch's methods, with other arguments."""
 
     def detach(self):
+        """It is not asked for its own."""
         raise AssertionError("this is not PyTorch")
 
     numpy = detach

@@ -219,6 +219,7 @@ def test_vacuous_is_the_share_of_values_below_their_bound():
     values, errors = np.array([0.0, -1, 1e-9, 2]), np.array([0.0, 1, 1e-8, 2.5])
     assert Certified(values, errors).vacuous == 0.5
     assert Certified(np.ones(3), np.zeros(3)).vacuous == 0
+    assert Certified(np.zeros(1), np.ones(1)).vacuous == 1
     assert Certified(np.ones(0), np.ones(0)).vacuous == 0
 
 
