@@ -1,7 +1,7 @@
 """Random expressions of NumPy's functions: programs whose steps keep the shape and, roughly, the size.
 
-A program is a sequence of steps. Each takes one, two or three arrays of a pool and adds its result to it.
-All arrays have the same shape, (n, n) or (2, n, n).
+A program is a sequence of steps. Each takes one, two or three arrays of a pool and adds its result to
+it. All arrays have the same shape, (n, n) or (2, n, n).
 """
 
 from operator import add, mul, sub
