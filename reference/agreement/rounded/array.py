@@ -45,8 +45,8 @@ class Origin(NamedTuple):
     axes: tuple[int, ...]
 
 
-#: Kinds of origins: the sum or the largest of some numbers, along axes that are kept.
-SUM, LARGEST = "sum", "largest"
+#: Kinds of origins: the sum or the largest of some numbers, along axes that are kept; truth values.
+SUM, LARGEST, TRUTH = "sum", "largest", "truth"
 
 
 def _operator(ufunc: Any) -> Callable[[Any, Any], "Rounded"]:
@@ -72,7 +72,7 @@ class Rounded:
             number of products that it is the sum of (see `rules.Bounded`).
         arithmetic: what the port promises.
         stacked: the number of leading axes: 0, 1 (steps) or 2 (ports, steps). See `blocks.py`.
-        origin: for a sum or a maximum, of what; for a view, the numbers that it may share.
+        origin: for a sum, a maximum or truth values, of what; for a view, the numbers that it may share.
     """
 
     __slots__ = ("arithmetic", "bounded", "origin", "stacked")
@@ -184,7 +184,7 @@ class Rounded:
         """Another array of the same kind, arithmetic and stack."""
         return self.of(bounded, self.arithmetic, self.stacked)
 
-    def astype(self, dtype: Any, copy: bool = True) -> Self:
+    def astype(self, dtype: Any, copy: bool = True) -> Any:
         """A copy, if the dtype is that of its values already."""
         if np.dtype(dtype) != self.dtype:
             raise TypeError(
@@ -300,6 +300,9 @@ class Rounded:
         """As np.transpose; the axes may be arguments of their own."""
         return FUNCTIONS[np.transpose](self, (axes[0] if len(axes) == 1 else axes) or None)
 
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"no error bound is known for .{name}; docs/rules.md lists what has one")
+
     def __bool__(self) -> bool:
         raise TypeError(CONTROL_FLOW)
 
@@ -340,9 +343,13 @@ class Mask(Rounded):
         """Where they are open (bool); None: nowhere."""
         return self.error
 
-    def astype(self, dtype: Any, copy: bool = True) -> Self:
-        """The mask itself: in a sum or product it counts as 1 and 0."""
-        return self
+    def astype(self, dtype: Any, copy: bool = True) -> Any:
+        """As 1 and 0, unless the dtype is bool. A product with these still rounds nothing."""
+        if np.dtype(dtype) == np.bool_:
+            return self.copy()
+        numbers = Rounded.of(rules.as_number(self.bounded), self.arithmetic, self.stacked)
+        numbers.origin = Origin(TRUTH, numbers.bounded, ())
+        return numbers
 
     def __setitem__(self, index: Any, new: Any) -> None:
         raise TypeError("a mask cannot be assigned to: combine masks with &, | and ~")
