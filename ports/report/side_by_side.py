@@ -22,8 +22,9 @@ def lines(found: SideBySide, most: int) -> Iterator[str]:
             yield f"{port}: {found.quantity} {found.problems[port]}  FAILS"
         if port in found.hidden:
             yield f"{port} does not show {found.quantity}: {found.hidden[port]}"
-    model, points = found.problem.model, len(found.problem.y)
-    yield f"{model.name} {found.quantity} at step {found.step}, {found.dtype}, {points} points"
+    labels = found.problem.labels
+    points = "" if labels is None else f", {len(labels)} points"
+    yield f"{found.problem.model.name} {found.quantity} at step {found.step}, {found.dtype}{points}"
     yield from _elements(found, most)
     shares = [[port, _share(shown)] for port, shown in found.shown.items()]
     yield from map(Table(SHARES, shares).line, shares)
