@@ -116,9 +116,16 @@ def test_self_test_plants_errors_in_every_line(files, capsys):
     assert re.search(r"\d+ of \d+ wrong lines caught", capsys.readouterr().out)
     with tried(files, TEMPLATE) as found:
         assert found["out"].edits["out = X @ W - b"] == CAUGHT
-        assert SAME in found["loss"].edits.values()
         assert all(planted.count(CAUGHT) and planted.can_fail for planted in found.values())
         assert max(planted.sure for planted in found.values()) < 1e-12
+
+
+def test_self_test_knows_what_the_numbers_of_the_run_do_not_show(files):
+    """No number is exactly 0, so a mask that is wrong there looks right."""
+    line = '    tap("loss"'
+    with tried(files, TEMPLATE.replace(line, '    tap("on", apart * (apart > 0))\n' + line)) as found:
+        assert found["on"].edits["on = apart * (apart >= 0)"] == SAME
+        assert found["on"].edits["on = apart * (apart < 0)"] == CAUGHT
 
 
 def test_self_test_says_where_no_error_would_show(files, capsys):
