@@ -51,19 +51,31 @@ def largest(x: Bounded, axis: tuple[int, ...], keepdims: bool) -> Bounded:
     return Bounded(value if keepdims else np.squeeze(value, axis), error)
 
 
-def less_own_largest(x: Bounded, axis: tuple[int, ...], difference: Bounded) -> Bounded:
-    """x - max(x), which is exactly 0 where x is the largest on every machine."""
-    if x.error is None:
+def less_own_largest(
+    x: Bounded, axis: tuple[int, ...], difference: Bounded, arithmetic: Arithmetic
+) -> Bounded:
+    """x - max(x), which is exactly 0 where x is the largest on every machine.
+
+    Not if x is a product, which may be contracted into the subtraction but not into the maximum.
+    """
+    if x.products or not _is_one_number(x, arithmetic):
         return difference
     return Bounded(difference.value, np.where(_is_decided_largest(x, axis), 0.0, difference.error))
 
 
-def equals_own_largest(x: Bounded, axis: tuple[int, ...], comparison: Bounded) -> Bounded:
+def equals_own_largest(
+    x: Bounded, axis: tuple[int, ...], comparison: Bounded, arithmetic: Arithmetic
+) -> Bounded:
     """x == max(x), which is true where x is the largest on every machine, and nowhere else."""
-    if comparison.error is None:
+    if comparison.error is None or not _is_one_number(x, arithmetic):
         return comparison
     undecided = comparison.error & ~_is_decided_largest(x, axis)
     return Bounded(comparison.value, undecided if undecided.any() else None)
+
+
+def _is_one_number(x: Bounded, arithmetic: Arithmetic) -> bool:
+    """Whether two uses of an inexact x see the same numbers; a fused kernel may store it in between."""
+    return x.error is not None and not arithmetic.fuses
 
 
 def _is_decided_largest(x: Bounded, axis: tuple[int, ...]) -> Any:
