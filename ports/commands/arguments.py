@@ -16,7 +16,7 @@ from ports.engine.selection import MODES, Selection, choose
 from ports.engine.shards import Shard
 from ports.messages import either, unknown
 from ports.user_port import find_port
-from reference.agreement.arithmetic import DTYPES
+from reference.agreement.arithmetic import DTYPES, PRODUCT_PRECISIONS
 from reference.models import MODELS, Model
 
 Value = TypeVar("Value")
@@ -199,6 +199,16 @@ def add_cell(parser: argparse.ArgumentParser, natural: str) -> None:
         type=typed(word("dtype", DTYPES)),
         default=DTYPES[0],
         help=f"{either(DTYPES)} (default {DTYPES[0]})",
+    )
+
+
+def add_precision(parser: argparse.ArgumentParser) -> None:
+    """Declare --precision."""
+    parser.add_argument(
+        "--precision",
+        choices=tuple(PRODUCT_PRECISIONS),
+        default="highest",
+        help="of float32 products: high is TF32 or split, medium bfloat16, where the device has them",
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ports.commands.arguments import add_json, add_run, add_selection, shard, typed, whole
+from ports.commands.arguments import add_json, add_precision, add_run, add_selection, shard, typed, whole
 from ports.engine.changes import changes
 from ports.engine.matrix import exact_settings_of, run_matrix, step_total
 from ports.engine.provenance import provenance
@@ -18,7 +18,6 @@ from ports.registry import FRAMEWORKS
 from ports.report import as_json, matrix
 from ports.report.from_json import read_report
 from ports.report.progress import Progress
-from reference.agreement.arithmetic import PRODUCT_PRECISIONS
 
 DETAILS = """\
 Every port starts each step from the reference's own weights, and each of its quantities is held
@@ -36,12 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=os.cpu_count() or 1,
         help="processes to spread the work over (default: one per core)",
     )
-    parser.add_argument(
-        "--precision",
-        choices=tuple(PRODUCT_PRECISIONS),
-        default="highest",
-        help="of float32 products: high is TF32 or split, medium bfloat16, where the device has them",
-    )
+    add_precision(parser)
     parser.add_argument(
         "--shard",
         type=typed(shard),

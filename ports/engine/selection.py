@@ -185,6 +185,21 @@ def one_cell(model: Model, port: Port, mode: str | None, device: str, dtype: str
     return natural[0].cell
 
 
+def natural_cells(
+    model: Model, ports: Sequence[Port] = (), dtypes: Iterable[str] = ()
+) -> list[tuple[Cell, Port]]:
+    """The cells on the CPU, in the frameworks' natural modes, of these ports, or of all that are here.
+
+    Raises Absent for a port that is named and does not run here, or if none does.
+    """
+    asked = choose([model.name], ports, devices=["cpu"], dtypes=dtypes, require=[p.name for p in ports])
+    planned, skipped = plan(asked)
+    natural = [(p.cell, p.port) for p in planned if p.cell.mode == p.port.host.natural_mode]
+    if not natural:
+        raise Absent("no port runs here: " + "; ".join(s.reason for s in skipped))
+    return natural
+
+
 def ports_here() -> list[Port]:
     """The registered ports whose packages are installed."""
     return [port for port in PORTS.values() if not port.absence()]

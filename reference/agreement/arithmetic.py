@@ -193,11 +193,15 @@ class Arithmetic:
         if self.stores:
             n += self.partial_sums.roundings(terms) if self.partial_sums else 0
             within += divisions * wide.division_roundings + roots * wide.root_roundings
-        total = n * self.unit + within * wide.unit
+        return self.gamma_of(n, within)
+
+    def gamma_of(self, roundings: int, within: int) -> float:
+        """`gamma` of so many roundings to this format, and so many more within kernels."""
+        total = roundings * self.unit + within * self.inside.unit
         if total >= 0.5:
             raise Unbounded(
-                f"{n + within} roundings in {self.name} have no useful bound (n*u = {total:.2g}); "
-                "use a wider dtype or fewer examples."
+                f"{roundings + within} roundings in {self.name} have no useful bound "
+                f"(n*u = {total:.2g}); use a wider dtype or fewer examples."
             )
         return total / (1 - total)
 
