@@ -254,6 +254,7 @@ def select(
     dtypes: Iterable[str] = (),
     steps: str | None = None,
     require: Iterable[str] = (),
+    precision: str = "highest",
 ) -> Selection:
     """The selection that these words make, for pytest, whose options are text. Raises ValueError."""
     return choose(
@@ -264,4 +265,5 @@ def select(
         map(word("dtype", DTYPES), dtypes),
         None if steps is None else steps_or_all(steps),
         require,
+        word("precision", PRODUCT_PRECISIONS)(precision),
     )

@@ -90,9 +90,7 @@ def run(args: argparse.Namespace) -> int:
         report = replace(report, changes=changes(before, report))
     if args.json:  # first: printing fails if nobody reads it
         as_json.write(args.json, as_json.of_compare(report))
-    if args.precision != "highest":
-        print(f"float32 products in {args.precision} precision\n")
-    print(matrix.matrix(results))
+    print(matrix.matrix(results, args.precision))
     failures = matrix.failures(results)
     if failures:
         print(f"\n{failures}")

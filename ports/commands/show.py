@@ -4,7 +4,17 @@ import argparse
 
 import numpy as np
 
-from ports.commands.arguments import add_cell, add_ports, add_run, model, step_of, typed, whole, word
+from ports.commands.arguments import (
+    add_cell,
+    add_ports,
+    add_precision,
+    add_run,
+    model,
+    step_of,
+    typed,
+    whole,
+    word,
+)
 from ports.engine.selection import one_cell, ports_of
 from ports.engine.side_by_side import side_by_side
 from ports.messages import either
@@ -33,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_ports(parser)
     add_cell(parser, "each framework's")
+    add_precision(parser)
     parser.add_argument(
         "--most",
         type=typed(whole("most")),
@@ -49,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     problem = draw(np.random.RandomState(args.seed), args.points).problem(args.model)
     ports = args.port or ports_of(args.model)
     cells = [(one_cell(args.model, port, args.mode, args.device, args.dtype), port) for port in ports]
-    found = side_by_side(problem, cells, quantity, step)
+    found = side_by_side(problem, cells, quantity, step, args.precision)
     for line in report.lines(found, args.most):
         print(line)
     return 0 if found.agrees else 1

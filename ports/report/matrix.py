@@ -10,13 +10,16 @@ from ports.report.table import Column, Table, in_digits
 from reference.agreement.judge import LOCAL, Finding
 
 
-def matrix(results: Sequence[CellResult]) -> str:
+def matrix(results: Sequence[CellResult], precision: str = "highest") -> str:
     """One table per model: a row per port, mode, device and dtype, and a column per quantity.
 
-    An entry is the largest share of the bound that was used: at most 1 agrees.
+    An entry is the largest share of the bound that was used: at most 1 agrees. A line above says how
+    precise float32 products were, unless they were exact.
     """
+    heading = [] if precision == "highest" else [f"float32 products in {precision} precision"]
     by_model = {part: [r for r in results if r.cell.model == part] for part in parts()}
-    return "\n\n".join("\n".join(_table(part, rows)) for part, rows in by_model.items() if rows)
+    tables = ["\n".join(_table(part, rows)) for part, rows in by_model.items() if rows]
+    return "\n\n".join([*heading, *tables])
 
 
 def _table(part: str, results: Sequence[CellResult]) -> Iterator[str]:

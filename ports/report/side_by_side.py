@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from ports.engine.reports import products_in
 from ports.engine.side_by_side import Shown, SideBySide
 from ports.report.table import Column, Table, in_digits
 
@@ -23,7 +24,8 @@ def lines(found: SideBySide, most: int) -> Iterator[str]:
         if port in found.hidden:
             yield f"{port} does not show {found.quantity}: {found.hidden[port]}"
     model, points = found.problem.model, len(found.problem.y)
-    yield f"{model.name} {found.quantity} at step {found.step}, {found.dtype}, {points} points"
+    products = products_in(found.precision)
+    yield f"{model.name} {found.quantity} at step {found.step}, {found.dtype}, {points} points{products}"
     yield from _elements(found, most)
     shares = [[port, _share(shown)] for port, shown in found.shown.items()]
     yield from map(Table(SHARES, shares).line, shares)
