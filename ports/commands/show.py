@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     quantity = word(f"quantity of {args.model.name}", args.model.quantities)(args.quantity)
     step = step_of(args.model, args.step)
     problem = draw(np.random.RandomState(args.seed), args.points).problem(args.model)
-    ports = args.port or ports_of(args.model)
+    ports = args.port or ports_of(args.model, args.device, args.dtype)
     cells = [(one_cell(args.model, port, args.mode, args.device, args.dtype), port) for port in ports]
     found = side_by_side(problem, cells, quantity, step, args.precision)
     for line in report.lines(found, args.most):

@@ -205,12 +205,16 @@ def ports_here() -> list[Port]:
     return [port for port in PORTS.values() if not port.absence()]
 
 
-def ports_of(model: Model) -> list[Port]:
-    """The ports here that have a step for the model. Raises Absent if there is none."""
+def ports_of(model: Model, device: str, dtype: str) -> list[Port]:
+    """The ports here that have a step for the model, and the dtype on that device.
+
+    If the dtype is nowhere, they are those with a step: `one_cell` says of each why it cannot run.
+    Raises Absent if no port has a step.
+    """
     found = [port for port in ports_here() if port.has(model)]
     if not found:
         raise Absent(f"no registered port has a {model.step_name}: name a file that has one with --port")
-    return found
+    return [port for port in found if dtype in port.host.dtypes(device)] or found
 
 
 def models_of(ports: Sequence[Port]) -> list[Model]:
