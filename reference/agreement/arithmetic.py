@@ -24,9 +24,10 @@ FUNCTION_ULPS = 4.0
 FLOAT32_EXP_ULPS = 2.52
 #: XLA computes a quotient on a CPU as x * fl(1 / y), with two roundings.
 DIVISION_ROUNDINGS = 2
-#: Triton and XLA use CUDA's div.full.f32, which promises 2 ulps, each at most 2u relative.
+#: Triton and XLA use CUDA's div.full.f32, which promises 2 ulps (PTX ISA, div), each at most 2u relative.
 ACCELERATOR_DIVISION_ROUNDINGS = 4
-#: IEEE 754 rounds a square root once. PTX's sqrt.approx.f32 promises 2**-23 relative, which is 2u.
+#: IEEE 754 rounds a square root once. PTX's sqrt.approx.f32 promises 2**-23 relative, which is 2u, over
+#: all positive numbers (PTX ISA, sqrt).
 ROOT_ROUNDINGS, ACCELERATOR_ROOT_ROUNDINGS = 1, 2
 #: Triton computes a float32 exp as 2**(x * log2(e)) with the hardware's approximation, as CUDA's __expf
 #: does. That promises 2 + floor(|1.173 x|) ulps (CUDA C++ Programming Guide, intrinsic functions).
