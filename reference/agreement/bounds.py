@@ -19,7 +19,7 @@ from reference.agreement import rules
 from reference.agreement.arithmetic import Arithmetic, Unbounded
 from reference.agreement.rounded import Rounded
 from reference.agreement.routes import Quantities, cover
-from reference.arrays import Plain, Tap
+from reference.arrays import Plain, Tap, is_floats
 from reference.models import Problem
 from reference.trace import overflow_message
 
@@ -79,8 +79,8 @@ def stacked(starts: Sequence[Problem], arithmetic: Arithmetic) -> Problem:
         name: Rounded.exact([start.params[name] for start in starts], arithmetic, stacked=1)
         for name in first.model.parameters
     }
-    X = Rounded.exact(first.X, arithmetic)
-    return Problem(first.model, X, first.y, params, first.reg, first.step_size)
+    floats = {n: Rounded.exact(x, arithmetic) for n, x in first.batch.items() if is_floats(x)}
+    return first.changed(params, **floats)
 
 
 def recorded_by(
@@ -141,8 +141,8 @@ def local_of_all(
 
 def _inputs(start: Problem, local: bool) -> Quantities:
     """What the routes may use from the beginning: the step's inputs, and which certificate this is."""
-    scalars = {"reg": start.reg, "step_size": start.step_size, "num_examples": len(start.y)}
-    return {"X": start.X, "y": start.y, **scalars, **start.params, "local": local}
+    examples = {"num_examples": len(start.y)} if "y" in start.batch else {}
+    return {**start.batch, **examples, **start.params, "local": local}
 
 
 def _run(start: Problem, q: Quantities, tap: Tap, at: str) -> None:
@@ -154,7 +154,7 @@ def _run(start: Problem, q: Quantities, tap: Tap, at: str) -> None:
         raise Unbounded(f"{at}: {why}") from None
     except FloatingPointError:
         values = {name: q[name].at((0, 0)).value for name in start.model.quantities if name in q}
-        raise Unbounded(overflow_message(values, at, start.y)) from None
+        raise Unbounded(overflow_message(values, at, start.labels)) from None
 
 
 def as_recorded(recorded: Recorded, ports: Sequence[int], expected: Rounded) -> Rounded:
