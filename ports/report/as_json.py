@@ -107,6 +107,7 @@ def cell(result: CellResult) -> dict[str, Any]:
         "agrees": result.agrees,
         "steps": result.steps,
         "error": result.error or None,
+        "local_alone": result.local_alone and result.local_alone._asdict(),
         "hidden": dict(result.hidden),
         "verdicts": [
             {"quantity": quantity, "certificate": certificate, **verdict(v)}

@@ -56,13 +56,18 @@ def entry(result: CellResult, name: str) -> str:
 
 
 def failures(results: Iterable[CellResult], most: int = 5) -> str:
-    """For each cell that failed: the first wrong operation, and how many more disagree."""
+    """For each cell that failed: the first wrong operation, and how many more disagree.
+
+    A cell that was not certified end to end at every step is told, too.
+    """
     lines = []
     for result in results:
         if result.error:
             lines.append(f"{result.cell}: {result.error}")
         elif not result.comparisons:
             lines.append(f"{result.cell}: nothing was compared: that is a failure")
+        if result.local_alone:
+            lines.append(local_alone(result))
         found = result.first_failures()
         lines += [f"{result.cell}: {sentence(step, finding)}" for step, finding in found[:most]]
         if len(found) > most:
@@ -86,6 +91,13 @@ def changes(since: str, changed: Sequence[Change] | None) -> str:
     """What changed since an earlier report."""
     lines = [f"{c.what}: {c.before} -> {c.now}" for c in changed or ()]
     return "\n".join([f"Since {since}:" if lines else f"Since {since} nothing changed.", *lines])
+
+
+def local_alone(result: CellResult) -> str:
+    """How far a cell was certified end to end, where that was not at every step."""
+    followed, steps = result.steps_followed, result.steps
+    why = result.local_alone.why if result.local_alone else ""
+    return f"{result.cell}: end to end at {followed:,} of {steps:,} steps, locally at all: {why}"
 
 
 def manifest(results: Sequence[CellResult], skipped: Sequence[Skipped]) -> str:

@@ -62,6 +62,10 @@ class Unbounded(ValueError):
     """No finite bound exists: an operation may divide by zero, overflow, or take the log of 0."""
 
 
+class Unfollowed(Unbounded):
+    """No finite bound follows from the weights through the whole step."""
+
+
 class PartialSums(NamedTuple):
     """How often a sum rounds its partial sums to storage.
 
