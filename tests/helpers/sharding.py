@@ -23,6 +23,8 @@ SECONDS = {
     "tests/ports/lesson/test_breaks.py": 1.2,
     "tests/ports/lesson/test_rounding.py": 1.1,
     "tests/test_readme.py": 1.2,
+    "tests/ports/test_pytest_plugin.py": 1.2,
+    "tests/test_certified_page.py": 1.2,
     "tests/ports/commands/test_command.py": 0.8,
     "tests/ports/lesson/test_exercise.py": 0.8,
     "tests/ports/conventions/test_recognition.py": 0.8,

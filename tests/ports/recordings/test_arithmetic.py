@@ -2,11 +2,10 @@
 
 import pytest
 
-from ports.contract import by_device
 from ports.engine.results import Cell
 from ports.recordings.certify import promised
 from ports.registry import PORTS
-from reference.agreement.arithmetic import ARITHMETICS, DTYPES, PRODUCT_PRECISIONS
+from reference.agreement.arithmetic import ARITHMETICS, DTYPES, PRODUCT_PRECISIONS, by_device
 
 #: NumPy is on the CPU, and not compiled; other ports run everywhere.
 CELLS = [("numpy", "eager", "cpu")] + [
