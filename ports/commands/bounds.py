@@ -9,7 +9,9 @@ from ports.commands.arguments import (
     add_json,
     add_ports,
     add_precision,
+    add_reference,
     add_run,
+    default_model,
     model,
     step_of,
     typed,
@@ -24,7 +26,7 @@ from ports.messages import either
 from ports.report import as_json
 from ports.report.bounds import tables
 from reference.agreement.arithmetic import DTYPES
-from reference.models import MODELS, TWO_LAYER
+from reference.models import MODELS
 from reference.runs import draw
 
 DETAILS = """\
@@ -37,8 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         type=typed(model),
-        default=TWO_LAYER,
-        help=f"{either(MODELS)} (default {TWO_LAYER.name})",
+        default=default_model(),
+        help=f"{either(MODELS)} (default {default_model().name})",
     )
     parser.add_argument(
         "--step",
@@ -54,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         **SEVERAL,
     )
     add_ports(parser)
+    add_reference(parser)
     add_precision(parser)
     add_run(parser)
     add_json(parser, "figures")
