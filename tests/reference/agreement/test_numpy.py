@@ -68,7 +68,7 @@ def stack(x, error, stacked):
 
 
 @pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("stacks", [(2, 2), (1, 2), (2, 1), (0, 1)], ids=str)
+@pytest.mark.parametrize("stacks", [(2, 2), (1, 2), (0, 1)], ids=str)
 def test_stack_is_treated_as_each_of_its_members_is(call, stacks):
     """One call on stacks, of different depths too, gives what the calls on their members give."""
     f, rng = CALLS[call], np.random.default_rng(0)
