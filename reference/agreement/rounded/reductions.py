@@ -6,7 +6,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from reference.agreement import blocks, rules
-from reference.agreement.rounded.array import LARGEST, SUM, Index, Mask, Origin, Rounded, apply
+from reference.agreement.rounded.array import LARGEST, SUM, Index, Mask, Origin, Rounded
+from reference.agreement.rounded.operands import apply
 
 Axis: TypeAlias = int | Sequence[int] | None
 
