@@ -3,6 +3,7 @@
 import json
 import re
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -14,23 +15,10 @@ from ports.user_code import UserCodeError
 from ports.user_reference import load_reference, reference, reference_here
 from reference.models import MODELS
 
+DATA = Path(__file__).parents[1] / "data"
 TEMPLATE = REFERENCE.format(file="net.py")
 #: A port of the template's network.
-PORT = """
-import numpy as np
-
-def step(params, batch):
-    W, b, X = params["W"], params["b"], batch["X"]
-    out = X @ W + b
-    apart = out - batch["target"]
-    dout = apart / len(X)
-    dW, db = X.T @ dout, dout.sum(axis=0, keepdims=True)
-    rate = batch["step_size"]
-    return {
-        "out": out, "apart": apart, "loss": np.sum(apart * apart) / (2 * len(X)), "dout": dout,
-        "dW": dW, "db": db, "W_next": W - rate * dW, "b_next": b - rate * db,
-    }
-"""
+PORT = (DATA / "own_port.py").read_text()
 
 
 @pytest.fixture
@@ -222,3 +210,12 @@ def test_reference_without_a_name_of_its_own_is_called_after_its_folder(files):
     assert load_reference(path).name == files.name
     with pytest.raises(UserCodeError, match="is a folder"):
         load_reference(files)
+
+
+def test_vacuous_bounds_are_told(capsys):
+    """Beside what is right: the share of the numbers whose bound exceeds them."""
+    words = ["--reference", DATA / "own_network.py", DATA / "own_port.py", "--partial"]
+    assert run("check", *words, "--steps", 1) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"vacuous +lost \(\d+%, \d+%\)", said)
+    assert "Next in step: lost, of shape (10, 3)." in said
