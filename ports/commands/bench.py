@@ -3,7 +3,7 @@
 import argparse
 from dataclasses import replace
 
-from ports.bench import growth, largest, models, one_call, runs, startup, steps
+from ports.bench import growth, largest, limits, models, one_call, runs, startup, steps
 from ports.bench.machine import machine
 from ports.bench.measuring import QUICK, Effort
 from ports.commands.arguments import add_json, typed, word
@@ -23,6 +23,7 @@ BENCHMARKS = {
     "certificate": steps.certificate,
     "models": models.models,
     "largest": largest.largest,
+    "limits": limits.limits,
     "run": runs.run,
     "growth": growth.growth,
     "startup": startup.startup,
