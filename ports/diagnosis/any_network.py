@@ -31,6 +31,8 @@ ANY_NETWORK: tuple[Rule, ...] = (
     R("_a /= _b -> pass", "factor missing", "no division by {_b}"),
     R("_a += _b -> pass", "term missing", "{_b} left out"),
     R("_a -= _b -> pass", "term missing", "{_b} left out"),
+    R("_a * _b + (1 - _a) * _c -> (1 - _a) * _b + _a * _c", "momentum", "{_a} and 1 - {_a} in each other's place"),
+    R("(1 - _a) * _b + _a * _c -> _a * _b + (1 - _a) * _c", "momentum", "{_a} and 1 - {_a} in each other's place"),
     # --- powers and roots
     R("_a * _a -> _a", "square missing", "{_a} in the place of its square"),
     R("_a * _a -> np.abs(_a)", "square missing", "the absolute value of {_a} in the place of its square"),

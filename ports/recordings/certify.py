@@ -67,10 +67,11 @@ def require_one_run(recordings: Sequence[Recording]) -> None:
     """Raise BadRecording unless they are of one problem and can be told apart."""
     first, cells = recordings[0], dict[Any, Recording]()
     for recording in recordings:
-        if (recording.points, recording.seed) != (first.points, first.seed):
+        run, of_first = ((r.points, r.seed, r.precision) for r in (recording, first))
+        if run != of_first:
             raise BadRecording(
-                f"{recording.path} and {first.path} have other points or another seed: "
-                "certify them one at a time"
+                f"{recording.path} and {first.path} have other points, another seed or another "
+                "precision: certify them one at a time"
             )
         other = cells.setdefault(recording.cell, recording)
         if other is not recording:
@@ -106,19 +107,19 @@ def certify(recording: Recording, progress: Callable[[], None] = lambda: None) -
 def recorded_port(recording: Recording) -> RecordedPort:
     """The port that a recording stands for."""
     cell = recording.cell
-    host = RecordedHost(promised(recording.framework, cell))
+    host = RecordedHost(promised(recording.framework, cell, recording.precision))
     module = ModuleType(cell.port)
     return RecordedPort(cell.port, "", FRAMEWORKS["numpy"], loaded=module, recorded=host)
 
 
-def promised(framework: str, cell: Cell) -> Arithmetic:
-    """What a framework promises in a cell; neither it nor the port need be here.
+def promised(framework: str, cell: Cell, precision: str) -> Arithmetic:
+    """What a framework promises in a cell and precision; neither it nor the port need be here.
 
     A program of one's own, in C++ say, keeps to what the frameworks here have in common.
     """
     known, port = FRAMEWORKS.get(framework), PORTS.get(cell.port)
     promises = known.promises if known else by_device
-    promise = promises(cell.device, cell.dtype)
+    promise = promises(cell.device, cell.dtype).in_precision(precision, cell.device)
     return port.keeping_to(promise, cell.mode) if port and port.framework is known else promise
 
 
@@ -146,7 +147,7 @@ def report_of(judged: Sequence[Judged], machine: str | None) -> Report:
     first, facts = recordings[0], provenance_of(recordings)
     most = max(len(recording.steps) for recording in recordings)
     return Report(
-        RunOf(first.points, first.seed, str(most)),
+        RunOf(first.points, first.seed, str(most), first.precision),
         machine or facts.get("platform", "a machine that is not named"),
         WHOLE,
         tuple(str(recording.cell) for recording in recordings),
