@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from ports.__main__ import main
+from ports.check.own_template import REFERENCE
 from ports.check.results import Options
 from ports.check.self_test import CAUGHT, SAME, self_test
-from ports.check.template import REFERENCE
+from ports.registry import FRAMEWORKS
 from ports.user_code import UserCodeError
 from ports.user_reference import load_reference, reference, reference_here
 from reference.models import MODELS
@@ -201,6 +202,23 @@ def test_new_reference_is_a_network_that_runs(files, capsys, monkeypatch):
     assert run("check", "--new-reference", "fresh.py") == 0
     assert "wrote fresh.py" in capsys.readouterr().out
     assert run("check", "--reference", "fresh.py", "port.py", "--steps", 1) == 0
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_new_port_names_every_quantity(files, capsys, monkeypatch, framework):
+    """It is a frame: it runs, and says what to write next."""
+    monkeypatch.chdir(files)
+    if FRAMEWORKS[framework].absence():
+        pytest.skip(FRAMEWORKS[framework].absence())
+    words = ["--reference", "net.py", "--new", "mine.py", "--framework", framework]
+    assert run("check", *words) == 0
+    assert "run lockstep check --reference net.py mine.py" in capsys.readouterr().out
+    text = (files / "mine.py").read_text()
+    assert all(f'# "{name}": ...' in text for name in load_reference("net.py").quantities)
+    written = text.replace('# "out": ...', '"out": X @ W + b')
+    (files / "mine.py").write_text(written)
+    assert run("check", "--reference", "net.py", "mine.py", "--partial", "--steps", 1) == 0
+    assert "Next in step: apart, of shape (10, 3)." in capsys.readouterr().out
 
 
 def test_reference_without_a_name_of_its_own_is_called_after_its_folder(files):
