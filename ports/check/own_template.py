@@ -53,7 +53,7 @@ def step(params, batch, tap):
 '''
 
 _PORT = '''\
-"""My port of {model} to {to}.
+"""{model}: my port to {to}.
 
     lockstep check --reference {reference} {file}             judges it at every step
     lockstep check --reference {reference} --partial {file}   accepts it as far as it goes
