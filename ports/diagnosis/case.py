@@ -111,7 +111,7 @@ class Case:
     @cached_property
     def problems(self) -> dict[str, str]:
         """What is wrong with the form of each recorded tensor."""
-        found = structural_problems(self.start, self.trace, holder(self.arithmetic.name))
+        found = structural_problems(self.start, self.trace, self.arithmetic)
         return {finding.quantity: finding.problem for finding in found}
 
     def structural_problem(self) -> str:

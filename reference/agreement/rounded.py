@@ -30,12 +30,13 @@ class Rounded:
     Attributes:
         bounded: value (float64), error (of the same shape; None for an exact array) and `products`, the
             number of products that it is the sum of (see `rules.Bounded`).
-        arithmetic: what the port promises.
+        base: what the port promises.
+        format: what it is stored in where that is narrower, in mixed precision; else None.
         stacked: the number of leading axes: 0, 1 (steps) or 2 (ports, steps). See `blocks.py`.
         summand: for a row sum, what was summed.
     """
 
-    __slots__ = ("arithmetic", "bounded", "stacked", "summand")
+    __slots__ = ("base", "bounded", "format", "stacked", "summand")
 
     def __init__(
         self,
@@ -46,15 +47,19 @@ class Rounded:
         stacked: int = 0,
     ) -> None:
         self.bounded = Bounded(value, error, products)
-        self.arithmetic = arithmetic
+        self.base = arithmetic
+        self.format: Arithmetic | None = None
         self.stacked = stacked
         self.summand: Bounded | None = None
 
     @classmethod
-    def of(cls, bounded: Bounded, arithmetic: Arithmetic, stacked: int = 0) -> "Rounded":
+    def of(
+        cls, bounded: Bounded, base: Arithmetic, stacked: int = 0, format: Arithmetic | None = None
+    ) -> "Rounded":
         """Wrap what a rule returns."""
         made = cls.__new__(cls)
-        made.bounded, made.arithmetic, made.stacked, made.summand = bounded, arithmetic, stacked, None
+        made.bounded, made.base, made.stacked, made.format = bounded, base, stacked, format
+        made.summand = None
         return made
 
     @classmethod
@@ -62,6 +67,12 @@ class Rounded:
         """An input that the port holds exactly, except that it may read subnormals as zero."""
         array = np.asarray(value, dtype=np.float64)
         return cls.of(blocks.exact(array, arithmetic), arithmetic, stacked)
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """What operations on it are computed in (see `Mixture`)."""
+        narrow = self.format and self.base.mixture and self.base.mixture.is_narrow
+        return self.format if narrow else self.base  # type: ignore[return-value]
 
     @property
     def value(self) -> Any:
@@ -109,7 +120,8 @@ class Rounded:
     def at(self, place: tuple[int, ...]) -> "Rounded":
         """The array of one (port, step); what has no axis of ports, or none at all, is shared."""
         own = place[len(place) - self.stacked :]
-        return Rounded.of(blocks.each(self.bounded, lambda array: array[own]), self.arithmetic)
+        own_numbers = blocks.each(self.bounded, lambda array: array[own])
+        return Rounded.of(own_numbers, self.base, format=self.format)
 
     def of_ports(self, ports: Sequence[int]) -> "Rounded":
         """The same stack with some of its ports."""
@@ -119,7 +131,7 @@ class Rounded:
         return self._like(blocks.each(self.bounded, change))
 
     def _like(self, bounded: Bounded) -> "Rounded":
-        return Rounded.of(bounded, self.arithmetic, self.stacked)
+        return Rounded.of(bounded, self.base, self.stacked, self.format)
 
     def __getitem__(self, index: Any) -> "Rounded":
         place = blocks.behind(index, self.stacked)
@@ -192,18 +204,30 @@ class Rounded:
 # Operands
 
 
-def _lifted(operands: Sequence[Any]) -> tuple[list[Bounded], Arithmetic, int]:
+def _common(operands: Sequence[Any]) -> Arithmetic:
+    """What an elementwise operation on these is computed in: the narrower format, if there are two."""
+    each = [x.arithmetic for x in operands if isinstance(x, Rounded)]
+    return next((arithmetic for arithmetic in each if not arithmetic.mixture), each[0])
+
+
+def _lifted(
+    operands: Sequence[Any], arithmetic: Arithmetic | None = None
+) -> tuple[list[Bounded], Arithmetic, int]:
     """The operands as `Bounded`, their arithmetic, and how many leading axes the result has."""
-    arithmetic = next(x.arithmetic for x in operands if isinstance(x, Rounded))
+    arithmetic = arithmetic or _common(operands)
     bounded = [_bounded(x, arithmetic) for x in operands]
     leading = [x.stacked if isinstance(x, Rounded) else 0 for x in operands]
     return blocks.aligned(bounded, leading), arithmetic, max(leading)
 
 
 def _bounded(x: Any, arithmetic: Arithmetic) -> Bounded:
-    """Convert any operand. A plain array is an exact input; a plain number may be rounded."""
+    """Convert any operand. A plain array is an exact input; a plain number may be rounded.
+
+    In mixed precision, a number of the wider format is rounded to the narrower one.
+    """
     if isinstance(x, Rounded):
-        return x.bounded
+        is_wider = x.base.mixture and not (x.format or arithmetic.mixture)
+        return rules.cast(x.bounded, arithmetic) if is_wider else x.bounded
     if isinstance(x, (int, float, np.integer)):
         return rules.constant(float(x), arithmetic)
     return blocks.exact(np.asarray(x, dtype=np.float64), arithmetic)
@@ -235,13 +259,22 @@ def _less_equal(x: Any, y: Any) -> Comparison:
 
 
 def _dot(a: Any, b: Any) -> Rounded:
-    (left, right), arithmetic, stacked = _lifted((a, b))
-    return Rounded.of(blocks.dot(left, right, arithmetic), arithmetic, stacked)
+    common = _common((a, b))
+    formats = [x.format for x in (a, b) if isinstance(x, Rounded) and x.format]
+    within = max([common.of_products, *formats], key=lambda arithmetic: arithmetic.scale)
+    (left, right), _, stacked = _lifted((a, b), within)
+    return Rounded.of(blocks.dot(left, right, within), _going_on_in(common, within), stacked)
+
+
+def _going_on_in(common: Arithmetic, within: Arithmetic) -> Arithmetic:
+    """What a product or sum is used in that was computed within a narrower format."""
+    return common if common.mixture and not common.mixture.is_narrow else within
 
 
 def _sum(x: Rounded, axis: int | None = None, keepdims: bool = False) -> Rounded:
-    axes = blocks.last_axes(axis, len(x.shape))
-    result = Rounded.of(blocks.sum_of(x.bounded, axes, keepdims, x.arithmetic), x.arithmetic, x.stacked)
+    axes, within = blocks.last_axes(axis, len(x.shape)), x.format or x.arithmetic
+    summed = blocks.sum_of(x.bounded, axes, keepdims, within)
+    result = Rounded.of(summed, _going_on_in(x.arithmetic, within), x.stacked)
     if axes == (-1,) and keepdims:
         result.summand = x.bounded
     return result

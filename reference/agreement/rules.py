@@ -160,6 +160,11 @@ def linspace(start: float, stop: float, num: int, arithmetic: Arithmetic) -> Bou
     return Bounded(np.linspace(start, stop, num), np.full(num, error))
 
 
+def cast(x: Bounded, arithmetic: Arithmetic) -> Bounded:
+    """A number of a wider format, rounded to this one."""
+    return rounded(x.value, x.error, arithmetic.unit, arithmetic)
+
+
 # Sums, differences, products
 
 
