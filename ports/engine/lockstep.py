@@ -61,7 +61,7 @@ class Contestant:
 
 
 def iterations_within(dtype: str, iterations: int) -> int:
-    """How far into a run a dtype's cells are spread."""
+    """How far into a run cells are spread whose narrowest numbers have that dtype."""
     return min(iterations, ITERATIONS_IN_16_BITS) if ARITHMETICS[dtype].stores else iterations
 
 
