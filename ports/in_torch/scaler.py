@@ -2,7 +2,7 @@
 
 The smallest float16 numbers are 2**-24 apart, so small gradients lose their digits. The scaler multiplies
 the loss by a power of 2, and with it every gradient; `unscale_` divides the parameters' gradients by it
-before the update. The trace shows all gradients divided by it.
+before the update, which is left out if one has overflowed. The trace shows all gradients divided by it.
 
 The forward pass is that of `torch_autocast`, and the probes' dtype says in what its layers are computed.
 Optimizer and scaler live across steps, as in a training script.
@@ -44,20 +44,9 @@ class Training:
         for name, parameter in self.params.items():
             parameter.copy_(params[name])
 
-    def backward(self, loss: Tensor) -> None:
-        """Compute the gradients of the scaled loss, and divide those of the parameters."""
-        self.optimizer.zero_grad()
-        self.scaler.scale(loss).backward()
-        self.scaler.unscale_(self.optimizer)
-
     def unscaled(self, probe: Tensor) -> Tensor:
         """The gradient at a probe, divided by the scale in float32, where that is exact."""
         return probe.grad.float() / self.scaler.get_scale()
-
-    def update(self) -> None:
-        """Step along the unscaled gradients, unless one has overflowed."""
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
 
 
 class softmax_step:  # noqa: N801 (a step, like the functions of other ports)
@@ -77,15 +66,18 @@ class softmax_step:  # noqa: N801 (a step, like the functions of other ports)
         probe = zeros(X, b, torch.float16)
 
         forward: dict[str, Tensor] = self.forward(W, b, probe, X, y, reg)
-        training.backward(forward["loss"])
-        training.update()
+        training.optimizer.zero_grad()
+        training.scaler.scale(forward["loss"]).backward()
+        training.scaler.unscale_(training.optimizer)
+        training.scaler.step(training.optimizer)
+        training.scaler.update()
 
         return forward | {
             "dscores": training.unscaled(probe),
             "dW": W.grad,
             "db": b.grad,
-            "W_next": W,
-            "b_next": b,
+            "W_next": W.detach(),
+            "b_next": b.detach(),
         }
 
 
@@ -106,8 +98,11 @@ class two_layer_step:  # noqa: N801 (a step, like the functions of other ports)
         hidden_probe, probe = zeros(X, b, torch.float16), zeros(X, b2, torch.float16)
 
         forward: dict[str, Tensor] = self.forward(W, b, W2, b2, hidden_probe, probe, X, y, reg)
-        training.backward(forward["loss"])
-        training.update()
+        training.optimizer.zero_grad()
+        training.scaler.scale(forward["loss"]).backward()
+        training.scaler.unscale_(training.optimizer)
+        training.scaler.step(training.optimizer)
+        training.scaler.update()
 
         return forward | {
             "dscores": training.unscaled(probe),
@@ -116,8 +111,8 @@ class two_layer_step:  # noqa: N801 (a step, like the functions of other ports)
             "dhidden": training.unscaled(hidden_probe),
             "dW": W.grad,
             "db": b.grad,
-            "W_next": W,
-            "b_next": b,
-            "W2_next": W2,
-            "b2_next": b2,
+            "W_next": W.detach(),
+            "b_next": b.detach(),
+            "W2_next": W2.detach(),
+            "b2_next": b2.detach(),
         }

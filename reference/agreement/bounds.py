@@ -113,9 +113,10 @@ def end_to_end_of_all(start: Problem, at: str, see: See) -> None:
 
     def tap(name: str, computed: Rounded) -> Rounded:
         covered = cover(name, start.model.routes.get(name, ()), computed, q)
-        q[name] = kept = as_stored(name, covered, start.X.base)
+        kept = as_stored(name, covered, start.X.base)
         see(name, kept)
-        return kept
+        q[name] = used = as_used(name, kept)
+        return used
 
     _run(start, q, tap, at)
 
@@ -132,11 +133,11 @@ def local_of_all(
 
     def tap(name: str, computed: Rounded) -> Rounded:
         covered = cover(name, start.model.routes.get(name, ()), computed, q)
-        q[name] = kept = as_stored(name, covered, start.X.base)
+        kept = as_stored(name, covered, start.X.base)
         see(name, kept)
-        if name in recorded:
-            q[name] = as_recorded(recorded[name], ports, kept)
-        return cast(Rounded, q[name])
+        seen = as_recorded(recorded[name], ports, kept) if name in recorded else kept
+        q[name] = used = as_used(name, seen)
+        return used
 
     _run(start, q, tap, at)
 
@@ -182,6 +183,18 @@ def as_stored(name: str, computed: Rounded, base: Arithmetic) -> Rounded:
     is_wider = computed.arithmetic.mixture
     kept = rules.cast(computed.bounded, stored_in) if is_wider else computed.bounded
     return Rounded.of(kept, base, computed.stacked, stored_in)
+
+
+def as_used(name: str, stored: Rounded) -> Rounded:
+    """The quantity as later operations take it.
+
+    Softmax is computed in the format of the probabilities, also where the gradient computes it again. So
+    scores that are narrower than these are the same numbers in the wider format.
+    """
+    base = stored.base
+    if name == "scores" and base.format_of("probs") is base:
+        return Rounded.of(stored.bounded, base, stored.stacked)
+    return stored
 
 
 def as_recorded(recorded: Recorded, ports: Sequence[int], expected: Rounded) -> Rounded:

@@ -259,11 +259,12 @@ def _less_equal(x: Any, y: Any) -> Comparison:
 
 
 def _dot(a: Any, b: Any) -> Rounded:
-    common = _common((a, b))
-    formats = [x.format for x in (a, b) if isinstance(x, Rounded) and x.format]
-    within = max([common.of_products, *formats], key=lambda arithmetic: arithmetic.scale)
-    (left, right), _, stacked = _lifted((a, b), within)
-    return Rounded.of(blocks.dot(left, right, within), _going_on_in(common, within), stacked)
+    # A gradient may be scaled, what it is multiplied by is not: the product is scaled as well.
+    each = [x.format or x.base.of_products for x in (a, b) if isinstance(x, Rounded)]
+    unscaled, within = (one(each, key=lambda format: format.scale) for one in (min, max))
+    (left, right), _, stacked = _lifted((a, b), unscaled)
+    result = blocks.dot(left, right, within)
+    return Rounded.of(result, _going_on_in(_common((a, b)), within), stacked)
 
 
 def _going_on_in(common: Arithmetic, within: Arithmetic) -> Arithmetic:

@@ -6,6 +6,7 @@ as the value it replaces, and where a gradient is planted the value stays.
 """
 
 import ast
+import importlib
 import inspect
 from collections.abc import Callable, Iterator
 from types import ModuleType
@@ -23,7 +24,7 @@ TOGETHER = {("torch_library", "correct_logprobs"): ("correct_logprobs", "data_lo
 
 def plant(port: Port, model: str, quantity: str, relative: float) -> LoadedPort:
     """The port with a relative error in one quantity of one model, and in nothing else."""
-    tree = ast.parse(inspect.getsource(port.module))
+    tree = ast.Module(list(with_imported(port.module)), [])
     at = gradient_at(MODELS[model])
     if quantity in at and differentiates(tree):
         plant_in(tree, model, at[quantity], "planted_backward")
@@ -31,6 +32,17 @@ def plant(port: Port, model: str, quantity: str, relative: float) -> LoadedPort:
         for name in TOGETHER.get((port.name, quantity), (quantity,)):
             plant_in(tree, model, name, "planted")
     return loaded(port, tree, planted=forward(relative), planted_backward=backward(relative))
+
+
+def with_imported(module: ModuleType) -> Iterator[ast.stmt]:
+    """The module's statements; those of a port that it imports more of than its spiral stand in place."""
+    for statement in ast.parse(inspect.getsource(module)).body:
+        names = [n.name for n in getattr(statement, "names", [])]
+        path = getattr(statement, "module", None) or ""
+        if path.startswith("ports.in_") and names != ["spiral"]:
+            yield from with_imported(importlib.import_module(path))
+        else:
+            yield statement
 
 
 def gradient_at(model: Model) -> dict[str, str]:
