@@ -9,8 +9,8 @@ A port is a module with the note's parts in its framework:
 and one more `{model}_step` for each further model that it knows. A step is a function or a class. The
 compiled mode compiles a function whole. A class is instantiated once per run with the mode's `compile`,
 so that it can keep state and choose what to compile. `hidden_quantities` names what the port's library
-does not show, with the reason. A mixed-precision port declares which of its numbers are narrower than its
-parameters (`ports.mixed`).
+does not show, with the reason. A mixed-precision port declares which of its numbers are narrower than
+its parameters (`ports.mixed`).
 
 A host is what the ports of one framework share: its devices, dtypes, transfer and precision settings. A
 `Framework` names its host and its ports. Both are imported when a port runs, and not before.

@@ -43,18 +43,31 @@ class Mixed:
     scales: Mapping[str, float]
 
     def applied(self, own: Arithmetic, narrow: Arithmetic) -> Arithmetic:
-        """What the port keeps to, from what its framework promises in float32 and in the 16-bit dtype."""
+        """What the port keeps to, from what its framework promises in float32 and in 16 bits."""
         stored = tuple((name, narrow.scaled(self.scales.get(name, 1.0))) for name in self.stored)
         return replace(own, mixture=Mixture(narrow, stored))
+
+    def dtype_of(self, name: str) -> str:
+        """The dtype that a quantity, or a parameter, is shown in."""
+        return self.dtype if name in self.stored and self.scales.get(name, 1.0) == 1 else OWN_DTYPE
+
+    @property
+    def dtypes(self) -> dict[str, str]:
+        """The declaration as a port's module has it."""
+        return dict.fromkeys([PRODUCTS, *self.stored], self.dtype)
+
+
+def declared(dtypes: Mapping[str, str], scales: Mapping[str, float]) -> Mixed | None:
+    """What these say; None if they say nothing."""
+    if not dtypes:
+        return None
+    stored = tuple(name for name in dtypes if name != PRODUCTS)
+    return Mixed(next(iter(dtypes.values())), stored, dict(scales))
 
 
 def declared_by(module: ModuleType) -> Mixed | None:
     """What a port's module declares, or None."""
-    dtypes: Mapping[str, str] = getattr(module, DTYPES_NAME, {})
-    if not dtypes:
-        return None
-    stored = tuple(name for name in dtypes if name != PRODUCTS)
-    return Mixed(next(iter(dtypes.values())), stored, getattr(module, SCALES_NAME, {}))
+    return declared(getattr(module, DTYPES_NAME, {}), getattr(module, SCALES_NAME, {}))
 
 
 def problem_of(dtypes: Any, scales: Any, quantities: Iterable[str]) -> str | None:
@@ -70,7 +83,9 @@ def problem_of(dtypes: Any, scales: Any, quantities: Iterable[str]) -> str | Non
     for name, dtype in dtypes.items():
         if name not in known:
             near = did_you_mean(str(name), known)
-            return f"{DTYPES_NAME} names {name!r}, which is no quantity: {near}there are {', '.join(known)}"
+            return (
+                f"{DTYPES_NAME} names {name!r}, which is no quantity: {near}there are {', '.join(known)}"
+            )
         if dtype not in narrow:
             return (
                 f"{DTYPES_NAME} says {name} is {dtype!r}, expected {either(narrow)}: "
@@ -80,7 +95,9 @@ def problem_of(dtypes: Any, scales: Any, quantities: Iterable[str]) -> str | Non
         return f"{DTYPES_NAME} has {either(sorted(set(dtypes.values())))}, expected one 16-bit dtype"
     for name, scale in scales.items():
         if name not in dtypes or name == PRODUCTS:
-            return f"{SCALES_NAME} names {name!r}, which is not among {DTYPES_NAME}: declare its dtype, too"
+            return (
+                f"{SCALES_NAME} names {name!r}, which is not among {DTYPES_NAME}: declare its dtype, too"
+            )
         if not is_power_of_2(scale):
             return f"{SCALES_NAME} says {name} is stored times {scale!r}, expected a power of 2"
     return None

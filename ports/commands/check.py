@@ -9,6 +9,7 @@ from ports.check.template import write_template
 from ports.commands.arguments import SEVERAL, add_json, add_run, seconds, steps_or_all, typed, word
 from ports.conventions.known import BY_WORD, convention
 from ports.messages import either
+from ports.mixed import OWN_DTYPE
 from ports.registry import FRAMEWORKS
 from ports.report import teacher
 from ports.report.progress import Progress
@@ -48,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=typed(word("dtype", DTYPES)),
         action="append",
         default=[],
-        help=f"{either(DTYPES)}; may be repeated (default {DTYPES[0]})",
+        help=f"{either(DTYPES)}; may be repeated (default {DTYPES[0]}, in mixed precision {OWN_DTYPE})",
     )
     parser.add_argument(
         "--timeout",
@@ -82,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         args.points,
         args.seed,
         args.steps,
-        tuple(args.dtype) or (DTYPES[0],),
+        tuple(args.dtype),
         args.timeout,
         tuple(args.convention),
     )

@@ -12,7 +12,7 @@ from reference.agreement.arithmetic import Arithmetic, Unbounded
 from reference.agreement.bounds import local
 from reference.agreement.judge import LOCAL, compare, structural_problems
 from reference.agreement.rounded import Rounded
-from reference.arrays import Params, Plain, holder
+from reference.arrays import Params, Plain
 from reference.models import Model, Problem
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})

@@ -41,8 +41,9 @@ class Selection:
     def modes_of(self, port: Port, dtype: str, modes: Sequence[str]) -> Sequence[str]:
         """In which of these modes a dtype runs.
 
-        A format that only stores, alone or in mixed precision, runs in the framework's natural mode, unless modes or dtypes were asked
-        for: to compile everything once more for each would take longer than all other cells.
+        A format that only stores, alone or in mixed precision, runs in the framework's natural mode,
+        unless modes or dtypes were asked for: to compile everything once more for each would take longer
+        than all other cells.
         """
         if self.dtypes or self.modes or not ARITHMETICS[port.narrowest(dtype)].stores:
             return modes
@@ -154,7 +155,9 @@ def _cells(port: Port, selection: Selection) -> tuple[list[Cell], list[Skipped]]
             continue
         for dtype in selection.dtypes or _dtypes_of(port):
             if dtype not in port.dtypes(device):
-                skipped.append(Skipped(f"{port.name} {dtype} on {device}", _no_dtype(port, dtype, device)))
+                skipped.append(
+                    Skipped(f"{port.name} {dtype} on {device}", _no_dtype(port, dtype, device))
+                )
                 continue
             in_modes = selection.modes_of(port, dtype, modes)
             who = port.name if port.mixed else port.framework.name

@@ -1,8 +1,8 @@
 """The note in JAX's mixed precision: float32 parameters, layers in bfloat16.
 
-Points and parameters are cast for the layers, and the scores are cast back for the loss. So the gradients
-of a layer are computed in bfloat16, and the transpose of the cast brings them to float32, in which the
-regularization's part is added and the parameters are updated.
+Points and parameters are cast for the layers, and the scores are cast back for the loss. So the
+gradients of a layer are computed in bfloat16, and the transpose of the cast brings them to float32, in
+which the regularization's part is added and the parameters are updated.
 
 Softmax and probes are those of `jax_grad`. A probe is bfloat16 where the layer's output is.
 """

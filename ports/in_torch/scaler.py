@@ -1,8 +1,9 @@
 """The note in PyTorch's mixed precision with float16: torch.autocast and torch.amp.GradScaler.
 
-The smallest float16 numbers are 2**-24 apart, so small gradients lose their digits. The scaler multiplies
-the loss by a power of 2, and with it every gradient; `unscale_` divides the parameters' gradients by it
-before the update, which is left out if one has overflowed. The trace shows all gradients divided by it.
+The smallest float16 numbers are 2**-24 apart, so small gradients lose their digits. The scaler
+multiplies the loss by a power of 2, and with it every gradient. `unscale_` divides the parameters'
+gradients by it before the update, which is left out if one has overflowed. The trace shows all gradients
+divided by it.
 
 The forward pass is that of `torch_autocast`, and the probes' dtype says in what its layers are computed.
 Optimizer and scaler live across steps, as in a training script.

@@ -87,8 +87,8 @@ SPLIT_PRODUCTS = PartialSums(32)
 class Mixture:
     """Which numbers of a mixed-precision port are narrower than its parameters.
 
-    An operation is computed in the narrower format if the quantity that it is part of is stored in that, and
-    an operand is, too. So are all matrix products, and the sums of what is stored in it. Every other
+    An operation is computed in the narrower format if the quantity that it is part of is stored in that,
+    and an operand is, too. So are all matrix products, and the sums of what is stored in it. Every other
     operation is computed in the parameters' own format. What an operation takes from a wider format is
     rounded first; a result goes to a wider format as it is.
 
@@ -128,8 +128,8 @@ class Arithmetic:
             None if only the result is.
         fuses: whether kernels may be fused: a result may be used before it is stored.
         flushes: whether numbers below `smallest_normal` may be taken for zero.
-        scale: the power of 2 that numbers are multiplied by before they are stored, as a gradient is where the
-            loss is scaled.
+        scale: the power of 2 that numbers are multiplied by before they are stored, as a gradient is
+            where the loss is scaled.
         mixture: which quantities and products are narrower, in mixed precision.
     """
 
@@ -311,7 +311,7 @@ class Arithmetic:
         return dict(self.mixture.stored).get(quantity, self) if self.mixture else self
 
     def dtype_of(self, quantity: str) -> str:
-        """The dtype that a port shows a quantity in: what was scaled is divided by that in the own format."""
+        """The dtype that a port shows a quantity in: this one, where it is scaled."""
         stored_in = self.format_of(quantity)
         return stored_in.name if stored_in.scale == self.scale else self.name
 

@@ -176,7 +176,7 @@ def _announcing(start: Problem, tap: Tap) -> Tap:
 
 
 def as_stored(name: str, computed: Rounded, base: Arithmetic) -> Rounded:
-    """The quantity in the format that it is stored in. In mixed precision, that may round it once more."""
+    """The quantity in the format that it is stored in. In mixed precision, that may round it again."""
     stored_in = base.format_of(name)
     if stored_in is base:
         return computed

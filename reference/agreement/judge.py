@@ -150,7 +150,10 @@ def certify_steps(
     """
     shown = hidden or [()] * len(traces[0])
     problems = [
-        [structural_problems(starts[0], trace, arithmetic, h) for trace, h in zip(step, shown, strict=True)]
+        [
+            structural_problems(starts[0], trace, arithmetic, h)
+            for trace, h in zip(step, shown, strict=True)
+        ]
         for step in traces
     ]
     usable = [
@@ -380,8 +383,8 @@ def structural_problems(
 ) -> list[Finding]:
     """Findings on what cannot be compared by value: missing, renamed, misshapen, wrong dtype.
 
-    The dtype is that of the arithmetic, or the one that it has for the quantity. `hidden` names quantities
-    that the port declares its library does not show.
+    The dtype is that of the arithmetic, or the one that it has for the quantity. `hidden` names
+    quantities that the port declares its library does not show.
     """
     findings = []
     for name, shape in problem.shapes.items():

@@ -35,7 +35,7 @@ def plant(port: Port, model: str, quantity: str, relative: float) -> LoadedPort:
 
 
 def with_imported(module: ModuleType) -> Iterator[ast.stmt]:
-    """The module's statements; those of a port that it imports more of than its spiral stand in place."""
+    """The module's statements, in place of the import of another port those of that one."""
     for statement in ast.parse(inspect.getsource(module)).body:
         names = [n.name for n in getattr(statement, "names", [])]
         path = getattr(statement, "module", None) or ""

@@ -9,8 +9,8 @@ float64 and then to float32 is the float32 one.
 A machine whose format only stores computes in the accumulator, `machine.inside`, and rounds the result.
 What uses the result may take it as it was before.
 
-In mixed precision there is a machine of each format. They share a `Mixing`, which says where an operation
-is computed.
+In mixed precision there is a machine of each format. They share a `Mixing`, which says where an
+operation is computed.
 """
 
 from dataclasses import dataclass, replace

@@ -456,7 +456,9 @@ def worst_shares(model, m, routes, certificate):
         got = simulated_step(problem, m, routes)
     if routes.get("dscores") is from_exponentials and not is_in_range(got | {"y": problem.y}, m):
         return None
-    if any(one.overflowed and one.arithmetic.name == "float16" for one in machines_of(m)):  # its least reciprocals are out of range
+    if any(
+        one.overflowed and one.arithmetic.name == "float16" for one in machines_of(m)
+    ):  # its least reciprocals are out of range
         return None
     try:
         if certificate == "local":
