@@ -2,7 +2,7 @@
 
 Within the region, `torch.addmm` and its like cast their operands to bfloat16, and what follows them
 stays in that. The loss is computed in float32, outside of it. The gradients of a layer are computed in
-bfloat16. Then the gradient of the cast brings them to float32, in which the regularization's part is added
+bfloat16. The gradient of the cast brings them to float32, in which the regularization's part is added
 and the parameters are updated.
 
 Softmax and probes are those of `torch_autograd`. A probe is bfloat16 where the layer's output is.
