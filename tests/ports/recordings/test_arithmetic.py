@@ -1,5 +1,7 @@
 """The arithmetic of a recording is what its port keeps to, looked up without its framework."""
 
+from dataclasses import replace
+
 import pytest
 
 from ports.contract import by_device
@@ -21,12 +23,16 @@ CELLS = [("numpy", "eager", "cpu")] + [
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("name", "mode", "device"), CELLS)
 def test_promise_is_that_of_the_port(name, mode, device, dtype):
-    """The port is asked what it keeps to on a device that need not be here."""
+    """The port is asked what it keeps to on a device that need not be here.
+
+    What it mixes in mixed precision is not looked up: the recording says it.
+    """
     port = PORTS[name]
     if port.absence():
         pytest.skip(port.absence())
     cell = Cell("softmax", name, mode, device, dtype)
-    assert promised(port.framework.name, cell) == port.arithmetic(mode, device, dtype)
+    in_one_format = replace(port.arithmetic(mode, device, dtype), mixture=None)
+    assert promised(port.framework.name, cell) == in_one_format
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
