@@ -12,6 +12,8 @@ Plain: TypeAlias = NDArray[Any]
 #: Anything the reference's code runs on: a plain array, or `Rounded`.
 Array: TypeAlias = Any
 Params: TypeAlias = Mapping[str, Array]
+#: A step's other inputs by name: arrays of floats, arrays of integers (labels, indices), and numbers.
+Batch: TypeAlias = Mapping[str, Any]
 #: tap(name, value) -> the value that the step goes on with.
 Tap: TypeAlias = Callable[[str, Array], Array]
 #: NumPy's random sources, old and new.
@@ -43,6 +45,11 @@ def holder(dtype: str) -> np.dtype[Any]:
         return numpy_dtype(dtype)
     except ValueError:
         return np.dtype(np.float32)
+
+
+def is_floats(value: Any) -> bool:
+    """Whether an input of a step is an array of floats, not of labels or indices, nor a number."""
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f"
 
 
 def held_as(dtype: str, array: Plain) -> Plain:

@@ -14,13 +14,13 @@ as H for hidden units. `Model.sizes` says what its own letters stand for.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from reference import softmax, two_layer
 from reference.agreement.routes import Route, classifier_routes
-from reference.arrays import Array, Params, Plain, Rng, Tap, held_as
+from reference.arrays import Array, Batch, Params, Plain, Rng, Tap, held_as, is_floats
 
 WEIGHTS, BIAS = "weights", "bias"
 
@@ -73,7 +73,7 @@ class Model:
     name: str
     title: str
     init: Callable[..., dict[str, Plain]]
-    step: Callable[[Params, Array, Plain, float, float, Tap], dict[str, Array]]
+    step: Callable[..., dict[str, Array]]
     parameters: Mapping[str, Parameter]
     quantities: Mapping[str, str]
     sizes: Mapping[str, int]
@@ -86,6 +86,9 @@ class Model:
     def __reduce__(self) -> tuple[Callable[[str], "Model"], tuple[str]]:
         """Pickle the name: another process looks the model up by it."""
         return registered, (self.name,)
+
+    #: What a port is held against, in words: its code is shown under this name.
+    source = "document"
 
     @property
     def step_name(self) -> str:
@@ -108,6 +111,54 @@ class Model:
         numbers = sorted({parameter.layer for parameter in self.parameters.values()})
         return [tuple(n for n, p in self.parameters.items() if p.layer == number) for number in numbers]
 
+    def problem(
+        self, X: Array, y: Plain, params: Params, reg: float = REG, step_size: float = STEP_SIZE
+    ) -> "Problem":
+        """One step's inputs: X (N, D) points, y (N,) integer labels in 0..K-1."""
+        return Problem(self, params, {"X": X, "y": y, "reg": reg, "step_size": step_size})
+
+    def sizes_of(self, problem: "Problem") -> dict[str, int]:
+        """The number that each letter of a shape stands for in a problem."""
+        sizes = {"1": 1, "N": problem.X.shape[0]}
+        for name, parameter in self.parameters.items():
+            sizes |= dict(zip(parameter.shape, problem.params[name].shape, strict=True))
+        return sizes
+
+    def labels_of(self, batch: Batch) -> Plain | None:
+        """The labels of the examples, if that is what the network's batch has."""
+        return cast(Plain, batch["y"])
+
+    def shapes_of(self, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+        """The shape of each quantity in these sizes."""
+        return {
+            name: tuple(sizes[letter] for letter in letters) for name, letters in self.quantities.items()
+        }
+
+    def arguments(self, params: Mapping[str, Any], batch: Mapping[str, Any]) -> tuple[Any, ...]:
+        """What a step, the reference's or a port's, is called with: (params, X, y, reg, step_size)."""
+        return (params, *batch.values())
+
+    def flaws(self) -> Iterator[str]:
+        """Say what is wrong with a record. Each check assumes that those before it found nothing."""
+        missing = [name for name in _wanted(self) if name not in self.quantities]
+        if missing:
+            yield f"has no quantity {', '.join(missing)}"
+        shapes = [*self.quantities.values(), *(p.shape for p in self.parameters.values())]
+        unknown = sorted(set("".join(shapes)) - {*"1NDK", *self.sizes})
+        if unknown:
+            yield f"has no size for the letter {', '.join(unknown)}"
+        start, tapped = _small_problem(self), dict[str, Plain]()
+        if list(start.params) != list(self.parameters):
+            yield f"draws the parameters {', '.join(start.params)}: its record has others"
+        after = start.step(lambda name, value: tapped.setdefault(name, value))
+        if list(tapped) != list(self.quantities):
+            yield f"computes {', '.join(tapped)}, in this order: its record says otherwise"
+        if list(after) != list(self.parameters):
+            yield f"updates the parameters {', '.join(after)}: its record has others"
+        for name, shape in start.shapes.items():
+            if np.shape(tapped[name]) != shape:
+                yield f"computes {name} of shape {np.shape(tapped[name])}: its record says {shape}"
+
     def draw(self, rng: Rng, sizes: Mapping[str, int]) -> dict[str, Plain]:
         """Draw the first parameters; a letter of their shapes stands for sizes[letter]."""
         letters = dict.fromkeys("".join(p.shape for p in self.parameters.values()).replace("1", ""))
@@ -124,49 +175,68 @@ class Problem:
 
     Attributes:
         model: the network.
-        X: (N, D) points. y: (N,) integer labels in 0..K-1.
         params: by name, in the shapes of `model.parameters`.
-        reg, step_size: floats.
+        batch: the other inputs by name: arrays of floats, integer arrays such as labels, and numbers.
     """
 
     model: Model
-    X: Array
-    y: Plain
     params: Params
-    reg: float = REG
-    step_size: float = STEP_SIZE
+    batch: Batch
+
+    @property
+    def X(self) -> Array:  # noqa: N802 (the note's name)
+        """The points."""
+        return self.batch["X"]
+
+    @property
+    def y(self) -> Plain:
+        """The labels."""
+        return cast(Plain, self.batch["y"])
+
+    @property
+    def labels(self) -> Plain | None:
+        """The labels of one of the note's problems; None for a network of one's own."""
+        return self.model.labels_of(self.batch)
+
+    @property
+    def reg(self) -> float:
+        """The regularization strength."""
+        return cast(float, self.batch["reg"])
+
+    @property
+    def step_size(self) -> float:
+        """The step size."""
+        return cast(float, self.batch["step_size"])
 
     def step(self, tap: Tap) -> dict[str, Array]:
         """Run the model's step on it; returns the parameters after the update."""
-        return self.model.step(self.params, self.X, self.y, self.reg, self.step_size, tap)
+        return self.model.step(*self.model.arguments(self.params, self.batch), tap)
 
     def starting_from(self, params: Params) -> "Problem":
         """The same problem with other parameters."""
-        return Problem(self.model, self.X, self.y, params, self.reg, self.step_size)
+        return Problem(self.model, params, self.batch)
+
+    def changed(self, params: Params | None = None, **batch: Any) -> "Problem":
+        """The same problem with some of its inputs changed."""
+        return Problem(self.model, self.params if params is None else params, {**self.batch, **batch})
 
     def held_as(self, dtype: str) -> "Problem":
         """The same problem with the numbers that a port of that dtype holds, as float64."""
         if dtype == "float64":
             return self
         params = {name: held_as(dtype, value) for name, value in self.params.items()}
-        return Problem(self.model, held_as(dtype, self.X), self.y, params, self.reg, self.step_size)
+        floats = {name: held_as(dtype, x) for name, x in self.batch.items() if is_floats(x)}
+        return self.changed(params, **floats)
 
     @cached_property
     def sizes(self) -> dict[str, int]:
         """The number that each letter of a shape stands for."""
-        sizes = {"1": 1, "N": self.X.shape[0]}
-        for name, parameter in self.model.parameters.items():
-            sizes |= dict(zip(parameter.shape, self.params[name].shape, strict=True))
-        return sizes
+        return self.model.sizes_of(self)
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of each quantity."""
-        sizes = self.sizes
-        return {
-            name: tuple(sizes[letter] for letter in letters)
-            for name, letters in self.model.quantities.items()
-        }
+        return self.model.shapes_of(self.sizes)
 
 
 #: The quantities that both of the note's networks compute, from the scores on.
@@ -232,33 +302,11 @@ def register(model: Model) -> Model:
     """
     if model.name in MODELS:
         raise ValueError(f"there is a model called {model.name} already: give this one another name")
-    problem = next(_problems(model), None)
+    problem = next(model.flaws(), None)
     if problem:
         raise ValueError(f"the model {model.name} {problem}")
     MODELS[model.name] = model
     return model
-
-
-def _problems(model: Model) -> Iterator[str]:
-    """Say what is wrong with a record. Each check assumes that those before it found nothing."""
-    missing = [name for name in _wanted(model) if name not in model.quantities]
-    if missing:
-        yield f"has no quantity {', '.join(missing)}"
-    shapes = [*model.quantities.values(), *(p.shape for p in model.parameters.values())]
-    unknown = sorted(set("".join(shapes)) - {*"1NDK", *model.sizes})
-    if unknown:
-        yield f"has no size for the letter {', '.join(unknown)}"
-    start, tapped = _small_problem(model), dict[str, Plain]()
-    if list(start.params) != list(model.parameters):
-        yield f"draws the parameters {', '.join(start.params)}: its record has others"
-    after = start.step(lambda name, value: tapped.setdefault(name, value))
-    if list(tapped) != list(model.quantities):
-        yield f"computes {', '.join(tapped)}, in this order: its record says otherwise"
-    if list(after) != list(model.parameters):
-        yield f"updates the parameters {', '.join(after)}: its record has others"
-    for name, shape in start.shapes.items():
-        if np.shape(tapped[name]) != shape:
-            yield f"computes {name} of shape {np.shape(tapped[name])}: its record says {shape}"
 
 
 def _small_problem(model: Model) -> Problem:
@@ -266,7 +314,7 @@ def _small_problem(model: Model) -> Problem:
     sizes = {"N": 5, "D": 2, "K": 3} | {letter: 7 + i for i, letter in enumerate(model.sizes)}
     rng = np.random.RandomState(0)
     params = model.draw(rng, sizes)
-    return Problem(model, rng.standard_normal((sizes["N"], sizes["D"])), np.arange(5) % 3, params)
+    return model.problem(rng.standard_normal((sizes["N"], sizes["D"])), np.arange(5) % 3, params)
 
 
 def _wanted(model: Model) -> Iterable[str]:

@@ -1,12 +1,14 @@
 """The note's runs: sizes, seed, draws, and the trajectory."""
 
+import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from reference.arrays import Plain, Rng
 from reference.models import MODELS, TWO_LAYER, Model, Problem
+from reference.own import OwnModel
 from reference.spiral import spiral
 from reference.trace import Trace, record
 
@@ -25,23 +27,32 @@ class Draws:
     X: Plain
     y: Plain
     params: dict[str, dict[str, Plain]]
+    own: dict[str, Problem] = field(default_factory=dict)
 
     def problem(self, model: Model) -> Problem:
         """The starting point of `model`'s run."""
-        return Problem(model, self.X, self.y, self.params[model.name])
+        if model.name in self.own:
+            return self.own[model.name]
+        return model.problem(self.X, self.y, self.params[model.name])
 
 
 def draw(rng: Rng, points: int = 100) -> Draws:
     """Draw the note's data and weights from `rng`: the spiral's noise, then each model's parameters.
 
     `np.random.RandomState(0)` gives the numbers of the listing under `np.random.seed(0)`. A model that
-    is registered beside the note's two has their D and K; its parameters are drawn after theirs.
+    is registered beside the note's two has their D and K; its parameters are drawn after theirs. A
+    network of one's own has inputs of its own, which do not depend on what is drawn here.
     """
+    own = {m.name: m.start(copy.deepcopy(rng)) for m in MODELS.values() if isinstance(m, OwnModel)}
     noise = rng.standard_normal((K, points))
     X, y = spiral(noise)
     sizes = {"D": D, "K": K}
-    params = {name: model.draw(rng, {**sizes, **model.sizes}) for name, model in MODELS.items()}
-    return Draws(noise, X, y, params)
+    params = {
+        name: model.draw(rng, {**sizes, **model.sizes})
+        for name, model in MODELS.items()
+        if name not in own
+    }
+    return Draws(noise, X, y, params, own)
 
 
 def kink(model: Model, seed: int = 0) -> Problem:

@@ -42,13 +42,19 @@ def record(problem: Problem, at: str = "this step", stored_in: str = "") -> Trac
         with np.errstate(over="raise", divide="raise", invalid="raise"):
             problem.step(trace.storing_tap(stored_in) if stored_in else trace.tap)
     except FloatingPointError:
-        raise ScoreOverflow(overflow_message(trace, at, problem.y)) from None
+        raise ScoreOverflow(overflow_message(trace, at, problem.labels)) from None
     return trace
 
 
-def overflow_message(trace: Mapping[str, Array], at: str, y: Plain) -> str:
-    """Say which score took the note's softmax out of range, and what to do about it."""
+def overflow_message(trace: Mapping[str, Array], at: str, y: Plain | None) -> str:
+    """Say which score took the note's softmax out of range, and what to do about it.
+
+    `y` are its labels; None for a network that is not the note's.
+    """
     dtype, smaller = trace_dtype(trace), "smaller weights, data or step size"
+    if y is None:
+        after = f"after {list(trace)[-1]}" if trace else "in the first quantity"
+        return f"{at}: {dtype} overflows, or a divisor is 0, {after}; use {smaller}."
     if "scores" not in trace:
         return f"{at}: the pre-activations overflow {dtype}; use smaller weights or data."
     if "correct_logprobs" in trace:

@@ -7,7 +7,6 @@ the output states how many different programs there were.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -39,7 +38,7 @@ STYLES_OF = {name: [s for s in STYLES if s.framework == name] for name in OF_TEN
 def note_at(model: Model, step: int, rate: float) -> Problem:
     """The note's problem at a step of its run, with another step size from there on."""
     start = reference_at(draw(np.random.RandomState(0)).problem(model), step)
-    return replace(start, step_size=rate)
+    return start.changed(step_size=rate)
 
 
 def small(model: Model, seed: int, reg: float = 1e-3, **sizes: int) -> Problem:
@@ -53,7 +52,7 @@ def small(model: Model, seed: int, reg: float = 1e-3, **sizes: int) -> Problem:
         rng.standard_normal((letters["N"], letters["D"])),
         rng.integers(letters["K"], size=letters["N"]),
     )
-    return Problem(model, X, y, params, reg, step_size=0.3)
+    return model.problem(X, y, params, reg, step_size=0.3)
 
 
 def with_scores(problem: Problem, largest: float) -> Problem:
@@ -66,7 +65,7 @@ def with_scores(problem: Problem, largest: float) -> Problem:
 @cache
 def problems(model: Model, compiled: bool) -> list[Problem]:
     """What programs are tried on. A compiler takes its time for each shape, so it is given one."""
-    tied = replace(kink(model), step_size=0.3)
+    tied = kink(model).changed(step_size=0.3)
     if compiled:
         return [tied]
     return [

@@ -17,7 +17,7 @@ from planting import differentiates, rewritten
 from ports.engine.lockstep import prepare, run_lockstep
 from ports.registry import PORTS
 from reference.agreement.judge import END_TO_END, LOCAL
-from reference.models import MODELS, Problem
+from reference.models import MODELS
 from reference.runs import draw
 from reference.trace import Trace
 
@@ -73,7 +73,7 @@ def tied(model, rows=slice(14), last_bias=0.0):
     """The note's weights and 14 of its 15 points: at radius 0 all hidden units are tied."""
     drawn = draw(np.random.RandomState(0), 5).problem(model)
     last = {model.biases[-1]: drawn.params[model.biases[-1]] + last_bias}
-    return replace(drawn, X=drawn.X[rows], y=drawn.y[rows], params=drawn.params | last)
+    return drawn.changed(X=drawn.X[rows], y=drawn.y[rows], params=drawn.params | last)
 
 
 #: Problems in which the tied points' gradients do not cancel in db; in the note's data they do.
@@ -176,7 +176,7 @@ def random_problem(model, shape="usual", seed=0, data=1.0, weights=1.0, label=No
         name: weights * rng.standard_normal([sizes[letter] for letter in parameter.shape])
         for name, parameter in MODELS[model].parameters.items()
     }
-    return Problem(MODELS[model], X, y, params, reg, rate / max(1.0, data**2))
+    return MODELS[model].problem(X, y, params, reg, rate / max(1.0, data**2))
 
 
 def with_scores(problem, largest):
@@ -218,7 +218,7 @@ def test_degenerate_problem_is_certified(natural, what):
 def test_scores_in_the_hundreds_are_certified(natural):
     """Where probabilities come near the smallest numbers of the dtype, every port still agrees."""
     problem = with_scores(random_problem(natural.cell.model), LARGEST_SCORE[natural.cell.dtype])
-    result = run(natural.port, natural.cell, replace(problem, step_size=1e-3), 3)
+    result = run(natural.port, natural.cell, problem.changed(step_size=1e-3), 3)
     assert result.agrees, result.error
     assert result.steps == 3
 

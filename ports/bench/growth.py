@@ -41,7 +41,7 @@ def sized_problem(examples: int = 300, hidden: int = H, classes: int = K) -> Pro
     """A two-layer net of any size on random points."""
     rng = np.random.RandomState(0)
     X, y = rng.standard_normal((examples, D)), np.arange(examples) % classes
-    return Problem(TWO_LAYER, X, y, TWO_LAYER.draw(rng, {"D": D, "H": hidden, "K": classes}))
+    return TWO_LAYER.problem(X, y, TWO_LAYER.draw(rng, {"D": D, "H": hidden, "K": classes}))
 
 
 def numpy_contestant(problem: Problem, iterations: int) -> Contestant:
@@ -66,7 +66,7 @@ def alone(problem: Problem) -> Callable[[], None]:
     contestant = numpy_contestant(problem, 1)
 
     def run() -> None:
-        contestant.step(problem.params, contestant.X, contestant.y, problem.reg, problem.step_size)
+        contestant.step(*problem.model.arguments(problem.params, contestant.batch))
 
     return run
 

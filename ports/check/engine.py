@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -208,7 +208,7 @@ def check_run(
         found.result.error = str(why)
         return found
     port = remote_port(session, cell.port, ModuleType(model.name))
-    heat = Heat(problem, [Contestant(port, found.result, step, problem.X, problem.y, run.steps)])
+    heat = Heat(problem, [Contestant(port, found.result, step, dict(problem.batch), run.steps)])
     starts: list[tuple[int, Problem]] = []
     overflow = ""
     try:
@@ -305,15 +305,17 @@ class RemoteStep:
         self.made: list[Made] = []
         self.before: Made | None = None
         self.error = ""
-        start = {"do": "start", "model": problem.model.name, "dtype": dtype}
-        X = given(conventions, {"X": problem.X}, {"X": "ND"})
-        process.ask(self.what, start, {**X, "y": problem.y})
+        batch = dict(problem.batch)
+        if "X" in batch:
+            batch |= given(conventions, {"X": batch["X"]}, {"X": "ND"})
+        arrays = {name: value for name, value in batch.items() if isinstance(value, np.ndarray)}
+        numbers = {name: None if name in arrays else value for name, value in batch.items()}
+        start = {"do": "start", "model": problem.model.name, "dtype": dtype, "batch": numbers}
+        process.ask(self.what, start, arrays)
 
-    def __call__(
-        self, params: Mapping[str, Plain], X: Plain, y: Plain, reg: float, step_size: float
-    ) -> dict[str, Plain]:
-        """Make one step; X and y were sent at the start. Raises UserCodeError."""
-        request = {"do": "step", "reg": reg, "step_size": step_size}
+    def __call__(self, params: Mapping[str, Plain], *_: Any) -> dict[str, Plain]:
+        """Make one step; the batch was sent at the start. Raises UserCodeError."""
+        request = {"do": "step"}
         shapes = {name: parameter.shape for name, parameter in self.model.parameters.items()}
         try:
             facts, made = self.process.ask(self.what, request, given(self.conventions, params, shapes))
@@ -374,7 +376,7 @@ def made_again(session: Session, found: ModelResult, layouts: Conventions) -> li
         start = run.run.problem.held_as(found.dtype)
         try:
             step = RemoteStep(session.live(), start, found.dtype, layouts)
-            trace = step(start.params, start.X, start.y, start.reg, start.step_size)
+            trace = step(start.params)
         except UserCodeError:
             break
         made.append(Recorded(start, trace, promised(session, found.dtype)))

@@ -1,7 +1,7 @@
 """What `lockstep check` runs, and what it found: plain data, and the questions asked of it."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -277,8 +277,8 @@ def changes_of(model: Model, options: Options) -> Iterator[Run]:
     yield one_step("other points", other)
     for letter, size in other_sizes(model).items():
         yield one_step(counted(letter, size), random_points(model, sizes | {letter: size}))
-    yield one_step(f"a regularization of {OTHER_REG:g}", replace(other, reg=OTHER_REG))
-    yield one_step(f"a step size of {OTHER_STEP_SIZE:g}", replace(other, step_size=OTHER_STEP_SIZE))
+    yield one_step(f"a regularization of {OTHER_REG:g}", other.changed(reg=OTHER_REG))
+    yield one_step(f"a step size of {OTHER_STEP_SIZE:g}", other.changed(step_size=OTHER_STEP_SIZE))
     biases = {name: np.full_like(other.params[name], 0.1) for name in model.biases}
     yield one_step("biases that are not 0", other.starting_from({**other.params, **biases}))
 
@@ -292,7 +292,7 @@ def random_points(model: Model, sizes: Mapping[str, int]) -> Problem:
     """Random points of every class in these sizes, with the model's first weights."""
     rng = np.random.RandomState(1)
     labels = np.arange(sizes["N"], dtype="uint8") % np.uint8(sizes["K"])
-    return Problem(model, rng.standard_normal((sizes["N"], sizes["D"])), labels, model.draw(rng, sizes))
+    return model.problem(rng.standard_normal((sizes["N"], sizes["D"])), labels, model.draw(rng, sizes))
 
 
 def other_sizes(model: Model) -> dict[str, int]:
@@ -317,7 +317,7 @@ def steps_of(iterations: int, steps: int | str | None) -> Collection[int]:
 def moderate(problem: Problem) -> Problem:
     """The same problem with small points and parameters: its probabilities are far from 0 and 1."""
     halved = {name: value / 2 for name, value in problem.params.items()}
-    return replace(problem, X=np.clip(problem.X, -1, 1), params=halved)
+    return problem.changed(X=np.clip(problem.X, -1, 1), params=halved)
 
 
 def odd_sizes(model: Model) -> Problem:
@@ -335,4 +335,4 @@ def odd_sizes(model: Model) -> Problem:
     labels = np.array([0, 1, 2, 3, 3, 0, 2], dtype="uint8")
     X = normal((sizes["N"], sizes["D"]))
     X[0] *= 8
-    return Problem(model, X, labels, params, OTHER_REG, OTHER_STEP_SIZE)
+    return model.problem(X, labels, params, OTHER_REG, OTHER_STEP_SIZE)

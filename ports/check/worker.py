@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ports.contract import Absent
+from ports.engine.lockstep import put_batch
 from ports.engine.memory import keep_freed_memory
 from ports.extensions import load_extensions
 from ports.mixed import DTYPES_NAME, SCALES_NAME
@@ -28,7 +29,7 @@ from ports.returned import named_tensors, points_and_labels, unreadable
 from ports.user_code import at_line, is_in
 from ports.user_port import load_port
 from reference.arrays import Plain, numpy_dtype
-from reference.models import MODELS
+from reference.models import MODELS, Problem
 
 Message = dict[str, Any]
 
@@ -161,24 +162,25 @@ class Worker:
     def answer(self, request: Message, arrays: dict[str, Plain]) -> tuple[Message, Mapping[str, Plain]]:
         """Do what a request says: start a run, make one step, or the spiral."""
         if request["do"] == "start":
-            return self.start(request["model"], request["dtype"], arrays["X"], arrays["y"])
+            return self.start(request["model"], request["dtype"], {**request["batch"], **arrays})
         if request["do"] == "spiral":
             return self.spiral(request["dtype"], arrays["noise"])
-        return self.make_step(arrays, request["reg"], request["step_size"])
+        return self.make_step(arrays)
 
-    def start(self, model: str, dtype: str, X: Plain, y: Plain) -> tuple[Message, dict[str, Plain]]:
-        """Make a fresh step, and put the data into the framework's tensors, once per run."""
-        self.model, self.dtype, self.given = MODELS[model], dtype, {"X": X, "y": y}
+    def start(
+        self, model: str, dtype: str, batch: Mapping[str, Any]
+    ) -> tuple[Message, dict[str, Plain]]:
+        """Make a fresh step, and put the batch into the framework's tensors, once per run."""
+        self.model, self.dtype = MODELS[model], dtype
+        self.given = Problem(self.model, {}, batch).held_as(dtype)
         self.step = self.port.make_step(self.model, "eager")
-        self.X, self.y = self.host.put(X, "cpu", dtype), self.host.put_labels(y, "cpu")
+        self.batch = put_batch(self.host, self.given, "cpu", dtype)
         return {}, {}
 
-    def make_step(
-        self, params: Mapping[str, Plain], reg: float, step_size: float
-    ) -> tuple[Message, Mapping[str, Plain]]:
+    def make_step(self, params: Mapping[str, Plain]) -> tuple[Message, Mapping[str, Plain]]:
         """Make one step of the user's; return its quantities, and what only this process can see."""
         on_device = {name: self.host.put(value, "cpu", self.dtype) for name, value in params.items()}
-        trace = self.step(on_device, self.X, self.y, reg, step_size)
+        trace = self.step(*self.model.arguments(on_device, self.batch))
         got, unreadable = self.read(named_tensors(trace, self.model.step_name))
         return {
             "unreadable": unreadable,
@@ -213,7 +215,6 @@ class Worker:
         return got, refused
 
     def changed(self) -> list[str]:
-        """Which of X and y the step has changed in place."""
-        now = {"X": self.X, "y": self.y}
-        before = {"X": self.given["X"].astype(numpy_dtype(self.dtype)), "y": self.given["y"]}
-        return [n for n in now if not np.array_equal(self.host.get(now[n]), before[n])]
+        """Which arrays of the batch the step has changed in place."""
+        arrays = {n: value for n, value in self.given.batch.items() if isinstance(value, np.ndarray)}
+        return [n for n, x in arrays.items() if not np.array_equal(self.host.get(self.batch[n]), x)]

@@ -124,8 +124,7 @@ class Case:
         names = list(self.model.quantities)
         earlier = names[: names.index(self.quantity)]
         recorded = {n: self.trace[n] for n in earlier if n in self.trace and n not in self.problems}
-        scalars = {"reg": self.reg, "step_size": self.step_size}
-        return {"X": self.start.X, "y": self.y} | scalars | dict(self.params) | recorded
+        return {**self.start.batch, **self.params, **recorded}
 
     def value_of(self, name: str) -> Plain:
         """An earlier quantity as recorded, or as it should be if the port does not show it."""
@@ -146,7 +145,7 @@ class Case:
 
     def _recomputed(self, q: Mapping[str, Any], arithmetic: Arithmetic) -> Rounded:
         params = {name: q[name] for name in self.params}
-        start = Problem(self.model, q["X"], q["y"], params, q["reg"], q["step_size"])
+        start = Problem(self.model, params, {name: q[name] for name in self.start.batch})
         trace = {n: np.asarray(q[n]) for n in self.model.quantities if n in q}
         return local(start, trace, arithmetic)[self.quantity]
 

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from reference.agreement import rules
-from reference.agreement.rounded import Rounded
+from reference.agreement.rounded import Mask, Rounded
 from reference.arrays import Plain
 
 
@@ -69,7 +68,7 @@ def heaviside(x: Any, at_zero: float) -> Any:
 
 def where(condition: Any, x: Any, y: Any) -> Any:
     """np.where. Where a comparison is undecided, both branches are covered."""
-    if not isinstance(condition, rules.Comparison):
+    if not isinstance(condition, Mask):
         return np.where(condition, x, y)
     some = next(z for z in (x, y) if isinstance(z, Rounded))
     (v, w), (e, f) = zip(*((_value(z), _error(z)) for z in (x, y)), strict=True)

@@ -1,7 +1,6 @@
 """How accurate each quantity is certified to be, beside what hand-set tolerances would allow."""
 
 from collections.abc import Collection, Iterator
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -52,7 +51,7 @@ def accuracy_table(
 def accuracy_of_step(start: Problem, i: int, dtype: str) -> Iterator[Accuracy]:
     """Yield one row per quantity. The local bound is taken at NumPy's values in that dtype."""
     params = {name: value.astype(dtype) for name, value in start.params.items()}
-    trace = record(replace(start, X=start.X.astype(dtype), params=params))
+    trace = record(start.changed(X=start.X.astype(dtype), params=params))
     locally = local(start.held_as(dtype), trace, ARITHMETICS[dtype])
     from_weights = end_to_end(start.held_as(dtype), ARITHMETICS[dtype])
     rtol, atol = TORCH_TOLERANCE[dtype]

@@ -58,5 +58,5 @@ def _scores(problem: Problem, X: Plain) -> Plain:
     """A model's scores, computed by its own step; the rest of the step is ignored."""
     trace = Trace()
     with np.errstate(all="ignore"):
-        Problem(problem.model, X, np.zeros(len(X), dtype=int), problem.params, 0.0, 0.0).step(trace.tap)
+        problem.model.problem(X, np.zeros(len(X), dtype=int), problem.params, 0.0, 0.0).step(trace.tap)
     return np.asarray(trace["scores"])

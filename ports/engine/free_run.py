@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ports.contract import Port, PortError, Tensor, prepared_step
+from ports.engine.lockstep import put_batch
 from ports.engine.noise_floor import MEMBERS, NoiseFloor, Now, distance
 from ports.engine.results import Cell
 from ports.mixed import OWN_DTYPE
@@ -92,8 +93,7 @@ class Runner:
         host = self.host = port.host
         self.problem = problem
         self.step = prepared_step(port, problem.model, cell.mode)
-        self.X = host.put(problem.X, cell.device, cell.dtype)
-        self.y = host.put_labels(problem.y, cell.device)
+        self.batch = put_batch(host, problem, cell.device, cell.dtype)
         self.params: dict[str, Tensor] = {
             name: host.put(value, cell.device, cell.dtype) for name, value in problem.params.items()
         }
@@ -110,7 +110,7 @@ class Runner:
         p = self.problem
         try:
             with np.errstate(all="ignore"):  # a run that leaves the number range shows in its distance
-                trace = self.step(self.params, self.X, self.y, p.reg, p.step_size)
+                trace = self.step(*p.model.arguments(self.params, self.batch))
             self.note(now, named_tensors(trace, p.model.step_name))
         except (Exception, SystemExit) as error:
             self.drift.error = f"step {now.step}: {what_went_wrong(error)}"

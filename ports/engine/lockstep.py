@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from ports.contract import Port, Step, Tensor, prepared_step
+from ports.contract import Host, Port, Step, prepared_step
 from ports.engine.results import Cell, CellResult
 from ports.returned import named_tensors, points_and_labels, read, what_went_wrong
 from reference.agreement.arithmetic import ARITHMETICS, Arithmetic, Unbounded
@@ -26,7 +26,7 @@ from reference.agreement.judge import (
     structural_problems,
 )
 from reference.agreement.rounded import Rounded, linspace
-from reference.arrays import Plain, held_as
+from reference.arrays import Plain, held_as, is_floats
 from reference.models import Problem
 from reference.runs import trajectory
 from reference.spiral import spiral
@@ -49,8 +49,7 @@ class Contestant:
     port: Port
     result: CellResult
     step: Step
-    X: Tensor
-    y: Tensor
+    batch: dict[str, Any]
     steps: Collection[int]
 
     @property
@@ -77,14 +76,24 @@ def natural_cell(part: str, port: Port, dtype: str = "float64") -> Cell:
     return Cell(part, port.name, port.host.natural_mode, "cpu", dtype)
 
 
+def put_batch(host: Host, problem: Problem, device: str, dtype: str) -> dict[str, Any]:
+    """A problem's batch on a device: floats in a dtype, labels as indices, numbers as they are."""
+
+    def put(value: Any) -> Any:
+        if not isinstance(value, np.ndarray):
+            return value
+        return host.put(value, device, dtype) if is_floats(value) else host.put_labels(value, device)
+
+    return {name: put(value) for name, value in problem.batch.items()}
+
+
 def prepare(cell: Cell, port: Port, problem: Problem, steps: Collection[int]) -> Contestant:
     """Make a fresh step and put the data on the device, once per run."""
     return Contestant(
         port,
         CellResult(cell, port.hidden_quantities),
         prepared_step(port, problem.model, cell.mode),
-        port.host.put(problem.X, cell.device, cell.dtype),
-        port.host.put_labels(problem.y, cell.device),
+        put_batch(port.host, problem, cell.device, cell.dtype),
         steps,
     )
 
@@ -92,13 +101,13 @@ def prepare(cell: Cell, port: Port, problem: Problem, steps: Collection[int]) ->
 def run_step(contestant: Contestant, start: Problem) -> dict[str, Any]:
     """Run one step of a port from the given parameters; returns its quantities as NumPy arrays.
 
-    The arrays are copies where the port may reuse their memory at the next step. The points are those
+    The arrays are copies where the port may reuse their memory at the next step. The batch is the one
     that the contestant was prepared with. Raises PortError where the port returns something else.
     """
     host, cell = contestant.port.host, contestant.result.cell
     kept = np.asarray if host.immutable else np.array
     on_device = {name: host.put(value, cell.device, cell.dtype) for name, value in start.params.items()}
-    returned = contestant.step(on_device, contestant.X, contestant.y, start.reg, start.step_size)
+    returned = contestant.step(*start.model.arguments(on_device, contestant.batch))
     trace = named_tensors(returned, start.model.step_name)
     return {name: kept(read(host, name, tensor)) for name, tensor in trace.items()}
 
@@ -173,7 +182,7 @@ class Heat:
         self.problem = problem.held_as(self.dtype)
         self.starts: list[Start] = []
         elements = sum(math.prod(shape) for shape in problem.shapes.values())
-        self.trace_bytes = elements * self.problem.X.itemsize
+        self.trace_bytes = elements * np.dtype(np.float64).itemsize
 
     def start_from(
         self, i: int, params: Mapping[str, Plain], progress: Callable[[], None] = lambda: None

@@ -33,7 +33,6 @@ where 93 to 5,200 times is allowed. In float32 it was 63 times, where 2,238 is a
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -80,7 +79,7 @@ class Member:
     def __init__(self, problem: Problem, dtype: str, order: Plain, params: Mapping[str, Plain]) -> None:
         X, y = in_dtype(dtype, problem.X[order]), problem.y[order]
         held = {name: in_dtype(dtype, value) for name, value in params.items()}
-        self.problem, self.order = replace(problem, X=X, y=y, params=held), order
+        self.problem, self.order = problem.changed(X=X, y=y, params=held), order
         self.stored_in = dtype if ARITHMETICS[dtype].stores else ""
 
     @property

@@ -31,7 +31,7 @@ def train(
     params = {name: host.put(value, cell.device, cell.dtype) for name, value in problem.params.items()}
     for i in range(iterations):
         try:
-            made = contestant.step(params, contestant.X, contestant.y, problem.reg, problem.step_size)
+            made = contestant.step(*model.arguments(params, contestant.batch))
             trace = named_tensors(made, "its step")
         except (Exception, SystemExit) as error:
             raise ValueError(f"{cell}: step {i}: {what_went_wrong(error)}") from error

@@ -93,7 +93,7 @@ def bounds_of_steps(draws: Draws, problem: Problem) -> tuple[Bounds, list[Bounds
     X = X.with_error(np.where(X.value == 0, 0.0, X.errors()))  # a radius of 0 is exact
     start = stacked([problem], FLOAT64)
     inputs = {"X": X} | {name: value.at((0, 0)) for name, value in start.params.items()}
-    start, found = Problem(start.model, X, start.y, start.params), list[Bounds]()
+    start, found = start.model.problem(X, start.y, start.params), list[Bounds]()
     for i in range(STEPS):
         bounds: dict[str, Rounded] = {}
         end_to_end_of_all(start, f"step {i}", bounds.__setitem__)

@@ -86,9 +86,11 @@ def certify(recording: Recording, progress: Callable[[], None] = lambda: None) -
     keep_freed_memory()
     result, rows = CellResult(recording.cell, recording.hidden), count()
     port = recorded_port(recording)
-    X, y = recording.problem.X, recording.problem.y
     step = lambda *_: recording.trace(next(rows))  # noqa: E731
-    heat = Heat(recording.problem, [Contestant(port, result, step, X, y, recording.steps)])
+    heat = Heat(
+        recording.problem,
+        [Contestant(port, result, step, dict(recording.problem.batch), recording.steps)],
+    )
     overflow = ""
     try:
         for j, i in enumerate(recording.steps):

@@ -173,4 +173,4 @@ def _problem(container: Container, document: Problem, dtype: str, steps: Sequenc
         why = difference(name, array, expected[name], "float64" if name == "y" else dtype)
         if why:
             raise BadRecording(f"{why}: start from the inputs that lockstep inputs writes")
-    return Problem(model, recorded["X"], document.y, first, document.reg, document.step_size)
+    return model.problem(recorded["X"], document.y, first, document.reg, document.step_size)

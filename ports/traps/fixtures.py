@@ -23,7 +23,7 @@ def square(model: Model) -> Problem:
         name: rng.standard_normal((n, n))[: 1 if parameter.shape.startswith("1") else n]
         for name, parameter in model.parameters.items()
     }
-    return Problem(model, rng.standard_normal((n, n)), np.arange(n, dtype="uint8"), params)
+    return model.problem(rng.standard_normal((n, n)), np.arange(n, dtype="uint8"), params)
 
 
 def confident(model: Model) -> Problem:
@@ -35,7 +35,7 @@ def confident(model: Model) -> Problem:
     size = np.array([1.0, 5, 30, 60, 100, 400])
     y = np.arange(size.size, dtype="uint8") % 3
     W = 2 * np.eye(3) - 1
-    return Problem(model, size[:, None] * np.eye(3)[y], y, {weights: W, bias: np.zeros((1, 3))})
+    return model.problem(size[:, None] * np.eye(3)[y], y, {weights: W, bias: np.zeros((1, 3))})
 
 
 FIXTURES: dict[str, Callable[[Model], Problem]] = {

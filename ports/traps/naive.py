@@ -106,7 +106,7 @@ def loss_pairs(port: Port, trap: Trap, steps: int) -> Iterator[Pair]:
     problem = trap.problem
     contestant = contestant_of(port, trap, steps)
     if trap.model == SPIRAL:
-        contestant.X, _ = port.module.spiral(port.host.put(noise(), "cpu", trap.dtype))
+        contestant.batch["X"], _ = port.module.spiral(port.host.put(noise(), "cpu", trap.dtype))
     own = problem
     for _, _, reference in trajectory(problem, steps):
         trace = run_step(contestant, own)

@@ -16,18 +16,27 @@ from typing import NamedTuple
 #: The arithmetic that the reference itself is evaluated in.
 FLOAT64_ROUNDOFF = 2.0**-53
 
-#: The error of exp, log, sin and cos in units in the last place: the worst that any library documents.
+#: The error of exp, log, log1p, log2, sin and cos in units in the last place: the worst that any library
+#: documents. (On JAX's accuracy page log1p has 3.0 and log2 2.5.)
 #: Intel SVML inside NumPy at most 4 (numpy#19478); NumPy float32 log 3.83 (numpy#13134);
 #: JAX log 1.5, sin 2.5 (its accuracy page); CUDA 2; SLEEF in PyTorch 1.
 FUNCTION_ULPS = 4.0
 #: The same for exp in float32: NumPy 2.52 (numpy#13134), JAX 2.0, CUDA 2, SLEEF 1.
 FLOAT32_EXP_ULPS = 2.52
+#: tanh: XLA approximates it; JAX's accuracy page has 5.5 for float32 and 7.0 for float64 (jax.lax.tanh).
+TANH_ULPS = 7.0
+#: expm1: JAX's accuracy page has 6.5 for float32 and 4.5 for float64 (jax.lax.expm1).
+EXPM1_ULPS = 6.5
+#: A power function: CUDA 4 (powf; pow 2), NumPy's SVML at most 4 (numpy#19478), SLEEF in PyTorch 1.
+POWER_ULPS = 4.0
 #: XLA computes a quotient on a CPU as x * fl(1 / y), with two roundings.
 DIVISION_ROUNDINGS = 2
 #: Triton and XLA use CUDA's div.full.f32, which promises 2 ulps, each at most 2u relative.
 ACCELERATOR_DIVISION_ROUNDINGS = 4
-#: IEEE 754 rounds a square root once. PTX's sqrt.approx.f32 promises 2**-23 relative, which is 2u.
-ROOT_ROUNDINGS, ACCELERATOR_ROOT_ROUNDINGS = 1, 2
+#: IEEE 754 rounds a square root once. But PyTorch on a CPU takes the root of a vector with Intel MKL,
+#: which promises less than 1 ulp (oneMKL, high accuracy mode): 2u. PTX's sqrt.approx.f32 promises 2**-23
+#: relative, which is 2u too.
+ROOT_ROUNDINGS = 2
 #: Triton computes a float32 exp as 2**(x * log2(e)) with the hardware's approximation, as CUDA's __expf
 #: does. That promises 2 + floor(|1.173 x|) ulps (CUDA C++ Programming Guide, intrinsic functions).
 ACCELERATOR_EXP_ULPS_PER_UNIT = 1.173
@@ -188,10 +197,21 @@ class Arithmetic:
 
     @cached_property
     def function(self) -> float:
-        """Relative error of log, sin or cos: here too, an ulp is at most 2u relative."""
+        """Relative error of log, log1p, log2, sin or cos."""
+        return self.ulps(FUNCTION_ULPS)
+
+    @cached_property
+    def root(self) -> float:
+        """Relative error of one square root."""
         if self.accumulator:
-            return self._stored(self.accumulator.function)
-        return 2 * FUNCTION_ULPS * self.unit
+            return self._stored(self.accumulator.root)
+        return self.gamma(roots=1)
+
+    def ulps(self, n: float) -> float:
+        """Relative error of a function that is off by n units in the last place, of at most 2u each."""
+        if self.accumulator:
+            return self._stored(self.accumulator.ulps(n))
+        return 2 * n * self.unit
 
     @cached_property
     def division(self) -> float:
@@ -267,7 +287,6 @@ class Arithmetic:
         return replace(
             self,
             division_roundings=ACCELERATOR_DIVISION_ROUNDINGS,
-            root_roundings=ACCELERATOR_ROOT_ROUNDINGS,
             exp_ulps_per_unit=per_unit,
         )
 

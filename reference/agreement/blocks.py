@@ -11,13 +11,15 @@ intermediate results of a rule are then only as large as a tile.
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from reference.agreement import rules
 from reference.agreement.arithmetic import Arithmetic
-from reference.agreement.rules import Bounded, Comparison
+from reference.agreement.rules import Bounded, Error
 from reference.arrays import Plain
 
 #: A matrix of more elements than this is large: its memory matters more than a microsecond of overhead.
@@ -42,22 +44,71 @@ def _as_array(part: Any) -> Any:
     return np.arange(part.start, part.stop, part.step) if isinstance(part, range) else part
 
 
-def last_axes(axis: int | None, dimensions: int) -> tuple[int, ...]:
-    """Count an axis, or all of them for None, backwards from the last."""
-    axes = range(dimensions) if axis is None else [axis % dimensions]
+def last_axes(axis: int | Sequence[int] | None, dimensions: int) -> tuple[int, ...]:
+    """Count an axis, several, or all of them for None, backwards from the last.
+
+    Raises numpy.exceptions.AxisError if there is no such axis.
+    """
+    axes = range(dimensions) if axis is None else normalize_axis_tuple(axis, dimensions)
     return tuple(one - dimensions for one in axes)
 
 
-def aligned(operands: Sequence[Bounded], leading: Sequence[int]) -> list[Bounded]:
-    """Keep the leading axes in front where the operands differ in their dimensions behind them."""
+def last_axis(axis: int, dimensions: int) -> int:
+    """Count an axis backwards from the last."""
+    return last_axes(axis, dimensions)[0]
+
+
+def is_split(index: Any) -> bool:
+    """Whether NumPy puts the axes of this index in front: it has arrays on both sides of a slice."""
+    if not isinstance(index, tuple) or len(index) < 3:
+        return False
+    picks = [not (part is None or part is Ellipsis or isinstance(part, slice)) for part in index]
+    if not any(pick and np.ndim(part) for part, pick in zip(index, picks, strict=True)):
+        return False
+    first, last = picks.index(True), len(picks) - picks[::-1].index(True)
+    return not all(picks[first:last])
+
+
+def dimensions_at(index: Any, dimensions: int) -> int:
+    """How many axes an array of so many axes has at an index."""
+    parts = index if isinstance(index, tuple) else (index,)
+    slices = sum(isinstance(part, slice) for part in parts)
+    new = sum(part is None for part in parts)
+    picks = [p for p in parts if not (p is None or p is Ellipsis or isinstance(p, slice))]
+    masks = [np.ndim(p) for p in picks if _is_mask(p)]
+    arrays = [1 if isinstance(p, range) else np.ndim(p) for p in picks if not _is_mask(p)]
+    left = dimensions - slices - len(arrays) - sum(masks)
+    return slices + new + left + max([*arrays, *(1 for _ in masks)], default=0)
+
+
+def _is_mask(part: Any) -> bool:
+    return isinstance(part, np.ndarray) and part.dtype == np.bool_
+
+
+def aligned(operands: Sequence[Bounded], leading: Sequence[int], least: int = 0) -> list[Bounded]:
+    """Keep the leading axes in front where the operands differ in their dimensions behind them.
+
+    All are given as many as the one that has most, and at least `least`.
+    """
     dimensions = [x.value.ndim - n for x, n in zip(operands, leading, strict=True)]
-    most = max(dimensions)
+    most = max(least, *dimensions)
     if min(dimensions) == most:
         return list(operands)
     return [
         _spread(x, n, most) if n else x  # without leading axes it broadcasts by itself
         for x, n in zip(operands, leading, strict=True)
     ]
+
+
+def led(operands: Sequence[Bounded], leading: Sequence[int]) -> list[Bounded]:
+    """Give all operands the same leading axes, for what does not broadcast by itself."""
+    most = max(leading)
+    if min(leading) == most == 0:
+        return list(operands)
+    shapes = [x.value.shape for x in operands]
+    front = np.broadcast_shapes(*(shape[:n] for shape, n in zip(shapes, leading, strict=True)))
+    whole = [front + shape[n:] for shape, n in zip(shapes, leading, strict=True)]
+    return [each(x, partial(np.broadcast_to, shape=s)) for x, s in zip(operands, whole, strict=True)]
 
 
 def _spread(x: Bounded, leading: int, dimensions: int) -> Bounded:
@@ -102,14 +153,17 @@ def columns(x: Bounded, tile: slice) -> Bounded:
     return each(x, lambda array: array[..., tile])
 
 
-def in_tiles(shape: tuple[int, ...], part_of: Callable[[slice], Bounded]) -> Bounded:
+def in_tiles(
+    shape: tuple[int, ...], part_of: Callable[[slice], Bounded], dtype: type = np.float64
+) -> Bounded:
     """Assemble a large result from the tiles that `part_of` computes."""
-    value, error = np.empty(shape), None
+    value: Plain = np.empty(shape, dtype)
+    error: Error = None
     for tile in tiles_of(shape):
         part = part_of(tile)
         value[..., tile, :] = part.value
         if part.error is not None:
-            error = np.zeros(shape) if error is None else error
+            error = np.zeros(shape, dtype) if error is None else error
             error[..., tile, :] = part.error
     return Bounded(value, error, part.products)
 
@@ -118,13 +172,16 @@ def in_tiles(shape: tuple[int, ...], part_of: Callable[[slice], Bounded]) -> Bou
 
 
 def by_rows(
-    rule: Callable[..., Bounded], operands: Sequence[Bounded], arithmetic: Arithmetic
+    rule: Callable[..., Bounded],
+    operands: Sequence[Bounded],
+    arithmetic: Arithmetic,
+    dtype: type = np.float64,
 ) -> Bounded:
-    """Apply an elementwise rule; to a large matrix tile by tile."""
+    """Apply an elementwise rule; to a large matrix tile by tile. The result has that dtype."""
     if not any(is_large(x.value.shape) for x in operands):
         return rule(*operands, arithmetic)
     shape = np.broadcast_shapes(*(x.value.shape for x in operands))
-    return in_tiles(shape, lambda tile: rule(*(rows(x, tile) for x in operands), arithmetic))
+    return in_tiles(shape, lambda tile: rule(*(rows(x, tile) for x in operands), arithmetic), dtype)
 
 
 def exact(value: Plain, arithmetic: Arithmetic) -> Bounded:
@@ -138,34 +195,16 @@ def exact(value: Plain, arithmetic: Arithmetic) -> Bounded:
     return in_tiles(value.shape, lambda tile: rules.exact(value[..., tile, :], arithmetic))
 
 
-def less_equal(x: Bounded, y: Bounded) -> Comparison:
-    """`rules.less_equal`; of large matrices tile by tile."""
-    shape = np.broadcast_shapes(x.value.shape, y.value.shape)
-    if not is_large(shape):
-        return rules.less_equal(x, y)
-    parts = [rules.less_equal(rows(x, tile), rows(y, tile)) for tile in tiles_of(shape)]
-    true = np.concatenate([part.true for part in parts], axis=-2)
-    if all(part.undecided is None for part in parts):
-        return Comparison(true)
-    undecided = [np.zeros_like(p.true) if p.undecided is None else p.undecided for p in parts]
-    return Comparison(true, np.concatenate(undecided, axis=-2))
-
-
-def assign_where(x: Bounded, comparison: Comparison, c: Bounded) -> Bounded:
+def assign_where(x: Bounded, comparison: Bounded, c: Bounded) -> Bounded:
     """x after `rules.assign_where`; large matrices tile by tile. It writes into the arrays of x."""
-    shape = np.broadcast_shapes(x.value.shape, comparison.true.shape)
+    shape = np.broadcast_shapes(x.value.shape, comparison.value.shape)
     if x.value.shape != shape:
         x = each(x, lambda array: np.array(np.broadcast_to(array, shape)))
-    if x.error is None and (c.error is not None or comparison.undecided is not None):
+    if x.error is None and (c.error is not None or comparison.error is not None):
         x = x._replace(error=np.zeros(shape))
     for tile in tiles_of(shape) if is_large(shape) else [WHOLE]:
-        rules.assign_where(rows(x, tile), _rows_of(comparison, tile), c)
+        rules.assign_where(rows(x, tile), rows(comparison, tile), c)
     return x._replace()  # another object: it no longer is what it was
-
-
-def _rows_of(comparison: Comparison, tile: slice) -> Comparison:
-    true, undecided = comparison
-    return Comparison(some_rows(true, tile), None if undecided is None else some_rows(undecided, tile))
 
 
 def sum_of(x: Bounded, axis: tuple[int, ...], keepdims: bool, arithmetic: Arithmetic) -> Bounded:

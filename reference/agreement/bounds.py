@@ -19,7 +19,7 @@ from reference.agreement import blocks, rules
 from reference.agreement.arithmetic import Arithmetic, Unbounded
 from reference.agreement.rounded import Rounded
 from reference.agreement.routes import Quantities, cover
-from reference.arrays import Plain, Tap
+from reference.arrays import Plain, Tap, is_floats
 from reference.models import Problem
 from reference.trace import overflow_message
 
@@ -79,8 +79,8 @@ def stacked(starts: Sequence[Problem], arithmetic: Arithmetic) -> Problem:
         name: Rounded.exact([start.params[name] for start in starts], arithmetic, stacked=1)
         for name in first.model.parameters
     }
-    X = Rounded.exact(first.X, arithmetic)
-    return Problem(first.model, X, first.y, params, first.reg, first.step_size)
+    floats = {n: Rounded.exact(x, arithmetic) for n, x in first.batch.items() if is_floats(x)}
+    return first.changed(params, **floats)
 
 
 def recorded_by(
@@ -113,7 +113,7 @@ def end_to_end_of_all(start: Problem, at: str, see: See) -> None:
 
     def tap(name: str, computed: Rounded) -> Rounded:
         covered = cover(name, start.model.routes.get(name, ()), computed, q)
-        kept = as_stored(name, covered, start.X.base)
+        kept = as_stored(name, covered, promise_to(start))
         see(name, kept)
         q[name] = used = as_used(name, kept)
         return used
@@ -133,7 +133,7 @@ def local_of_all(
 
     def tap(name: str, computed: Rounded) -> Rounded:
         covered = cover(name, start.model.routes.get(name, ()), computed, q)
-        kept = as_stored(name, covered, start.X.base)
+        kept = as_stored(name, covered, promise_to(start))
         see(name, kept)
         seen = as_recorded(recorded[name], ports, kept) if name in recorded else kept
         q[name] = used = as_used(name, seen)
@@ -142,10 +142,15 @@ def local_of_all(
     _run(start, q, tap, at)
 
 
+def promise_to(start: Problem) -> Arithmetic:
+    """The arithmetic of a problem on `Rounded` arrays."""
+    return cast(Rounded, next(iter(start.params.values()))).base
+
+
 def _inputs(start: Problem, local: bool) -> Quantities:
     """What the routes may use from the beginning: the step's inputs, and which certificate this is."""
-    scalars = {"reg": start.reg, "step_size": start.step_size, "num_examples": len(start.y)}
-    return {"X": start.X, "y": start.y, **scalars, **start.params, "local": local}
+    examples = {"num_examples": len(start.y)} if "y" in start.batch else {}
+    return {**start.batch, **examples, **start.params, "local": local}
 
 
 def _run(start: Problem, q: Quantities, tap: Tap, at: str) -> None:
@@ -157,12 +162,12 @@ def _run(start: Problem, q: Quantities, tap: Tap, at: str) -> None:
         raise Unbounded(f"{at}: {why}") from None
     except FloatingPointError:
         values = {name: q[name].at((0, 0)).value for name in start.model.quantities if name in q}
-        raise Unbounded(overflow_message(values, at, start.y)) from None
+        raise Unbounded(overflow_message(values, at, start.labels)) from None
 
 
 def _announcing(start: Problem, tap: Tap) -> Tap:
     """The tap, which tells a mixture of formats which quantity is computed next."""
-    mixture, names = start.X.base.mixture, [*start.model.quantities, ""]
+    mixture, names = promise_to(start).mixture, [*start.model.quantities, ""]
     if mixture is None:
         return tap
     mixture.computing = names[0]

@@ -276,6 +276,8 @@ class Simulated(np.lib.mixins.NDArrayOperatorsMixin):
         self.unstored = value if unstored is None else unstored
 
     shape = property(lambda self: self.value.shape)
+    ndim = property(lambda self: self.value.ndim)
+    size = property(lambda self: self.value.size)
     T = property(lambda self: Simulated(self.value.T, self.machine, unstored=self.unstored.T))
 
     def copy(self):
@@ -302,15 +304,18 @@ class Simulated(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=None):
         """`out` comes from in-place operators, which make new arrays here."""
+        if method != "__call__":
+            return RULES[getattr(ufunc, method)](self.machine, *inputs)
         mixing = self.machine.mixing
         machine = mixing.elementwise(inputs) if mixing else self.machine
-        return _RULES[ufunc](machine, *(_on(machine, x) for x in inputs))
+        return RULES[ufunc](machine, *(on(machine, x) for x in inputs))
 
     def __array_function__(self, func, types, args, kwargs):
-        return _RULES[func](self.machine, *args, **kwargs)
+        return RULES[func](self.machine, *args, **kwargs)
 
 
-def _on(machine, x):
+def on(machine, x):
+    """An operand as an operation sees it."""
     if not isinstance(x, Simulated):
         return machine.array(x)
     if machine.mixing and x.machine is machine.mixing.wide and x.machine is not machine:
@@ -318,7 +323,8 @@ def _on(machine, x):
     return Simulated(x.seen(), machine, x.terms)
 
 
-def _add(machine, x, y):
+def add(machine, x, y):
+    """x + y; a bias may be the first term of a dot product."""
     for a, b in ((x, y), (y, x)):
         if a.terms is not None and machine.fused and machine.chance():
             bias = np.broadcast_to(b.value, np.broadcast_shapes(a.shape, b.shape))
@@ -327,12 +333,14 @@ def _add(machine, x, y):
     return machine.result(x.value + y.value)
 
 
-def _multiply(machine, x, y):
+def multiply(machine, x, y):
+    """x * y, which an addition may contract."""
     exact = np.asarray(x.value * y.value)
     return machine.result(exact, exact[None])
 
 
-def _divide(machine, x, y):
+def divide(machine, x, y):
+    """x / y, or x times the reciprocal of y."""
     if np.all(y.value == 1):  # nothing to divide, on any machine
         return x.copy()
     if machine.sloppy and machine.inside.arithmetic.division_roundings > DIVISION_ROUNDINGS:
@@ -343,29 +351,36 @@ def _divide(machine, x, y):
     return machine.result(exact, exact[None])
 
 
-def _negative(machine, x):
+def negative(machine, x):
+    """-x."""
     terms = None if x.terms is None else -x.terms
     return Simulated(-x.value, machine, terms, unstored=-x.unstored)
 
 
-def _dot(machine, a, b):
+def dot(machine, a, b):
+    """The matrix product."""
     mixing = machine.mixing
     cast_to, machine = mixing.of_product((a, b)) if mixing else (machine, machine)
-    a, b = _on(cast_to, a), _on(cast_to, b)
+    a, b = on(cast_to, a), on(cast_to, b)
     terms = machine.dot_terms(a.value, b.value)
     result = machine.stored(machine.dot_total(terms), terms)
     return mixing.used(result) if mixing else result
 
 
-def _sum(machine, x, axis=None, keepdims=False):
+def sum_of(machine, x, axis=None, keepdims=False):
+    """The sum in any order."""
     value = x.seen()
-    terms = value.reshape(-1) if axis is None else np.moveaxis(value, axis, 0)
+    axes = range(x.ndim) if axis is None else np.atleast_1d(axis) % max(x.ndim, 1)
+    front = np.moveaxis(value, list(axes), range(len(axes)))
+    terms = front.reshape(-1, *front.shape[len(axes) :])
     result = np.asarray(machine.kernel_total(terms, machine.arithmetic.partial_sums))
     kept = machine.stored(np.expand_dims(result, axis) if keepdims and axis is not None else result)
     return machine.mixing.used(kept) if machine.mixing else kept
 
 
-def _function(function, ulps):
+def of_ulps(function, ulps):
+    """A function of one number, whose error `ulps(arithmetic, x)` bounds."""
+
     def rule(machine, x):
         within, exact = machine.inside, function(x.value)
         return machine.stored(within.function(exact, ulps(within.arithmetic, x.value)))
@@ -391,28 +406,28 @@ def _root(machine, x):
 
 def _joined(join):
     return lambda machine, arrays, axis=0: Simulated(
-        join([_on(machine, x).value for x in arrays], axis=axis), machine
+        join([on(machine, x).value for x in arrays], axis=axis), machine
     )
 
 
-_RULES = {
-    np.add: _add,
-    np.subtract: lambda machine, x, y: _add(machine, x, _negative(machine, y)),
-    np.multiply: _multiply,
-    np.divide: _divide,
-    np.negative: _negative,
-    np.exp: _function(np.exp, _of_exp),
-    np.log: _function(np.log, _four),
+RULES = {
+    np.add: add,
+    np.subtract: lambda machine, x, y: add(machine, x, negative(machine, y)),
+    np.multiply: multiply,
+    np.divide: divide,
+    np.negative: negative,
+    np.exp: of_ulps(np.exp, _of_exp),
+    np.log: of_ulps(np.log, _four),
     np.sqrt: _root,
-    np.sin: _function(np.sin, _four),
-    np.cos: _function(np.cos, _four),
+    np.sin: of_ulps(np.sin, _four),
+    np.cos: of_ulps(np.cos, _four),
     np.maximum: lambda machine, x, y: Simulated(np.maximum(x.value, y.value), machine),
     np.less_equal: lambda machine, x, y: x.value <= y.value,
     np.max: lambda machine, x, axis, keepdims: Simulated(
         np.max(x.value, axis=axis, keepdims=keepdims), machine
     ),
-    np.dot: _dot,
-    np.sum: _sum,
+    np.dot: dot,
+    np.sum: sum_of,
     np.stack: _joined(np.stack),
     np.concatenate: _joined(np.concatenate),
 }
@@ -454,7 +469,7 @@ def machine(kind, arithmetic, rng):
 def simulated_step(problem, m, routes):
     """The reference step on a machine, some of its quantities by another route."""
     params = {name: m.array(value) for name, value in problem.params.items()}
-    held = replace(problem, X=m.array(problem.X), params=params)
+    held = problem.changed(X=m.array(problem.X), params=params)
     q = params | {"X": held.X, "y": held.y, "reg": held.reg, "step_size": held.step_size}
     trace, mixing, names = {}, m.mixing, [*problem.model.quantities, ""]
 

@@ -1,7 +1,5 @@
 """A run that is read back is the reference's own, and no other problem's."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import shared
@@ -40,8 +38,8 @@ def test_part_of_a_run_is_not_kept(tmp_path):
 @pytest.mark.parametrize(
     "other",
     [
-        replace(PROBLEM, reg=2e-3),
-        replace(PROBLEM, X=PROBLEM.X[::-1]),
+        PROBLEM.changed(reg=2e-3),
+        PROBLEM.changed(X=PROBLEM.X[::-1]),
         PROBLEM.starting_from(PROBLEM.params | {"b": PROBLEM.params["b"] + 1e-300}),
     ],
     ids=["reg", "X", "b"],

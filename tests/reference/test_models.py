@@ -129,7 +129,7 @@ def test_problem_of_the_note():
 
 def test_problem_is_held_as_a_dtype_holds_it():
     """Points and parameters are rounded; the rest is as it was."""
-    start = replace(draw(np.random.RandomState(0), 5).problem(SOFTMAX), reg=0.1, step_size=0.3)
+    start = draw(np.random.RandomState(0), 5).problem(SOFTMAX).changed(reg=0.1, step_size=0.3)
     assert start.held_as("float64") is start
     held = start.held_as("float32")
     for one, other in ((held.X, start.X), (held.params["W"], start.params["W"])):

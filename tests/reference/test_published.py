@@ -5,8 +5,6 @@ in which the host's BLAS and NumPy's vector loops add. How far that moves a loss
 the run with its examples in other orders: the same mathematics, added up differently.
 """
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -51,7 +49,7 @@ def assert_prints_but_for_chaos(problem: Problem, losses: list[float], table: st
     shown = slice(0, 1000 * len(numbers), 1000)
     last = 1000 * (len(numbers) - 1)
     orders = [np.random.RandomState(i).permutation(len(problem.y)) for i in (1, 2, 3)]
-    others = [train(replace(problem, X=problem.X[o], y=problem.y[o]), last + 1)[0] for o in orders]
+    others = [train(problem.changed(X=problem.X[o], y=problem.y[o]), last + 1)[0] for o in orders]
     runs = np.array([losses[: last + 1], *others])
     moved = np.maximum.accumulate(np.ptp(runs, axis=0))
     assert moved[1000] <= 0.5e-6, "the run is too chaotic to be a test"
@@ -64,7 +62,7 @@ def notes_problem(model: Model) -> Problem:
     X, y = spiral(rng.standard_normal((K, 100)))
     rng.standard_normal(18)
     params = {"softmax": softmax.init(rng, D, K), "two_layer": two_layer.init(rng, D, H, K)}
-    return Problem(model, X, y, params[model.name])
+    return model.problem(X, y, params[model.name])
 
 
 def test_notes_softmax():
@@ -101,7 +99,7 @@ def test_course_toy_network():
     W, W2 = 0.1 * rng.standard_normal((4, 10)), 0.1 * rng.standard_normal((10, 3))
     params = {"W": W, "b": np.zeros((1, 10)), "W2": W2, "b2": np.zeros((1, 3))}
     X = 10 * np.random.RandomState(1).standard_normal((5, 4))
-    trace = record(Problem(TWO_LAYER, X, np.array([0, 1, 2, 2, 1]), params, reg=0.1))
+    trace = record(TWO_LAYER.problem(X, np.array([0, 1, 2, 2, 1]), params, reg=0.1))
     scores = printed(
         "-.81233741 -1.27654624 -.70335995 -.17129677 -1.18803311 -.47310444 -.51590475 "
         "-1.01354314 -.8504215 -.15419291 -.48629638 -.52901952 -.00618733 -.12435261 -.15226949"
@@ -148,7 +146,7 @@ def test_listing_two_layer_100_points():
 
 def test_a_wrong_loss_is_caught():
     """Negative control: with the regularization doubled, the notes' second number is not reproduced."""
-    losses, _ = trained(replace(notes_problem(SOFTMAX), reg=2 * REG))
+    losses, _ = trained(notes_problem(SOFTMAX).changed(reg=2 * REG))
     with pytest.raises(AssertionError):
         assert_prints(losses[:20:10], "1.096956 .917265")
 
@@ -156,7 +154,7 @@ def test_a_wrong_loss_is_caught():
 @pytest.mark.parametrize("changed", [{"reg": REG * 1.001}, {"step_size": 0.999}], ids=str)
 def test_a_wrong_run_is_no_chaos(changed):
     """Negative control: a run that is off by a thousandth in one setting does not pass for rounding."""
-    problem = replace(draw(np.random.RandomState(0), 5).problem(TWO_LAYER), **changed)
+    problem = draw(np.random.RandomState(0), 5).problem(TWO_LAYER).changed(**changed)
     losses, _ = train(problem, 5001)
     with pytest.raises(AssertionError, match="a loss is not the table's"):
         assert_prints_but_for_chaos(problem, losses, "1.098726 .346964 .342797 .340819 .339590 .338826")

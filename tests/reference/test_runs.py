@@ -1,7 +1,5 @@
 """The note's runs: the sizes, the draws, the trajectory and where it overflows."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -99,6 +97,6 @@ def test_accuracy_is_the_share_of_right_rows():
 def test_trajectory_names_the_step_that_overflows():
     """A run whose step size is too large ends in the step that leaves the range, not in NaN."""
     problem = draw(np.random.RandomState(0), 5).problem(SOFTMAX)
-    wild = replace(problem, step_size=1e5)
+    wild = problem.changed(step_size=1e5)
     with pytest.raises(ScoreOverflow, match=r"^step 1: score \[\d+, \d\] is .* Use smaller"):
         list(trajectory(wild, 10))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from reference.models import MODELS, SOFTMAX, TWO_LAYER, Model, Problem
+from reference.models import MODELS, SOFTMAX, TWO_LAYER, Model
 from reference.runs import D, H, K, draw, trajectory
 from reference.trace import ScoreOverflow, record
 
@@ -105,7 +105,7 @@ def test_score_out_of_range_is_named(scores, y, message):
     """The message names the step, the score at fault (not merely the largest), and the remedy."""
     params = {"W": np.array(scores, float), "b": np.zeros((1, 3))}
     with pytest.raises(ScoreOverflow) as caught:
-        record(Problem(SOFTMAX, np.eye(2), np.array(y), params), at="step 7")
+        record(SOFTMAX.problem(np.eye(2), np.array(y), params), at="step 7")
     assert str(caught.value) == message
 
 
@@ -116,18 +116,18 @@ def test_pre_activations_out_of_range_are_named():
     with pytest.raises(
         ScoreOverflow, match=r"^step 0: the pre-activations overflow float64; use smaller"
     ):
-        record(Problem(TWO_LAYER, one, np.array([0]), params), at="step 0")
+        record(TWO_LAYER.problem(one, np.array([0]), params), at="step 0")
 
 
 def test_overflow_past_the_softmax_is_not_blamed_on_a_score():
     """If the scores are in range and a later number is not, the message says after which quantity."""
     params = {"W": np.full((1, 3), 1e200), "b": np.zeros((1, 3))}
     with pytest.raises(ScoreOverflow, match=r"^step 3: float64 overflows after data_loss; use smaller"):
-        record(Problem(SOFTMAX, np.zeros((1, 1)), np.array([0]), params), at="step 3")
+        record(SOFTMAX.problem(np.zeros((1, 1)), np.array([0]), params), at="step 3")
 
 
 def test_scores_just_in_range_are_computed():
     """Scores of 700 and a gap of 700 are within the note's softmax, and give no message."""
     params = {"W": np.array([[700.0, 0.0, 5.0]]), "b": np.zeros((1, 3))}
-    seen = record(Problem(SOFTMAX, np.ones((1, 1)), np.array([1]), params))
+    seen = record(SOFTMAX.problem(np.ones((1, 1)), np.array([1]), params))
     assert seen["correct_logprobs"] == 700

@@ -94,7 +94,7 @@ def loss_by(convention, model, params, problem):
 def differs_from_gradient(convention, model):
     """How far the updates are from the numerical gradient of the loss, relative to it."""
     problem = odd_sizes(model)
-    problem = replace(problem, X=problem.X / 8, reg=0.1)
+    problem = problem.changed(X=problem.X / 8, reg=0.1)
     trace = record(replace(problem, model=model))
     worst = 0.0
     for name, value in problem.params.items():

@@ -13,7 +13,7 @@ from ports.traps import GALLERY
 from ports.traps.fixtures import FIXTURES
 from reference.agreement.arithmetic import ARITHMETICS
 from reference.agreement.bounds import local
-from reference.models import MODELS, SOFTMAX, Problem
+from reference.models import MODELS, SOFTMAX
 from reference.trace import record
 
 
@@ -196,7 +196,7 @@ def test_explain_runs_the_port_again_at_the_steps_it_was_judged_at():
 
         def make_step(self, model, mode):
             def step(params, X, y, reg, step_size):
-                trace = dict(record(Problem(model, X, y, params, reg, step_size)))
+                trace = dict(record(model.problem(X, y, params, reg, step_size)))
                 calls.append(1)
                 return trace | {"db": trace["db"] * (2 if len(calls) == 3 else 1)}
 

@@ -39,7 +39,7 @@ def problem_of(model: str, points: int = 100):
 def in_dtype(problem, dtype: str):
     """The same problem, in arrays of that dtype."""
     params = {name: value.astype(dtype) for name, value in problem.params.items()}
-    return replace(problem, X=problem.X.astype(dtype), params=params)
+    return problem.changed(X=problem.X.astype(dtype), params=params)
 
 
 def train(model: str, ports, dtype: str = "float64", steps: int = 20, points: int = 100, **options):
@@ -100,7 +100,9 @@ def test_full_two_layer_run_drifts_no_farther_than_noise_may(name):
 
 def test_port_in_mixed_precision_is_refused_in_a_sentence():
     """Its noise is neither that of float32 nor that of its narrower format."""
-    sentence = "p computes in bfloat16 with float32 parameters, and the noise floor of a free run is that"
+    sentence = (
+        "p computes in bfloat16 with float32 parameters, and the noise floor of a free run is that"
+    )
     module = ModuleType("p")
     module.quantity_dtypes = {"scores": "bfloat16"}
     port = LoadedPort("p", "p", PORTS["numpy"].framework, loaded=module)
@@ -340,7 +342,7 @@ def test_headroom_is_certified_over_observed(model, dtype):
     start, network, order = floor.problem, MODELS[model], floor.permuted[0].order
     after = network.next_params(record(start))
     bounds = network.next_params(end_to_end(start, ARITHMETICS[dtype]))
-    permuted = in_dtype(replace(start, X=start.X[order], y=start.y[order]), dtype)
+    permuted = in_dtype(start.changed(X=start.X[order], y=start.y[order]), dtype)
     member = network.next_params(record(permuted))
     certified = distance(network, {name: after[name] + bounds[name].error for name in after}, after)
     assert headroom[0] == pytest.approx(certified / distance(network, member, after))
@@ -359,7 +361,7 @@ def test_what_is_allowed_only_grows(model, dtype):
 def test_single_example_has_a_floor():
     """One example has no other order: half an ulp stands in for what its member injects."""
     problem = problem_of("softmax")
-    one = replace(problem, X=problem.X[5:6], y=problem.y[5:6])
+    one = problem.changed(X=problem.X[5:6], y=problem.y[5:6])
     cell = Cell("softmax", "numpy", "eager", "cpu", "float64")
     (drift,) = run_free(one, [(cell, PORTS["numpy"])], 20, members=1)
     assert drift.agrees

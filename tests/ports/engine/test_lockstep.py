@@ -245,7 +245,7 @@ def test_ports_are_judged_at_the_steps_chosen_for_them():
 
 def test_reference_stops_with_the_last_chosen_step():
     """It is no error if a run leaves the number range after the last judged step."""
-    wild = replace(PROBLEM, step_size=1e5)
+    wild = PROBLEM.changed(step_size=1e5)
     (result,), _ = run(numpy_port(), steps=(0,), iterations=3, problem=wild)
     assert result.agrees
     (result,), _ = run(numpy_port(), iterations=3, problem=wild)
@@ -268,7 +268,7 @@ def test_reference_that_overflows_at_once_is_told():
 
 def test_error_of_a_port_comes_before_the_references():
     """A port that had dropped out before the reference overflows keeps its own error."""
-    (result,), _ = run(numpy_port(failing_from(0)), problem=replace(PROBLEM, step_size=1e5))
+    (result,), _ = run(numpy_port(failing_from(0)), problem=PROBLEM.changed(step_size=1e5))
     assert result.error == "step 0: the port raised ZeroDivisionError: no more"
     assert result.steps == 0
 
@@ -279,7 +279,7 @@ def test_recording_without_a_bound_ends_its_own_run_alone(bad_step, neighbours):
     """A subnormal probability agrees, but what follows it has no bound: its neighbours are judged on."""
     smallest = float(np.finfo(np.float32).smallest_normal)
     params = {"W": np.zeros((2, 2)), "b": np.log([[1.0, 2.5 * smallest]])}
-    rare = replace(PROBLEM, X=np.ones((1, 2)), y=np.array([1]), params=params, step_size=1e-9)
+    rare = PROBLEM.changed(X=np.ones((1, 2)), y=np.array([1]), params=params, step_size=1e-9)
     calls = []
 
     def subnormal_at_a_step(*inputs):
@@ -340,7 +340,7 @@ def test_exit_is_an_error_of_the_port():
 
 def test_step_without_a_bound_ends_the_run_of_that_dtype():
     """Scores past exp's range in float32 end that run; its earlier steps count, and float64 goes on."""
-    growing = replace(PROBLEM, X=np.full((1, 2), 10.0), y=np.array([0]), step_size=-0.1, reg=0.0)
+    growing = PROBLEM.changed(X=np.full((1, 2), 10.0), y=np.array([0]), step_size=-0.1, reg=0.0)
     (single,), _ = run(numpy_port(), problem=growing, dtype="float32", iterations=60, steps=range(60))
     (double,), _ = run(numpy_port(), problem=growing, iterations=60, steps=range(60))
     assert 0 < single.steps < double.steps

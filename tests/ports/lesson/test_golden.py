@@ -1,7 +1,5 @@
 """The golden values: sure digits, of the note's own run, that a program of another kind gets too."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -90,7 +88,7 @@ def test_ports_agree_and_a_wrong_one_would_not(made, monkeypatch):
     problem = DRAWS.problem(SOFTMAX)
     _, bounds = bounds_of_steps(DRAWS, problem)
     assert list(outside(PORTS["numpy"], problem, bounds)) == []
-    found = list(outside(PORTS["numpy"], replace(problem, step_size=1 + 1e-9), bounds))
+    found = list(outside(PORTS["numpy"], problem.changed(step_size=1 + 1e-9), bounds))
     assert "numpy: softmax, step 0: W_next disagrees" in found
     assert "numpy: softmax, step 1: scores disagrees" in found
     assert not any("step 0: dW" in sentence for sentence in found)

@@ -142,7 +142,7 @@ def test_drift_is_that_of_a_run_made_here(made):
     drift = next(d for d in made.drifts if d.cell.port == "numpy")
     problem = DRAWS.problem(TWO_LAYER).held_as("float32")
     params = {name: value.astype(np.float32) for name, value in problem.params.items()}
-    own = rounding.Problem(TWO_LAYER, problem.X.astype(np.float32), problem.y, params)
+    own = TWO_LAYER.problem(problem.X.astype(np.float32), problem.y, params)
     reference = problem
     for n in range(5):
         own = own.starting_from(own.step(lambda name, value: value))

@@ -18,7 +18,7 @@ from ports.engine.free_run import Drift, Flip, run_free
 from ports.engine.results import Cell
 from ports.registry import PORTS
 from ports.report import plots
-from reference.models import MODELS, SOFTMAX, TWO_LAYER, Problem
+from reference.models import MODELS, SOFTMAX, TWO_LAYER
 from reference.runs import draw
 
 DRAWS = draw(np.random.RandomState(0), 5)
@@ -85,7 +85,7 @@ def test_region_of_a_class_is_where_its_score_leads():
     """A classifier that looks at the sign of x alone has its edge at 0."""
     _, (axes,) = plots._panels(1, 4, 4)
     params = {"W": np.array([[1.0, -1.0], [0.0, 0.0]]), "b": np.zeros((1, 2))}
-    plots._answers(axes, decision_map(Problem(SOFTMAX, DRAWS.X, DRAWS.y, params)))
+    plots._answers(axes, decision_map(SOFTMAX.problem(DRAWS.X, DRAWS.y, params)))
     edges = axes.collections[1].get_paths()[0].vertices
     assert np.abs(edges[:, 0]).max() < 1e-12
     right = axes.collections[0].get_paths()[0].vertices
@@ -96,7 +96,7 @@ def test_region_of_a_class_is_where_its_score_leads():
 def test_class_that_never_leads_has_no_region():
     """A model that always answers the same class fills the plane with it, without an edge."""
     params = {"W": np.zeros((2, 3)), "b": np.array([[1.0, 0.0, 0.0]])}
-    found = decision_map(Problem(SOFTMAX, DRAWS.X, DRAWS.y, params))
+    found = decision_map(SOFTMAX.problem(DRAWS.X, DRAWS.y, params))
     figure = plots.boundaries(DRAWS.X, DRAWS.y, [found])
     regions = len(figure.axes[0].collections) - 3  # three classes of points
     assert regions == 1

@@ -19,7 +19,7 @@ from reference.agreement.bounds import (
     stacked,
 )
 from reference.agreement.rounded import Rounded
-from reference.models import SOFTMAX, TWO_LAYER, Problem
+from reference.models import SOFTMAX, TWO_LAYER
 
 
 def test_product_recorded_rounded_may_be_used_unrounded():
@@ -28,7 +28,7 @@ def test_product_recorded_rounded_may_be_used_unrounded():
     for _ in range(60):
         params = {"W": m.round(m.rng.standard_normal((1, 2))), "b": np.zeros((1, 2))}
         X, y = m.round(m.rng.uniform(-1, 1, (7, 1))), m.rng.integers(0, 2, 7)
-        problem = Problem(SOFTMAX, X, y, params, step_size=0.7)
+        problem = SOFTMAX.problem(X, y, params, step_size=0.7)
         got = simulated_step(problem, m, {})
         assert share(got["loss"], local(problem, got, FLOAT16)["loss"]) <= 1
 
@@ -37,7 +37,7 @@ def test_recorded_subnormal_may_be_read_as_zero():
     """A hidden value below the smallest normal number is recorded; the mask may read it as 0."""
     params = {"W": [[1.0]], "b": [[0.0]], "W2": [[1.0, -1.0]], "b2": [[0.0, 0.0]]}
     params = {name: np.array(value) for name, value in params.items()}
-    problem = Problem(TWO_LAYER, np.array([[1e-39]]), np.array([0]), params, step_size=0.7)
+    problem = TWO_LAYER.problem(np.array([[1e-39]]), np.array([0]), params, step_size=0.7)
     got = simulated_step(problem, Machine(FLOAT32, np.random.default_rng(0)), {})
     assert got["hidden_layer"] > 0
     assert got["dhidden"] != 0
@@ -58,7 +58,7 @@ def test_contracted_products_loosen_an_addition_by_their_own_rounding_alone():
     """loss = data_loss + reg_loss, a quotient and a product that may be added unrounded."""
     params = {"W": np.array([[3.0, -2.0]]), "b": np.zeros((1, 2))}
     X, y = np.array([[1.0], [0.5]]), np.array([0, 1])
-    problem = Problem(SOFTMAX, X, y, params, reg=0.5, step_size=0.7)
+    problem = SOFTMAX.problem(X, y, params, reg=0.5, step_size=0.7)
     got = simulated_step(problem, Machine(FLOAT32, np.random.default_rng(0)), {})
     bound = local(problem, got, FLOAT32)["loss"]
     summands = got["data_loss"] + got["reg_loss"]
@@ -69,7 +69,7 @@ def test_recorded_sum_is_added_as_it_was_recorded():
     """b_next = b - 0.5 db: db is a sum, which no compiler contracts; only its half is a product."""
     params = {"W": np.array([[3.0, -2.0]]), "b": np.array([[0.5, -0.25]])}
     X, y = np.array([[1.0], [0.5]]), np.array([0, 1])
-    problem = Problem(SOFTMAX, X, y, params, reg=0.5, step_size=0.5)
+    problem = SOFTMAX.problem(X, y, params, reg=0.5, step_size=0.5)
     got = simulated_step(problem, Machine(FLOAT32, np.random.default_rng(0)), {})
     bound = local(problem, got, FLOAT32)["b_next"]
     rounded = np.abs(bound.value) + 0.5 * np.abs(got["db"])
@@ -80,7 +80,7 @@ def test_recorded_hidden_layer_is_multiplied_as_it_was_recorded():
     """scores = h w: only the product rounds, and the sum with a bias of 0."""
     params = {"W": [[1.5]], "b": [[0.5]], "W2": [[3.0, -2.0]], "b2": [[0.0, 0.0]]}
     params = {name: np.array(value) for name, value in params.items()}
-    problem = Problem(TWO_LAYER, np.array([[1.0]]), np.array([0]), params, step_size=0.7)
+    problem = TWO_LAYER.problem(np.array([[1.0]]), np.array([0]), params, step_size=0.7)
     got = simulated_step(problem, Machine(FLOAT32, np.random.default_rng(0)), {})
     bound = local(problem, got, FLOAT32)["scores"]
     assert bound.error == pytest.approx(2 * FLOAT32.unit * np.abs(got["scores"]), rel=1e-6, abs=0)
@@ -96,7 +96,7 @@ def test_bounds_cover_the_routes():
 
     model = replace(SOFTMAX, routes={"loss": (wide,)})
     params = {"W": np.array([[3.0, -2.0]]), "b": np.zeros((1, 2))}
-    problem = Problem(model, np.array([[1.0]]), np.array([0]), params)
+    problem = model.problem(np.array([[1.0]]), np.array([0]), params)
     for bounds in (end_to_end(problem, FLOAT32), local(problem, {}, FLOAT32)):
         assert bounds["loss"].error == 1
         assert bounds["data_loss"].error < 1e-5
@@ -127,7 +127,7 @@ def test_what_follows_from_a_route_is_covered_too():
 
     model = replace(SOFTMAX, routes={"dscores": (wide,)})
     params = {"W": np.array([[3.0, -2.0]]), "b": np.zeros((1, 2))}
-    problem = Problem(model, np.array([[1.0]]), np.array([0]), params)
+    problem = model.problem(np.array([[1.0]]), np.array([0]), params)
     assert np.all(end_to_end(problem, FLOAT32)["db"].error >= 1)
     bounds, dscores = {}, {"dscores": np.zeros((1, 2))}
     recorded = recorded_by([0, 1], [0], [[dscores, {}]])
@@ -140,6 +140,6 @@ def test_what_follows_from_a_route_is_covered_too():
 def test_recorded_scores_out_of_range_have_no_local_bound():
     """It is said which score it is, as for the reference's own."""
     params = {"W": np.array([[3.0, -2.0]]), "b": np.zeros((1, 2))}
-    problem = Problem(SOFTMAX, np.array([[1.0]]), np.array([0]), params)
+    problem = SOFTMAX.problem(np.array([[1.0]]), np.array([0]), params)
     with pytest.raises(Unbounded, match=r"this step: score \[0, 1\] is 800"):
         local(problem, {"scores": np.array([[0.0, 800.0]])}, FLOAT64)

@@ -2,7 +2,6 @@
 
 import math
 import weakref
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -31,7 +30,7 @@ from reference.agreement.judge import (
 )
 from reference.agreement.rounded import Rounded
 from reference.agreement.rules import SLACK
-from reference.models import MODELS, SOFTMAX, Problem
+from reference.models import MODELS, SOFTMAX
 from reference.runs import draw, trajectory
 
 STEPS_CHECKED = (0, 100, 1000)
@@ -65,7 +64,7 @@ class Step:
             trace[name] = q[name] = np.asarray(change(name, value, q), dtype=self.dtype)
             return q[name]
 
-        replace(self.start, X=X, params=params).step(tap)
+        self.start.changed(X=X, params=params).step(tap)
         return trace
 
     def judge(self, trace, **options):
@@ -266,7 +265,7 @@ def test_probability_that_is_lost_just_beyond_its_bound_is_not_used():
     """2.5 smallest normal numbers, recorded as 0: more than a bound away, and less than two."""
     b = np.log([[1.0, 2.5 * FLOAT32.smallest_normal]]).astype(np.float32).astype(np.float64)
     params = {"W": np.zeros((1, 2)), "b": b}
-    start = Problem(SOFTMAX, np.ones((1, 1)), np.array([1]), params, step_size=1e-9)
+    start = SOFTMAX.problem(np.ones((1, 1)), np.array([1]), params, step_size=1e-9)
     trace = Step(start, "float32").trace()
     trace["probs"] = np.array([[1.0, 0.0]], np.float32)
     found = {f.quantity: f for f in certify(start, trace, FLOAT32) if f.certificate == END_TO_END}
@@ -560,7 +559,7 @@ def test_wrong_record_of_a_right_tensor_is_blamed_with_what_follows(step):
 def test_unbounded_names_its_step():
     """The exponentials of the scores are out of range, and each entry point names the step."""
     params = {"W": np.full((1, 2), 1e3), "b": np.zeros((1, 2))}
-    start = Problem(SOFTMAX, np.ones((1, 1)), np.array([0]), params)
+    start = SOFTMAX.problem(np.ones((1, 1)), np.array([0]), params)
     calls = (
         lambda at: end_to_end(start, FLOAT32, at),
         lambda at: local(start, {}, FLOAT32, at),
@@ -576,7 +575,7 @@ def test_unbounded_by_a_recording_that_agrees_names_its_step():
     """2.5 smallest normal numbers of probability may be recorded as a subnormal, and that read as 0."""
     rare = float(np.float16(np.log(2.5 * FLOAT16.smallest_normal)))
     params = {"W": np.zeros((1, 2)), "b": np.array([[0.0, rare]])}
-    problem = Problem(SOFTMAX, np.ones((1, 1)), np.array([1]), params)
+    problem = SOFTMAX.problem(np.ones((1, 1)), np.array([1]), params)
     bounds = end_to_end(problem, FLOAT16)
     trace = {name: np.asarray(bound.value, np.float16) for name, bound in bounds.items()}
     trace["probs"] = np.array([[1.0, 0.5 * FLOAT16.smallest_normal]], np.float16)

@@ -84,10 +84,8 @@ def test_arrays_are_joined_along_the_first_axis_unless_another_is_given():
 
 
 REFUSED = {
-    "unknown function": lambda: np.mean(X),
-    "unknown ufunc": lambda: np.sqrt(X),
-    "power": lambda: X**2,
-    "matmul": lambda: X @ X,
+    "unknown function": lambda: np.sort(X),
+    "unknown ufunc": lambda: np.arctan(X),
     "ufunc method": lambda: np.add.reduce(X),
     "outer": lambda: np.multiply.outer(X, X),
     "out of a ufunc": lambda: np.exp(X, out=np.zeros((2, 2))),
@@ -95,16 +93,31 @@ REFUSED = {
     "out of a function": lambda: np.sum(X, out=np.zeros(())),
     "where": lambda: np.add(X, X, where=np.ones((2, 2), dtype=bool)),
     "dtype": lambda: np.sum(X, dtype=np.float32),
-    "equality": lambda: X == 1,
-    "inequality": lambda: X != 1,
-    "less": lambda: X < 1,
-    "greater": lambda: X > 1,
+    "initial": lambda: np.max(X, initial=0),
     "truth of an array": lambda: bool(X),
     "truth of a comparison": lambda: bool(X <= 1),
     "asarray": lambda: np.asarray(X),
     "array": lambda: np.array([X, X]),
     "float": lambda: float(X[0, 0]),
     "assignment into a plain array": lambda: np.zeros((2, 2)).__setitem__(0, X[0]),
+    "addition into a plain array": lambda: np.add.at(np.zeros((2, 2)), [0], X[0]),
+    "mask as an index": lambda: X[X > 1],
+    "array assigned at a mask": lambda: X.copy().__setitem__(X > 1, X[0]),
+    "assignment into a view": lambda: X[0].__setitem__(0, 1.0),
+    "assignment into a mask": lambda: (X > 1).__setitem__(0, True),
+    "an index from the data": lambda: X[np.argmax(X)],
+    "another dtype": lambda: X.astype(np.float32),
+    "a mask of numbers": lambda: ~X,
+    "numbers that are joined as a mask": lambda: (X > 1) & X,
+    "a condition of numbers": lambda: np.where(X, 1.0, 2.0),
+    "three factors": lambda: np.einsum("ij,jk,kl->il", X, X, X),
+    "an ellipsis": lambda: np.einsum("...i->...", X),
+    "another norm": lambda: np.linalg.norm(X, ord=1),
+    "numbers times a matrix": lambda: 2.0 @ X,
+    "another padding": lambda: np.pad(X, 1, mode="edge"),
+    "an index that is split by a slice, assigned": lambda: np.stack([X, X]).__setitem__(
+        ([0, 1], slice(None), [0, 1]), 0
+    ),
 }
 
 
@@ -115,11 +128,37 @@ def test_what_has_no_rule_is_refused(case):
         REFUSED[case]()
 
 
-@pytest.mark.parametrize("unknown", [np.sqrt, np.sort])
+def test_number_assigned_into_a_plain_array_is_refused():
+    """NumPy says something of a sequence, because of what is said here."""
+    with pytest.raises(ValueError, match="sequence") as refused:
+        np.zeros((2, 2))[0, 0] = X[0, 0]
+    assert "np.zeros_like(x)" in str(refused.value.__cause__)
+
+
+@pytest.mark.parametrize("unknown", [np.arctan, np.sort, np.linalg.inv])
 def test_refusal_names_the_function(unknown):
-    """It names the function that lacks a rule: a ufunc, or another function."""
-    with pytest.raises(TypeError, match=f"no error bound is known for np.{unknown.__name__}"):
+    """It names the function that lacks a rule, and those that have one."""
+    name = "linalg.inv" if unknown is np.linalg.inv else unknown.__name__
+    with pytest.raises(TypeError, match=f"no error bound is known for np.{name}; .* absolute, add"):
         unknown(X)
+
+
+ADVICE = {
+    "use np.zeros_like": (lambda: np.zeros((2, 2)).__setitem__(0, X[0]), r"np.zeros_like\(x\)"),
+    "use np.zeros_like to add": (lambda: operator.iadd(np.zeros((2, 2)), X), r"np.zeros_like\(x\)"),
+    "control flow": (lambda: bool(X > 1), "data-dependent control flow"),
+    "np.where": (lambda: X[X > 1], "np.where"),
+    "copy": (lambda: X.T.__setitem__(0, 1.0), r"\.copy\(\)"),
+    "the option": (lambda: np.sum(X, dtype=np.float32), "np.sum .*'dtype'; it takes a, axis, keepdims"),
+}
+
+
+@pytest.mark.parametrize("case", ADVICE)
+def test_refusal_says_what_to_do(case):
+    """A refusal ends with what to write instead."""
+    refused, advice = ADVICE[case]
+    with pytest.raises(TypeError, match=advice):
+        refused()
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])

@@ -17,7 +17,7 @@ from simulated import KINDS, Machine, machine, rounded_to, simulated_step
 from reference.agreement.arithmetic import FLOAT32, FLOAT64, Mixture, PartialSums, Unbounded
 from reference.agreement.bounds import end_to_end, local
 from reference.agreement.rounded import Rounded, linspace
-from reference.models import MODELS, SOFTMAX, TWO_LAYER, Problem
+from reference.models import MODELS, SOFTMAX, TWO_LAYER
 from reference.spiral import spiral
 
 TF32 = 2.0**-11
@@ -441,7 +441,7 @@ def drawn_problem(model, m):
         X *= a.smallest_normal
     elif rng.random() < 0.3:  # scores far apart, probabilities near 1
         params[model.biases[-1]][:] = m.round(15 * rng.standard_normal((1, K)))
-    return Problem(model, X, rng.integers(0, K, N), params, rng.choice([1e-3, 0.3]), step_size=0.7)
+    return model.problem(X, rng.integers(0, K, N), params, rng.choice([1e-3, 0.3]), step_size=0.7)
 
 
 def machines_of(m):
@@ -681,7 +681,7 @@ def test_large_close_scores_stay_in_their_bounds(route, kind):
     m = machine(kind, FLOAT32, np.random.default_rng(0))
     X, y = m.round(m.rng.uniform(1, 2, (300, 1))), m.rng.integers(0, 2, 300)
     params = {"W": np.array([[20.0, 18.0]]), "b": np.zeros((1, 2))}
-    problem = Problem(SOFTMAX, X, y, params, step_size=0.7)
+    problem = SOFTMAX.problem(X, y, params, step_size=0.7)
     got = simulated_step(problem, m, ROUTES[route])
     for expected in (local(problem, got, FLOAT32), end_to_end(problem, FLOAT32)):
         assert max(share(got[name], bound) for name, bound in expected.items()) <= 1
@@ -697,7 +697,7 @@ def test_gradient_through_the_documents_softmax_on_an_accelerator(top):
     u, d = gpu.roundoff, gpu.division_roundings * gpu.roundoff
     scores = np.array([top, top - 1])
     params = {"W": np.zeros((1, 2)), "b": scores[None]}
-    problem = Problem(SOFTMAX, np.zeros((2, 1)), np.array([0, 1]), params, reg=0.0)
+    problem = SOFTMAX.problem(np.zeros((2, 1)), np.array([0, 1]), params, reg=0.0)
     expected = end_to_end(problem, gpu)["dscores"]
     off = 2 * u * (gpu.exp_ulps + gpu.exp_ulps_per_unit * scores)
     shares = []
@@ -721,7 +721,7 @@ def test_loss_beside_a_large_regularization(route):
     for _ in range(300):
         params = {n: m.round(m.rng.uniform(0.5, 1, s)) for n, s in (("W", (1, 2)), ("W2", (2, 2)))}
         params |= {"b": np.zeros((1, 2)), "b2": np.array([[9.0, 0.0]])}
-        problem = Problem(TWO_LAYER, np.ones((1, 1)), np.array([0]), params, reg=1.0, step_size=0.7)
+        problem = TWO_LAYER.problem(np.ones((1, 1)), np.array([0]), params, reg=1.0, step_size=0.7)
         got = simulated_step(problem, m, ROUTES[route])
         shares.append(share(got["loss"], local(problem, got, FLOAT32)["loss"]))
     assert 0.2 < max(shares) <= 1
@@ -732,7 +732,7 @@ def test_flush_magnified_by_the_chain_rule_is_bounded():
     m = Machine(FLOAT16, np.random.default_rng(0), flushing=True, always=True)
     W = m.round(np.array([[6.94] * 4 + [0.0]]))
     params = {"W": W, "b": np.zeros((1, 5))}
-    problem = Problem(SOFTMAX, np.ones((2, 1)), np.array([4, 4]), params, step_size=0.7)
+    problem = SOFTMAX.problem(np.ones((2, 1)), np.array([4, 4]), params, step_size=0.7)
     got = simulated_step(problem, m, ROUTES["autograd"])
     dscores = local(problem, got, FLOAT16)["dscores"]
     assert np.max(np.abs(got["dscores"] - dscores.value)) > 0.1
