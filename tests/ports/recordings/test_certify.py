@@ -30,6 +30,7 @@ SAME = [
     ("jax_library", "softmax", "compiled", "float64", "5"),
     ("jax_grad", "softmax", "compiled", "bfloat16", "3"),
     ("torch_manual", "softmax", "eager", "float16", "3"),
+    ("torch_scaler", "two_layer", "eager", "float32", "3"),
 ]
 
 
