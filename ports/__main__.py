@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from argparse import RawDescriptionHelpFormatter
+from contextlib import AbstractContextManager, nullcontext
 
 import ports
 from ports.commands import COMMANDS
@@ -66,8 +67,20 @@ def _run(arguments: list[str]) -> int:
     if not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
         raise ValueError(unknown("command", arguments[0], COMMANDS))
     load_extensions()
-    args = _parser(arguments[0]).parse_args(arguments)
-    return int(args.run(args))
+    with reference_of(arguments):  # first: the other words may name its network and its quantities
+        args = _parser(arguments[0]).parse_args(arguments)
+        return int(args.run(args))
+
+
+def reference_of(arguments: list[str]) -> AbstractContextManager[None]:
+    """The context in which the network that --reference names takes the place of the note's."""
+    if not any(word.startswith("--reference") for word in arguments):
+        return nullcontext()
+    from ports.user_reference import reference  # it imports NumPy, which would delay --help
+
+    parser = Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--reference")
+    return reference(parser.parse_known_args(arguments)[0].reference)
 
 
 def _parser(chosen: str) -> Parser:

@@ -30,7 +30,7 @@ from typing import Any, NamedTuple, TypeAlias, cast
 
 from ports.messages import missing_packages
 from ports.mixed import OWN_DTYPE, Mixed, declared_by
-from reference.agreement.arithmetic import ARITHMETICS, Arithmetic
+from reference.agreement.arithmetic import Arithmetic, by_device
 from reference.arrays import Plain
 from reference.models import Model
 
@@ -133,12 +133,6 @@ class Host(ABC):
     @abstractmethod
     def settings(self) -> dict[str, str]:
         """Versions, devices, threads and precision settings, for the record."""
-
-
-def by_device(device: str, dtype: str) -> Arithmetic:
-    """The number format's own arithmetic; accelerators divide less exactly."""
-    exact = ARITHMETICS[dtype]
-    return exact if device == "cpu" else exact.on_accelerator()
 
 
 class PortModule(NamedTuple):

@@ -156,8 +156,8 @@ def watched(file: Path, what: str, own_process: bool) -> AbstractContextManager[
     return nullcontext() if own_process else left_alone(file, what)
 
 
-def parsed(file: Path) -> ast.Module:
-    """Read and parse a file, without running it."""
+def parsed(file: Path, new: str = "lockstep check --new") -> ast.Module:
+    """Read and parse a file, without running it. `new` is the command that writes such a file."""
     if file.is_dir():
         raise UserCodeError(f"{file} is a folder: give the path of a .py file")
     if file.suffix != ".py":
@@ -165,8 +165,7 @@ def parsed(file: Path) -> ast.Module:
     if not file.exists():
         near = [p.name for p in file.parent.glob("*.py")] if file.parent.is_dir() else []
         raise UserCodeError(
-            f"{file} does not exist: {did_you_mean(file.name, near)}"
-            f"lockstep check --new {file} writes a template"
+            f"{file} does not exist: {did_you_mean(file.name, near)}{new} {file} writes a template"
         )
     try:
         return ast.parse(file.read_bytes(), filename=str(file.resolve()))
@@ -222,6 +221,8 @@ def check_contract(module: ModuleType, name: str) -> None:
     steps = [step for step in known if hasattr(module, step)]
     if not steps:
         near = [did_you_mean(n, known, f"{n} is there, ") for n in vars(module) if n[0] != "_"]
+        if hasattr(module, "step") and "step" not in known:
+            near = ["step is there: --reference FILE names the reference that it is a port of; "]
         raise UserCodeError(
             f"{name} defines neither {' nor '.join(known)}: "
             f"{next(filter(None, near), '')}lockstep check --new writes a template"

@@ -52,6 +52,11 @@ def is_floats(value: Any) -> bool:
     return isinstance(value, np.ndarray) and value.dtype.kind == "f"
 
 
+def is_integers(value: Any) -> bool:
+    """Whether an input of a step is an array of integers: labels or indices."""
+    return isinstance(value, np.ndarray) and value.dtype.kind in "iu"
+
+
 def held_as(dtype: str, array: Plain) -> Plain:
     """Return the numbers that a port of that dtype holds, as float64."""
     if dtype == "bfloat16":

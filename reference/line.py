@@ -78,8 +78,8 @@ def assignment(variable: str, value: ast.expr) -> ast.Assign:
 
 
 def is_editable(statement: ast.stmt) -> bool:
-    """Whether a statement computes something, and does more than unpack the parameters."""
-    return "params" not in names_in(statement)
+    """Whether a statement computes something, and does more than unpack the parameters and the batch."""
+    return names_in(statement).isdisjoint({"params", "batch"})
 
 
 def _is_size(statement: ast.stmt) -> bool:
@@ -150,6 +150,13 @@ def ingredients(model: str, quantity: str) -> list[str]:
     return [name for name in found if name != quantity]
 
 
+class NoLine(KeyError):
+    """A step has no statements that compute a quantity and nothing else."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 class _Statement(NamedTuple):
     """One statement of a step without its tap, and the quantity that it computes, if any."""
 
@@ -162,18 +169,20 @@ class _Statement(NamedTuple):
 def line_of(step: Callable[..., Any], quantity: str, anew: Collection[str] = ()) -> Line:
     """The statements of `step` that compute a quantity from the quantities before it.
 
-    Those in `anew` are computed too, not taken as recorded. Raises KeyError where there is none.
+    Those in `anew` are computed too, not taken as recorded. Raises NoLine, a KeyError, where there is
+    none.
     """
     statements = _statements(step)
     end = next((i for i, s in enumerate(statements) if s.quantity == quantity), None)
     if end is None:
-        raise KeyError(quantity)
+        raise NoLine(f"no single line computes {quantity}: it is tapped in a loop, or nowhere")
     target = statements[end].variable
     needed, chosen = {target}, list[ast.stmt]()
     for statement in reversed(statements[: end + 1]):
         recorded = statement.quantity not in ("", quantity, *anew)
         if recorded and statement.variable in needed:
             needed.discard(statement.variable)
+            chosen.insert(0, assignment(statement.variable, name_node(statement.quantity)))
         elif not recorded and statement.assigns & needed:
             chosen.insert(0, statement.code)
             if isinstance(statement.code, ast.Assign) and not _writes_into(statement.code):

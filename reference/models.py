@@ -220,6 +220,17 @@ class Problem:
         """The same problem with some of its inputs changed."""
         return Problem(self.model, self.params if params is None else params, {**self.batch, **batch})
 
+    @property
+    def examples(self) -> int:
+        """How many examples may come in any order; 1 for a network of one's own, which may have none."""
+        return 1 if self.labels is None else len(self.labels)
+
+    def reordered(self, order: Plain) -> "Problem":
+        """The same problem with its examples in another order."""
+        if self.labels is None:
+            return self
+        return self.changed(X=self.X[order], y=self.y[order])
+
     def held_as(self, dtype: str) -> "Problem":
         """The same problem with the numbers that a port of that dtype holds, as float64."""
         if dtype == "float64":

@@ -17,7 +17,6 @@ q["scores"].
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -28,7 +27,7 @@ from reference.agreement.bounds import end_to_end_of_all, stacked
 from reference.agreement.rounded import Rounded
 from reference.agreement.routes import Quantities, Route, hull
 from reference.arrays import Array, Batch, Params, Plain, Rng, Tap
-from reference.models import MODELS, Model, Parameter, Problem
+from reference.models import Model, Parameter, Problem
 
 #: How many steps a reference is run for where it does not say so.
 ITERATIONS = 100
@@ -45,12 +44,14 @@ class OwnModel(Model):
     Attributes:
         batch: batch(rng) draws the inputs beside the parameters.
         shapes: the shape of each quantity; no letters stand for its sizes.
+        file: the path of the file that it is from, or an empty string.
     """
 
     source = "reference"
 
     batch: Callable[[Rng], Mapping[str, Any]] = field(kw_only=True)
     shapes: Mapping[str, tuple[int, ...]] = field(kw_only=True)
+    file: str = field(default="", kw_only=True)
 
     @property
     def step_name(self) -> str:
@@ -310,13 +311,3 @@ def route_of(function: Callable[..., Any]) -> Route:
         return hull(computed, function(q))
 
     return route
-
-
-@contextmanager
-def registered_for_now(model: Model) -> Iterator[Model]:
-    """The model among `MODELS`, as long as the context lasts."""
-    MODELS[model.name] = model
-    try:
-        yield model
-    finally:
-        del MODELS[model.name]

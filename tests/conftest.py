@@ -69,6 +69,13 @@ def pytest_addoption(parser):
         metavar="N",
         help="how many fuzzed recordings test_fuzz.py reads (default: 300)",
     )
+    group.addoption(
+        "--expressions",
+        type=int,
+        default=100,
+        metavar="N",
+        help="how many random expressions test_expressions.py draws (default: 100)",
+    )
 
 
 @pytest.hookimpl(tryfirst=True)

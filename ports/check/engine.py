@@ -29,9 +29,11 @@ from ports.mixed import declared as declared_mixed
 from ports.registry import FRAMEWORKS
 from ports.user_code import UserCodeError
 from ports.user_port import undeclared_framework
+from ports.user_reference import reference_here
 from reference.agreement.arithmetic import ARITHMETICS, DTYPES, Arithmetic
 from reference.arrays import Plain
 from reference.models import MODELS, Model, Problem
+from reference.own import OwnModel
 from reference.runs import draw, trajectory
 from reference.trace import ScoreOverflow
 
@@ -136,7 +138,7 @@ class Session:
         return self.mixed.dtype if self.mixed else dtype
 
     def _open(self) -> None:
-        self.process = UserProcess(self.path, self.timeout)
+        self.process = UserProcess(self.path, self.timeout, reference_here())
         try:
             self.facts = self.process.loaded()
         except BaseException:
@@ -177,7 +179,7 @@ def limits_of(session: Session, model: Model, found: ModelResult, options: Optio
 
     A file that has hung or crashed is left alone: each of these runs would cost its time again.
     """
-    if not session.process.alive:
+    if not session.process.alive or isinstance(model, OwnModel):
         return []
     results = (
         check_run(session, run, found.dtype, found.hidden, lambda: None)
@@ -334,8 +336,13 @@ class RemoteStep:
 
 
 def recognised(session: Session, found: ModelResult) -> Recognised | None:
-    """The conventions that a step which disagrees, or cannot be made, seems to follow."""
+    """The conventions that a step which disagrees, or cannot be made, seems to follow.
+
+    A network of one's own has no other conventions.
+    """
     model = MODELS[found.model]
+    if isinstance(model, OwnModel):
+        return None
     cases = [run.case for run in found.runs if run.case]
     recorded = [
         Recorded(replace(case.start, model=model), case.trace, case.arithmetic) for case in cases

@@ -81,7 +81,8 @@ def _shape(case: Case, quantity: str) -> Diagnosis | None:
         return Diagnosis("shape", "Probably the sum needs keepdims=True.")
     if got == expected[::-1]:
         return Diagnosis("transposed", "It is transposed.")
-    if quantity in ("data_loss", "loss") and got == case.start.y.shape:
+    labels = case.start.labels
+    if quantity in ("data_loss", "loss") and labels is not None and got == labels.shape:
         return Diagnosis("not averaged", "It has one number per example: average them.")
     found = diagnose(case.start, case.trace, case.arithmetic, quantity)
     if found.changes:

@@ -30,18 +30,22 @@ _ROOT = str(Path(ports.__file__).parents[1])
 _START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from ports.check.worker import main; main()"
 
 
-def command(path: Path, timeout: float) -> list[str]:
+def command(path: Path, timeout: float, reference: str = "") -> list[str]:
     """The command that starts a worker on a file, without the current folder in its import path (-P)."""
-    return [sys.executable, "-u", "-P", "-c", _START, _ROOT, str(path), str(timeout)]
+    words = [_ROOT, str(path), str(timeout), *filter(None, [reference])]
+    return [sys.executable, "-u", "-P", "-c", _START, *words]
 
 
 class UserProcess:
-    """One run of a user's file: loaded on entry, ended on exit."""
+    """One run of a user's file: loaded on entry, ended on exit.
 
-    def __init__(self, path: Path, timeout: float) -> None:
+    `reference` is the file that it is a port of, if that is not the note.
+    """
+
+    def __init__(self, path: Path, timeout: float, reference: str = "") -> None:
         self.path, self.timeout = path, timeout
         self.child = subprocess.Popen(
-            command(path, timeout),
+            command(path, timeout, reference),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

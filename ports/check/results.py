@@ -17,6 +17,7 @@ from reference.agreement.arithmetic import ARITHMETICS, Arithmetic
 from reference.agreement.judge import LOCAL, Finding
 from reference.arrays import Params, Plain
 from reference.models import Model, Problem
+from reference.own import OwnModel
 from reference.runs import D, K, draw, kink
 
 #: Steps judged by default: the first ones, where state goes wrong, and some spread over the run.
@@ -252,6 +253,8 @@ def runs_of(model: Model, options: Options, dtype: str = "float64") -> list[Run]
     `dtype` is that of the narrowest numbers. In 16 bits the default steps lie in the first part of the
     run, and the numbers are moderate.
     """
+    if isinstance(model, OwnModel):
+        return runs_of_own(model, options, dtype)
     problem = draw(np.random.RandomState(options.seed), options.points).problem(model)
     within = iterations_within(dtype, model.iterations)
     steps = steps_of(within if options.steps is None else model.iterations, options.steps)
@@ -265,6 +268,17 @@ def runs_of(model: Model, options: Options, dtype: str = "float64") -> list[Run]
     elsewhere = moderate(odd_sizes(model)) if ARITHMETICS[dtype].stores else odd_sizes(model)
     runs.append(Run("other sizes", sizes, elsewhere, 2, range(2)))
     return runs
+
+
+def runs_of_own(model: OwnModel, options: Options, dtype: str) -> list[Run]:
+    """The run of a network of one's own, and two steps from another draw of everything."""
+    within = iterations_within(dtype, model.iterations)
+    steps = steps_of(within if options.steps is None else model.iterations, options.steps)
+    start, other = (model.start(np.random.RandomState(options.seed + i)) for i in range(2))
+    return [
+        Run("the reference's run", f"seed {options.seed}", start, model.iterations, steps),
+        Run("another draw", f"seed {options.seed + 1}", other, 2, range(2)),
+    ]
 
 
 def changes_of(model: Model, options: Options) -> Iterator[Run]:

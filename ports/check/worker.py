@@ -28,6 +28,7 @@ from ports.mixed import DTYPES_NAME, SCALES_NAME
 from ports.returned import named_tensors, points_and_labels, unreadable
 from ports.user_code import at_line, is_in
 from ports.user_port import load_port
+from ports.user_reference import load_reference, take_its_place
 from reference.arrays import Plain, numpy_dtype
 from reference.models import MODELS, Problem
 
@@ -73,10 +74,10 @@ def main() -> None:
     """Serve the port in the file that the command line names, until the parent hangs up."""
     requests, replies = private_streams()
     faulthandler.enable()  # a crash prints the user's line, where the parent finds it
-    path, timeout = Path(sys.argv[1]), float(sys.argv[2])
+    path, timeout, *reference = Path(sys.argv[1]), float(sys.argv[2]), *sys.argv[3:]
     reply = Reply(replies, path, timeout)
     worker = Worker()
-    reply.to(lambda: worker.load(path))
+    reply.to(lambda: worker.load(path, *reference))
     while True:
         try:
             request, arrays = receive(requests)
@@ -140,10 +141,12 @@ class Reply:
 class Worker:
     """The user's port, and the step that is under way."""
 
-    def load(self, path: Path) -> tuple[Message, dict[str, Plain]]:
-        """Import the file and say what is in it."""
+    def load(self, path: Path, reference: str = "") -> tuple[Message, dict[str, Plain]]:
+        """Import the file and say what is in it. `reference` is the file that it is a port of."""
         keep_freed_memory()
         load_extensions()
+        if reference:
+            take_its_place(load_reference(reference))
         self.port = load_port(path, own_process=True)
         self.host = self.port.host
         self.settings = self.host.exact_settings()

@@ -17,7 +17,7 @@ from ports.engine.shards import Shard
 from ports.messages import either, unknown
 from ports.user_port import find_port
 from reference.agreement.arithmetic import DTYPES
-from reference.models import MODELS, Model
+from reference.models import MODELS, TWO_LAYER, Model
 
 Value = TypeVar("Value")
 
@@ -184,6 +184,20 @@ def add_ports(parser: argparse.ArgumentParser) -> None:
     add_port(
         parser, "a port's name, or a path to a .py file; may be repeated (default: all here)", **SEVERAL
     )
+
+
+def add_reference(parser: argparse.ArgumentParser) -> None:
+    """Declare --reference, which `ports.__main__` has read before: it changes what the models are."""
+    parser.add_argument(
+        "--reference",
+        metavar="FILE",
+        help="a network of your own, in NumPy, instead of the document's (docs/own.md)",
+    )
+
+
+def default_model() -> Model:
+    """The document's two-layer net, or the network that --reference names."""
+    return MODELS.get(TWO_LAYER.name) or next(iter(MODELS.values()))
 
 
 def add_cell(parser: argparse.ArgumentParser, natural: str) -> None:

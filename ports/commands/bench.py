@@ -3,7 +3,7 @@
 import argparse
 from dataclasses import replace
 
-from ports.bench import growth, runs, startup, steps
+from ports.bench import growth, one_call, runs, startup, steps
 from ports.bench.machine import machine
 from ports.bench.measuring import QUICK, Effort
 from ports.commands.arguments import add_json, typed, word
@@ -24,6 +24,7 @@ BENCHMARKS = {
     "run": runs.run,
     "growth": growth.growth,
     "startup": startup.startup,
+    "call": one_call.one_call,
 }
 
 

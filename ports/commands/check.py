@@ -2,18 +2,32 @@
 
 import argparse
 from pathlib import Path
+from typing import cast
 
 from ports.check.engine import check_file
 from ports.check.results import Options
-from ports.check.template import write_template
-from ports.commands.arguments import SEVERAL, add_json, add_run, seconds, steps_or_all, typed, word
+from ports.check.self_test import self_test
+from ports.check.template import REFERENCE, write_new, write_template
+from ports.commands.arguments import (
+    SEVERAL,
+    add_json,
+    add_reference,
+    add_run,
+    default_model,
+    seconds,
+    steps_or_all,
+    typed,
+    word,
+)
 from ports.conventions.known import BY_WORD, convention
 from ports.messages import either
 from ports.mixed import OWN_DTYPE
 from ports.registry import FRAMEWORKS
+from ports.report import self_test as report
 from ports.report import teacher
 from ports.report.progress import Progress
 from reference.agreement.arithmetic import DTYPES
+from reference.own import OwnModel
 
 DETAILS = """\
 The file is your own code: it runs with your rights, in a process of its own, and only because
@@ -24,8 +38,19 @@ Exit status: 0 right; 1 a quantity disagrees or is missing; 2 the file cannot be
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("file", type=Path, help="path to your .py file")
+    parser.add_argument("file", type=Path, nargs="?", help="path to your .py file")
     parser.add_argument("--new", action="store_true", help="write a template there instead")
+    parser.add_argument(
+        "--new-reference",
+        type=Path,
+        metavar="FILE",
+        help="write a template of a reference there: a network of your own, in NumPy",
+    )
+    parser.add_argument(
+        "--self-test",
+        action="store_true",
+        help="with --reference: plant errors in its lines, and say which a run would miss",
+    )
     parser.add_argument(
         "--framework",
         type=typed(word("framework", FRAMEWORKS)),
@@ -64,12 +89,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"judge by a convention that is not the document's: {either(BY_WORD)}; may be repeated",
         **SEVERAL,
     )
+    add_reference(parser)
     add_json(parser, "answer")
     add_run(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Judge the file, or write the template."""
+    if args.new_reference:
+        return _write_new_reference(args)
+    if args.self_test:
+        return _self_test(args)
+    if args.file is None:
+        raise ValueError("give the path of the .py file to judge; --new FILE writes a template")
     if args.new:
         return _write_new(args)
     if args.framework:
@@ -79,14 +111,7 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(
             "--solution goes with --partial: without it the document's lines are shown anyway"
         )
-    options = Options(
-        args.points,
-        args.seed,
-        args.steps,
-        tuple(args.dtype),
-        args.timeout,
-        tuple(args.convention),
-    )
+    options = _options(args)
     with Progress("check") as progress:
         check = check_file(args.file, options, progress.begin)
     status = check.status(args.partial)
@@ -96,6 +121,43 @@ def run(args: argparse.Namespace) -> int:
         as_json.write(args.json, as_json.of_check(check, options, status))
     print(teacher.answer(check, options, args.partial, solution=args.solution or not args.partial))
     return status
+
+
+def _options(args: argparse.Namespace) -> Options:
+    return Options(
+        args.points,
+        args.seed,
+        args.steps,
+        tuple(args.dtype),
+        args.timeout,
+        tuple(args.convention),
+    )
+
+
+def _self_test(args: argparse.Namespace) -> int:
+    """Plant errors in the lines of a reference; 1 if a quantity has none that would show."""
+    if not args.reference:
+        raise ValueError("--self-test goes with --reference FILE: it plants errors in that file's lines")
+    if args.file:
+        raise ValueError(f"--self-test is about the reference alone: leave out {args.file}")
+    options, model = _options(args), cast(OwnModel, default_model())
+    dtypes = options.dtypes or (DTYPES[0],)
+    found = {dtype: self_test(model, options, dtype) for dtype in dtypes}
+    for dtype, planted in found.items():
+        print("\n".join(report.lines(planted, dtype)))
+    return int(not all(p.can_fail for planted in found.values() for p in planted))
+
+
+def _write_new_reference(args: argparse.Namespace) -> int:
+    if args.file or args.reference:
+        raise ValueError("--new-reference writes a template, and judges nothing: it goes alone")
+    path = args.new_reference
+    write_new(path, REFERENCE.format(file=path.name))
+    print(
+        f"wrote {path}: fill it in; lockstep check --reference {path} --self-test tries it, and "
+        f"lockstep check --reference {path} my_port.py judges a port of it"
+    )
+    return 0
 
 
 def _write_new(args: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ports.commands.arguments import add_json, add_run, add_selection, shard, typed, whole
+from ports.commands.arguments import add_json, add_reference, add_run, add_selection, shard, typed, whole
 from ports.engine.changes import changes
 from ports.engine.matrix import exact_settings_of, run_matrix, step_total
 from ports.engine.provenance import provenance
@@ -29,6 +29,7 @@ Several machines divide the work with --shard, and `lockstep merge` puts their r
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_selection(parser)
+    add_reference(parser)
     add_run(parser)
     parser.add_argument(
         "--jobs",

@@ -2,7 +2,7 @@
 
 import argparse
 
-from ports.commands.arguments import add_models
+from ports.commands.arguments import add_models, add_reference
 from ports.commands.free_runs import add_free_runs, free_runs, print_skipped
 from ports.engine.selection import models_of
 from ports.report.drift import table
@@ -16,6 +16,7 @@ bound of one step over the floor's observed error in one step. The first ReLU th
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_models(parser)
+    add_reference(parser)
     add_free_runs(parser)
 
 

@@ -4,12 +4,23 @@ import argparse
 
 import numpy as np
 
-from ports.commands.arguments import add_cell, add_ports, add_run, model, step_of, typed, whole, word
+from ports.commands.arguments import (
+    add_cell,
+    add_ports,
+    add_reference,
+    add_run,
+    default_model,
+    model,
+    step_of,
+    typed,
+    whole,
+    word,
+)
 from ports.engine.selection import one_cell, ports_of
 from ports.engine.side_by_side import side_by_side
 from ports.messages import either
 from ports.report import side_by_side as report
-from reference.models import MODELS, TWO_LAYER
+from reference.models import MODELS
 from reference.runs import draw
 
 DETAILS = """\
@@ -22,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         type=typed(model),
-        default=TWO_LAYER,
-        help=f"{either(MODELS)} (default {TWO_LAYER.name})",
+        default=default_model(),
+        help=f"{either(MODELS)} (default {default_model().name})",
     )
     parser.add_argument(
         "--step",
@@ -32,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="which step of the run (default 0)",
     )
     add_ports(parser)
+    add_reference(parser)
     add_cell(parser, "each framework's")
     parser.add_argument(
         "--most",

@@ -14,9 +14,10 @@ import numpy as np
 
 from ports.contract import Port
 from ports.diagnosis import search
+from ports.diagnosis.any_network import ANY_NETWORK
 from ports.diagnosis.bench import Bench, bench_of, bench_of_spiral, benches_of
 from ports.diagnosis.case import Case, Change, Observation, Suspicion
-from ports.diagnosis.grammar import RULES, SPIRAL_RULES
+from ports.diagnosis.grammar import RULES, SPIRAL_RULES, Rule
 from ports.diagnosis.observations import (
     by_class,
     clipped,
@@ -36,7 +37,9 @@ from ports.engine.results import Cell
 from reference.agreement.arithmetic import ARITHMETICS, Arithmetic, Unbounded
 from reference.agreement.rounded import Rounded, linspace
 from reference.arrays import Array, Plain
-from reference.models import Problem
+from reference.line import NoLine
+from reference.models import Model, Problem
+from reference.own import OwnModel
 from reference.runs import trajectory
 from reference.spiral import spiral
 
@@ -94,7 +97,7 @@ def diagnose(
         return _structure(case, structural)
     try:
         return _value(case, others, search.BUDGET if budget is None else budget)
-    except Unbounded as why:
+    except (Unbounded, NoLine) as why:
         return Diagnosis(UNEXPLAINED, f"{quantity}: unexplained ({why})")
 
 
@@ -159,7 +162,7 @@ def _value(case: Case, others: Sequence[Case], budget: float) -> Diagnosis:
         cause, phrase = not_finite(case)
         return Diagnosis(cause, f"{case.quantity} {phrase}.")
     bench = bench_of(case)
-    searched = Search(bench, RULES, benches_of(case.quantity, others), budget)
+    searched = Search(bench, rules_of(case.model), benches_of(case.quantity, others), budget)
     stages: tuple[Callable[[], list[Suspicion]], ...] = (
         lambda: [*_shown(bench, searched.one_edit()), *_observed(case, OBSERVATIONS)],
         lambda: _observed(case, [a_few_roundings]),
@@ -172,6 +175,11 @@ def _value(case: Case, others: Sequence[Case], budget: float) -> Diagnosis:
             return _verdict(case.quantity, case.got, fitting)
     where = "" if bench.wrong.all() else f"; the error is {place_of(bench.wrong, case.y)} only"
     return Diagnosis(UNEXPLAINED, f"{case.quantity}: unexplained{where}.")
+
+
+def rules_of(model: Model) -> Sequence[Rule]:
+    """The edits that are tried on a model's lines. A network of one's own has any kind of lines."""
+    return (*ANY_NETWORK, *RULES) if isinstance(model, OwnModel) else RULES
 
 
 def _observed(case: Case, observations: Iterable[Observation]) -> list[Suspicion]:
@@ -227,7 +235,7 @@ def _structure(case: Case, problem: str) -> Diagnosis:
         if case.explained_by(case.expected, reshaped):
             return Diagnosis(cause, f"{name} {problem}: {phrase}.", certain=True)
     bench = bench_of(case)
-    fitting = _shown(bench, Search(bench, RULES).one_edit())
+    fitting = _shown(bench, Search(bench, rules_of(case.model)).one_edit())
     if fitting:
         found = _verdict(name, case.got, fitting)
         return replace(found, sentence=f"{name} {problem}. {found.sentence}")

@@ -15,7 +15,7 @@ from ports.diagnosis.vocabulary import NAMES
 from reference.agreement.arithmetic import Arithmetic, Unbounded
 from reference.agreement.rounded import Rounded, linspace
 from reference.agreement.rules import SLACK
-from reference.arrays import Plain
+from reference.arrays import Plain, is_floats, is_integers
 from reference.line import Line, line_of, names_in, variables_of
 from reference.spiral import spiral
 
@@ -129,16 +129,17 @@ class Bench:
 def bench_of(case: Case) -> Bench:
     """The bench of a step's quantity."""
     step, order = case.model.step, list(case.model.quantities)
-    variables = variables_of(step)
     earlier = order[: order.index(case.quantity)]
-    given = {"X": case.start.X, **case.params} | {variables[n]: case.value_of(n) for n in earlier}
-    later = {variables[n]: case.trace[n] for n in order if n in case.trace and n != case.quantity}
-    before = {f"last_{variables.get(n, n)}": tensor for n, tensor in case.before.items()}
+    floats = {name: x for name, x in case.start.batch.items() if is_floats(x)}
+    given = {**floats, **case.params} | {name: case.value_of(name) for name in earlier}
+    later = {n: case.trace[n] for n in order if n in case.trace and n != case.quantity}
+    before = {f"last_{name}": tensor for name, tensor in case.before.items()}
     gradient = case.gradient_before() if case.parameter else None
     if gradient is not None:
         before[f"last_d{case.parameter}"] = gradient.value
     tensors = {name: _frozen(tensor) for name, tensor in {**before, **later, **given}.items()}
-    numbers = {"reg": case.reg, "step_size": case.step_size}
+    numbers = case.numbers
+    labels = {n: x.astype(np.int64) for n, x in case.start.batch.items() if is_integers(x)}
     names = Names(
         {*given, *numbers, "num_examples"},
         {"WEIGHTS": case.model.weights, "BIAS": case.model.biases},
@@ -150,8 +151,7 @@ def bench_of(case: Case) -> Bench:
         case.parameter,
     )
     sizes = {letter: size for letter, size in case.start.sizes.items() if letter.isalpha()}
-    numbers["global_norm"] = _global_norm(case)
-    shared = {**NAMES, **sizes, **numbers, "y": case.y.astype(np.int64)}
+    shared = {**NAMES, **sizes, **numbers, **labels, "global_norm": _global_norm(case)}
     bounded = {name: case.exact(tensor) for name, tensor in tensors.items()}
     return Bench(
         case.quantity,
@@ -159,11 +159,18 @@ def bench_of(case: Case) -> Bench:
         case.expected,
         line_of(step, case.quantity),
         names,
-        {**shared, **tensors, "params": {n: tensors[n] for n in case.params}},
-        {**shared, **bounded, "params": {n: bounded[n] for n in case.params}},
+        _names(case, shared, tensors),
+        _names(case, shared, bounded),
         step,
         tuple(earlier),
     )
+
+
+def _names(case: Case, shared: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """What an edited line can name: arrays, what it shares with other lines, and a step's arguments."""
+    names = {**shared, **arrays}
+    params, batch = ({name: names[name] for name in x} for x in (case.params, case.start.batch))
+    return {**names, "params": params, "batch": batch, "tap": names.get}
 
 
 def _global_norm(case: Case) -> float:

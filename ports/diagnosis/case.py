@@ -86,18 +86,15 @@ class Case:
 
     @property
     def y(self) -> Plain:
-        """The labels."""
-        return self.start.y
+        """The labels of the rows; none for a network of one's own."""
+        labels = self.start.labels
+        return np.zeros(0, dtype=np.int64) if labels is None else labels
 
     @property
-    def reg(self) -> float:
-        """The regularization strength."""
-        return self.start.reg
-
-    @property
-    def step_size(self) -> float:
-        """The step size."""
-        return self.start.step_size
+    def numbers(self) -> dict[str, float]:
+        """The numbers of the batch by name: the regularization strength, the step size."""
+        arrays = np.ndarray, Rounded
+        return {name: x for name, x in self.start.batch.items() if not isinstance(x, arrays)}
 
     def about(self, quantity: str) -> "Case":
         """The case of another quantity in the same step."""

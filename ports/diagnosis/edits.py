@@ -2,6 +2,7 @@
 
 import ast
 import itertools
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -10,8 +11,9 @@ from typing import Any, cast
 from ports.diagnosis.grammar import Rule
 from reference.line import Line, Path, assigned_in, assignment, is_assigned, located, name_node
 
-#: The number of a rule that is not known yet.
-FREE = "C"
+#: What the rules call a number that is still to be found, and its name in an edited line, which no line
+#: of a network has.
+WRITTEN, FREE = "C", "number_to_be_found"
 
 Bindings = dict[str, ast.expr]
 
@@ -49,7 +51,7 @@ class Applied:
         """A text of the rule with the names and the number filled in."""
         for name, node in self.bound.items():
             text = text.replace(f"{{{name}}}", ast.unparse(node))
-        return text.replace(f"{{{FREE}}}", self.number)
+        return text.replace(f"{{{WRITTEN}}}", self.number)
 
 
 @dataclass(frozen=True)
@@ -254,7 +256,8 @@ class _Rewriting(ast.NodeTransformer):
 @cache
 def _parsed(change: str) -> tuple[ast.AST, tuple[ast.AST, ...]]:
     """A rule's pattern and its replacement, a statement or an expression each."""
-    pattern, replacement = (_code(part) for part in change.split(" -> "))
+    before, after = change.split(" -> ")
+    pattern, replacement = _code(before), _code(re.sub(rf"\b{WRITTEN}\b", FREE, after))
     (first,) = pattern
     is_whole = isinstance(first, ast.Name) and first.id == "WHOLE"
     return (WHOLE if is_whole else first), replacement

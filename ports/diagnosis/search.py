@@ -326,4 +326,5 @@ def other_numbers(names: Mapping[str, Any]) -> dict[str, Any]:
         return value * 1.37 if type(value) is float else value
 
     changed = {name: other(value) for name, value in names.items()}
-    return changed | {"params": {name: changed[name] for name in names.get("params", {})}}
+    arguments = {"params", "batch"} & names.keys()
+    return changed | {argument: {n: changed[n] for n in names[argument]} for argument in arguments}

@@ -120,7 +120,8 @@ class Runner:
         if self.drift.first_flip is None:
             hidden = {name: self.fetch(name, trace) for name in self.problem.model.relus}
             self.drift.first_flip = self.flip(now, hidden)
-        self.drift.losses[now.step] = self.fetch("loss", trace).item()
+        if "loss" in self.shapes:
+            self.drift.losses[now.step] = self.fetch("loss", trace).item()
         self.held = {n: self.fetch(f"{n}_next", trace).astype(np.float64) for n in self.params}
         self.params = self.problem.model.next_params(trace)
         self.drift.distances[now.step] = distance(self.problem.model, self.held, now.after)
@@ -184,7 +185,7 @@ def run_free(
     for i, start, trace in trajectory(problem, iterations):
         hidden = {name: trace[name] for name in problem.model.relus}
         after = problem.model.next_params(trace)
-        now = Now(i, start.params, after, hidden, float(trace["loss"]))
+        now = Now(i, start.params, after, hidden, float(trace.get("loss", np.nan)))
         floor.advance(now)
         for runner in runners:
             runner.advance(now)

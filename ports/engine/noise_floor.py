@@ -39,7 +39,7 @@ import numpy as np
 
 from reference.agreement.arithmetic import ARITHMETICS, Arithmetic
 from reference.agreement.bounds import end_to_end
-from reference.arrays import Plain, numpy_dtype
+from reference.arrays import Plain, is_floats, numpy_dtype
 from reference.models import Model, Problem
 from reference.trace import record
 
@@ -77,9 +77,9 @@ class Member:
     """
 
     def __init__(self, problem: Problem, dtype: str, order: Plain, params: Mapping[str, Plain]) -> None:
-        X, y = in_dtype(dtype, problem.X[order]), problem.y[order]
+        floats = {n: in_dtype(dtype, x) for n, x in problem.batch.items() if is_floats(x)}
         held = {name: in_dtype(dtype, value) for name, value in params.items()}
-        self.problem, self.order = problem.changed(X=X, y=y, params=held), order
+        self.problem, self.order = problem.changed(held, **floats).reordered(order), order
         self.stored_in = dtype if ARITHMETICS[dtype].stores else ""
 
     @property
@@ -128,7 +128,7 @@ class NoiseFloor:
         """`problem` holds numbers of `dtype`."""
         if members < 1:
             raise ValueError("a noise floor needs at least 1 member of each kind")
-        rng, size = np.random.default_rng(seed), len(problem.y)
+        rng, size = np.random.default_rng(seed), problem.examples
         params = {name: value.astype(numpy_dtype(dtype)) for name, value in problem.params.items()}
         self.problem, self.dtype = problem, dtype
         self.permuted = [Member(problem, dtype, rng.permutation(size), params) for _ in range(members)]

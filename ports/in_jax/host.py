@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ports.contract import Host, ProcessSetting, by_device
-from reference.agreement.arithmetic import DTYPES, Arithmetic
+from ports.contract import Host, ProcessSetting
+from reference.agreement.arithmetic import DTYPES, Arithmetic, by_device
 from reference.arrays import Plain, numpy_dtype
 
 #: JAX's name for the platform that the rest of the project calls cuda.

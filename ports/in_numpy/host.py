@@ -15,6 +15,7 @@ from ports.contract import Host, ProcessSetting
 from ports.in_numpy import promises
 from reference.agreement.arithmetic import ARITHMETICS, DTYPES, Arithmetic
 from reference.arrays import Plain, numpy_dtype
+from reference.tensors import array_of
 
 
 class NumpyHost(Host):
@@ -58,16 +59,7 @@ class NumpyHost(Host):
 
         Plain Python numbers and lists are refused: they have no dtype.
         """
-        kind = type(tensor).__name__
-        if not isinstance(tensor, np.generic) and not hasattr(tensor, "__array__"):
-            raise TypeError(f"is a {kind}, expected an array or a tensor")
-        try:
-            array = np.asarray(tensor)
-        except Exception as why:
-            raise TypeError(f"is a {kind} that NumPy cannot read: {why}") from None
-        if array.dtype.kind not in "biufc" and array.dtype.name != "bfloat16":
-            raise TypeError(f"is a {kind} of {array.dtype}, expected an array of numbers")
-        return array
+        return array_of(tensor)
 
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """NumPy runs code as written."""

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from ports.contract import Framework, PortModule, Template, by_device
-from reference.agreement.arithmetic import TORCH_SUMS, Arithmetic
+from ports.contract import Framework, PortModule, Template
+from reference.agreement.arithmetic import TORCH_SUMS, Arithmetic, by_device
 
 
 def promises(device: str, dtype: str) -> Arithmetic:

@@ -6,7 +6,7 @@ from itertools import count
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from ports.contract import LoadedPort, by_device
+from ports.contract import LoadedPort
 from ports.diagnosis import UNEXPLAINED, Diagnosis, diagnose
 from ports.engine.lockstep import Contestant, Heat
 from ports.engine.memory import keep_freed_memory
@@ -18,7 +18,7 @@ from ports.mixed import DTYPES_NAME, SCALES_NAME
 from ports.recordings.container import BadRecording
 from ports.recordings.recording import Recording
 from ports.registry import FRAMEWORKS, PORTS
-from reference.agreement.arithmetic import Arithmetic
+from reference.agreement.arithmetic import Arithmetic, by_device
 from reference.arrays import Plain
 from reference.trace import ScoreOverflow, record
 

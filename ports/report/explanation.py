@@ -17,7 +17,7 @@ def explained(
     `right` is None where no solution may be shown; `right_is` says where the right lines come from.
     """
     if right is not None:
-        label = f"{right_is}  "
+        label = f"{right_is:<10}"
         yield from labelled(label, right)
         for i, change in enumerate(explanation.changes if explanation else ()):
             yield from _change(change, "yours is  " if i == 0 else "or        ", label, right)

@@ -12,6 +12,7 @@ from ports.messages import both
 from ports.registry import FRAMEWORKS
 from ports.report.explanation import WIDTH, explained, labelled
 from ports.report.table import in_digits
+from ports.user_reference import reference_here
 from reference.agreement.judge import LOCAL, Finding
 from reference.line import formula, ingredients, line_of
 from reference.models import MODELS
@@ -127,7 +128,7 @@ def _explanation(result: ModelResult, quantity: str, solution: bool) -> Iterator
     """The right lines, the lines that would give the file's numbers, and the cause in words."""
     document = formula(result.model, quantity)
     right = _by_convention(result, quantity) if document and result.conventions else document
-    label = "document" if right == document else "declared"
+    label = MODELS[result.model].source if right == document else "declared"
     yield from explained(result.explanations.get(quantity), right if solution else None, label)
 
 
@@ -146,9 +147,11 @@ def _conclusion(check: Check, options: Options, partial: bool, solution: bool) -
     if others:
         yield f"Not in the file, so not judged: {', '.join(step_name(m) for m in others)}."
     if options.steps is None:
+        of_run = "reference's run" if reference_here() else "document's run"
+        points = "" if reference_here() else f", {K * options.points} points"
         yield (
-            f"Judged at the first {FIRST_STEPS} steps of the document's run and {SPREAD_STEPS} spread "
-            f"over the rest, {K * options.points} points; --steps all judges every step."
+            f"Judged at the first {FIRST_STEPS} steps of the {of_run} and {SPREAD_STEPS} spread "
+            f"over the rest{points}; --steps all judges every step."
         )
 
 
@@ -157,13 +160,13 @@ def _next(result: ModelResult, solution: bool) -> Iterator[str]:
     name, problem = result.next_to_write, result.runs[0].run.problem
     letters = problem.model.quantities[name]
     what = f"{name} ({HINTS[name]})" if name in HINTS else name
-    shape = (
-        f"of shape {shape_of(letters)}, here {problem.shapes[name]}" if letters else "a single number"
-    )
+    of_shape = f"of shape {shape_of(letters)}, here" if letters else "of shape"
+    shape = f"{of_shape} {problem.shapes[name]}" if problem.shapes[name] else "a single number"
     yield f"Next in {step_name(result.model)}: {what}, {shape}."
     yield f"  It is computed from {both(ingredients(result.model, name))}."
     if solution:
-        yield from labelled("document  ", formula(result.model, name), indent="  ")
+        label = f"{MODELS[result.model].source}  "
+        yield from labelled(label, formula(result.model, name), indent="  ")
 
 
 def _verdict(check: Check, partial: bool) -> Iterator[str]:
@@ -173,7 +176,8 @@ def _verdict(check: Check, partial: bool) -> Iterator[str]:
     count = sum(r.comparisons for r in check.results)
     wrong = [f"{step_name(r.model)} ({r.dtype})" for r in rest if r.failures()]
     if wrong:
-        yield f"Not yet: {', '.join(wrong)} disagrees with the document{_under(check)}."
+        source = MODELS[rest[-1].model].source if rest[-1].model in MODELS else "document"
+        yield f"Not yet: {', '.join(wrong)} disagrees with the {source}{_under(check)}."
     elif any(r.error or r.unreadable for r in rest):
         before = f"the {count} comparisons before agree" if count else "nothing was compared"
         yield f"Not judged to the end: see above; {before}."
@@ -191,11 +195,9 @@ def _verdict(check: Check, partial: bool) -> Iterator[str]:
 def _right_in_the_note(result: ModelResult) -> Iterator[str]:
     """What a step that is right on the note's run does elsewhere."""
     right = "All that it returns is right" if result.missing else "Right"
-    sizes = result.runs[0].run.problem.sizes
-    yield (
-        f"{right} on the document's run, at {sizes['K']} classes and {sizes['N']} points: "
-        f"{step_name(result.model)} ({result.dtype})."
-    )
+    run = result.runs[0].run
+    at = run.shows or "{K} classes and {N} points".format(**run.problem.sizes)
+    yield f"{right} on {run.name}, at {at}: {step_name(result.model)} ({result.dtype})."
     failing = result.limits or [r for r in result.runs if result.fails(r)]
     for found in failing:
         wrong = result.wrong_in(found) or [f.quantity for _, f in result.failures_of(found)]

@@ -373,6 +373,12 @@ DTYPES = [FLOAT64.name, FLOAT32.name, BFLOAT16.name, FLOAT16.name]
 OWN_DTYPES = frozenset(DTYPES)
 
 
+def by_device(device: str, dtype: str) -> Arithmetic:
+    """The number format's own arithmetic; accelerators divide less exactly."""
+    exact = ARITHMETICS[dtype]
+    return exact if device == "cpu" else exact.on_accelerator()
+
+
 def register_dtype(arithmetic: Arithmetic) -> None:
     """Add a dtype to the matrix. NumPy must know a dtype of that name.
 

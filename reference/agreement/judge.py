@@ -353,6 +353,11 @@ def worst_element(got: Plain, expected: Rounded) -> Worst:
     return worst[number]._replace(index=(tiles[number].start + row, *others))
 
 
+def disagreeing(got: Plain, expected: Rounded) -> Plain:
+    """Where one tensor is further off than its bound, or NaN."""
+    return ~(np.abs(_shares(got, expected)) <= SLACK)
+
+
 def _worst(got: Plain, expected: Rounded) -> Worst:
     shares = np.abs(_shares(got, expected))
     index = tuple(int(i) for i in np.unravel_index(shares.argmax(), shares.shape))

@@ -516,19 +516,28 @@ def examples(q: Quantities, tile: slice) -> Quantities:
     return by_row | {name: q[name] for name in ("num_examples", "largest score")}
 
 
+def softmax_routes(loss: str = "data_loss") -> dict[str, tuple[Route, ...]]:
+    """The routes of a softmax and of the cross-entropy after it, by quantity.
+
+    They read `scores` (N, K) and the labels `y`, and go for `probs`, `correct_logprobs`, their mean,
+    which is called `loss`, and `dscores`, the mean's gradient on the scores.
+    """
+    to_logprobs = by_example(correct_logprobs_from_scores)
+    return {
+        "probs": (by_example(probs_by_any_way),),
+        "correct_logprobs": (keeping("expected correct_logprobs", to_logprobs),),
+        loss: (data_loss_of_quotients, data_loss_of_two_means),
+        "dscores": (by_example(dscores_split, dscores_through_quotient),),
+    }
+
+
 def classifier_routes(layers: Mapping[str, tuple[str, str]]) -> dict[str, tuple[Route, ...]]:
     """The routes of a softmax classifier by quantity.
 
     `layers` maps the gradient on each layer's output to the names of its weights and its bias, from the
     first layer to that of the scores.
     """
-    to_logprobs = by_example(correct_logprobs_from_scores)
-    routes: dict[str, tuple[Route, ...]] = {
-        "probs": (by_example(probs_by_any_way),),
-        "correct_logprobs": (keeping("expected correct_logprobs", to_logprobs),),
-        "data_loss": (data_loss_of_quotients, data_loss_of_two_means),
-        "dscores": (by_example(dscores_split, dscores_through_quotient),),
-    }
+    routes = softmax_routes()
     for gradient, (W, b) in layers.items():
         routes[f"d{W}"] = (divided_late(gradient, lambda q: q["num_examples"]),)
         routes[f"d{b}"] = (divided_late(gradient, lambda q: q["num_examples"] - 1),)

@@ -273,7 +273,7 @@ WAYS: dict[str, Callable[[Source, ast.AST, Scope | None], Iterator[Edit]]] = {
 
 
 #: The tests of the agreement package but for the longest, which come after them.
-AGREEMENT = ("rules", "rounded", "bounds", "tightness", "blocks", "routes", "judge")
+AGREEMENT = ("rules", "rounded", "numpy", "bounds", "tightness", "blocks", "routes", "judge")
 #: The tests of the note's step and run.
 NOTE = ("spiral", "runs", "trace", "gradients", "document")
 

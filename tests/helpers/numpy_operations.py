@@ -38,15 +38,16 @@ def logsumexp(x):
     return np.log(np.sum(np.exp(x - top), axis=1, keepdims=True)) + top
 
 
-def softmax(x, axis=-1):
+def softmax_of(x, axis):
     """Shifted by its own maximum."""
     e = np.exp(x - np.max(x, axis=axis, keepdims=True))
     return e / np.sum(e, axis=axis, keepdims=True)
 
 
-def layer_norm(x):
-    """Each row less its mean, over its deviation."""
-    return (x - np.mean(x, axis=1, keepdims=True)) / np.sqrt(np.var(x, axis=1, keepdims=True) + 1e-2)
+def layer_norm_of(x, axis):
+    """Less the mean, over the deviation."""
+    deviation = np.sqrt(np.var(x, axis=axis, keepdims=True) + 1e-2)
+    return (x - np.mean(x, axis=axis, keepdims=True)) / deviation
 
 
 def accumulated(x, y):
@@ -96,8 +97,8 @@ USES = {
     "divide": [
         lambda x, y: x / positive(y),
         lambda x, y: positive(x) / np.sum(positive(x), axis=0, keepdims=True),
-        lambda x, y: softmax(x, 0),
-        lambda x, y: softmax(x, 1),
+        lambda x, y: softmax_of(x, 0),
+        lambda x, y: softmax_of(x, 1),
     ],
     "power": [
         lambda x, y: x**2,
@@ -153,7 +154,11 @@ USES = {
         lambda x, y: np.sum(batch(x), axis=(0, -1), keepdims=True),
         lambda x, y: np.sum((x > y) * 1.0, axis=-2),
     ],
-    "mean": [lambda x, y: np.mean(x), lambda x, y: x - np.mean(x, axis=0), lambda x, y: layer_norm(x)],
+    "mean": [
+        lambda x, y: np.mean(x),
+        lambda x, y: x - np.mean(x, axis=0),
+        lambda x, y: layer_norm_of(x, 1),
+    ],
     "var": [lambda x, y: np.var(x, axis=1), lambda x, y: np.var(x, axis=(0, 1), ddof=1, keepdims=True)],
     "std": [lambda x, y: np.std(x, axis=0), lambda x, y: np.std(x)],
     "max": [lambda x, y: np.max(x, axis=0), lambda x, y: np.max(x)],

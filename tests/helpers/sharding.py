@@ -18,6 +18,8 @@ SECONDS = {
     "tests/ports/check/test_examples.py": 2.0,
     "tests/ports/engine/test_free_run.py": 1.4,
     "tests/test_readme.py": 1.2,
+    "tests/ports/test_pytest_plugin.py": 1.2,
+    "tests/test_certified_page.py": 1.2,
     "tests/ports/commands/test_command.py": 0.8,
     "tests/ports/conventions/test_recognition.py": 0.8,
     "tests/ports/diagnosis/test_search.py": 0.7,

@@ -105,6 +105,8 @@ def einsum(machine, subscripts, *operands):
     terms = products.reshape(-1, *(lengths[x] for x in output))
     if len(whole) == 1 and not lost:
         return Simulated(terms[0], machine)
+    if len(whole) == 1:
+        return machine.stored(np.asarray(machine.kernel_total(terms, machine.arithmetic.partial_sums)))
     return machine.stored(np.asarray(machine.dot_total(terms)))
 
 

@@ -106,7 +106,7 @@ def test_other_dtype_is_refused_in_a_sentence():
 
 
 def test_cells_of_the_mixed_ports():
-    """float32, in the natural mode, at steps that 16 bits can follow; both modes if they are asked for."""
+    """float32, in the natural mode, at steps that 16 bits can follow; both modes if asked for."""
     ports = [port for port in PORTS.values() if not port.absence() and port.mixed]
     if not ports:
         pytest.skip("no framework with a port in mixed precision is here")

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from reference.agreement import rules
 from reference.agreement.arithmetic import Arithmetic
 from reference.agreement.rounded import table as table
-from reference.agreement.rounded.array import Mask, Rounded, known
+from reference.agreement.rounded.array import Index, Mask, Rounded, known
 
-__all__ = ["Mask", "Rounded", "known", "linspace"]
+__all__ = ["Index", "Mask", "Rounded", "known", "linspace"]
 
 
 def linspace(arithmetic: Arithmetic) -> Callable[[float, float, int], Rounded]:

@@ -371,6 +371,17 @@ class Mask(Rounded):
         return UFUNCS[np.logical_not](self)
 
 
+class Index(Rounded):
+    """Indices, as np.argmax gives them: off by as many places as rounding leaves open.
+
+    Attributes:
+        candidates: along one more axis, the last, which indices are right on some machine (bool); None
+            for what is computed from indices.
+    """
+
+    candidates: Any = None
+
+
 # What the protocols call
 
 

@@ -28,7 +28,7 @@ def subtract(x: Any, y: Any, /) -> Any:
     """x - y; exactly 0 where y is the maximum of x, and x the largest on every machine."""
     result = apply(rules.subtract, x, y)
     if (axes := _made_from(x, y, LARGEST)) is not None:
-        return result.like(rules.less_own_largest(x.bounded, axes, result.bounded))
+        return result.like(rules.less_own_largest(x.bounded, axes, result.bounded, x.arithmetic))
     return result
 
 
@@ -115,7 +115,7 @@ def equal(x: Any, y: Any, /) -> Any:
     """x == y; true where y is the maximum of x, and x the largest on every machine."""
     mask = _equal(x, y)
     if (axes := _made_from(x, y, LARGEST)) is not None:
-        return mask.like(rules.equals_own_largest(x.bounded, axes, mask.bounded))
+        return mask.like(rules.equals_own_largest(x.bounded, axes, mask.bounded, x.arithmetic))
     return mask
 
 

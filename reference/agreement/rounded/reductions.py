@@ -6,7 +6,16 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from reference.agreement import blocks, rules
-from reference.agreement.rounded.array import LARGEST, SUM, Mask, Origin, Rounded, apply, going_on_in
+from reference.agreement.rounded.array import (
+    LARGEST,
+    SUM,
+    Index,
+    Mask,
+    Origin,
+    Rounded,
+    apply,
+    going_on_in,
+)
 
 Axis: TypeAlias = int | Sequence[int] | None
 
@@ -71,7 +80,11 @@ def argmax(a: Any, axis: int | None = None, keepdims: bool = False) -> Any:
     x = as_numbers(a)
     if axis is None:
         x, axis = x.reshape(-1), 0
-    return x.like(rules.index_of_largest(x.bounded, blocks.last_axis(axis, x.ndim), keepdims))
+    last = blocks.last_axis(axis, x.ndim)
+    place = Index.of(rules.index_of_largest(x.bounded, last, keepdims), x.arithmetic, x.stacked)
+    may_be = np.moveaxis(rules.may_be_largest(x.bounded, last), last, -1)
+    place.candidates = may_be.reshape(*place.value.shape, may_be.shape[-1])
+    return place
 
 
 def cumsum(a: Any, axis: int | None = None) -> Any:

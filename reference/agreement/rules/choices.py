@@ -51,19 +51,31 @@ def largest(x: Bounded, axis: tuple[int, ...], keepdims: bool) -> Bounded:
     return Bounded(value if keepdims else np.squeeze(value, axis), error)
 
 
-def less_own_largest(x: Bounded, axis: tuple[int, ...], difference: Bounded) -> Bounded:
-    """x - max(x), which is exactly 0 where x is the largest on every machine."""
-    if x.error is None:
+def less_own_largest(
+    x: Bounded, axis: tuple[int, ...], difference: Bounded, arithmetic: Arithmetic
+) -> Bounded:
+    """x - max(x), which is exactly 0 where x is the largest on every machine.
+
+    Not if x is a product, which may be contracted into the subtraction but not into the maximum.
+    """
+    if x.products or not _is_one_number(x, arithmetic):
         return difference
     return Bounded(difference.value, np.where(_is_decided_largest(x, axis), 0.0, difference.error))
 
 
-def equals_own_largest(x: Bounded, axis: tuple[int, ...], comparison: Bounded) -> Bounded:
+def equals_own_largest(
+    x: Bounded, axis: tuple[int, ...], comparison: Bounded, arithmetic: Arithmetic
+) -> Bounded:
     """x == max(x), which is true where x is the largest on every machine, and nowhere else."""
-    if comparison.error is None:
+    if comparison.error is None or not _is_one_number(x, arithmetic):
         return comparison
     undecided = comparison.error & ~_is_decided_largest(x, axis)
     return Bounded(comparison.value, undecided if undecided.any() else None)
+
+
+def _is_one_number(x: Bounded, arithmetic: Arithmetic) -> bool:
+    """Whether two uses of an inexact x see the same numbers; a fused kernel may store it in between."""
+    return x.error is not None and not arithmetic.fuses
 
 
 def _is_decided_largest(x: Bounded, axis: tuple[int, ...]) -> Any:
@@ -78,16 +90,30 @@ def _is_decided_largest(x: Bounded, axis: tuple[int, ...]) -> Any:
 
 def index_of_largest(x: Bounded, axis: int, keepdims: bool) -> Bounded:
     """The first index of the largest number; as far off as the farthest index that may have it."""
-    value = np.argmax(x.value, axis=axis, keepdims=True)
+    value, indices = np.argmax(x.value, axis=axis, keepdims=True), _indices(x, axis)
     error = None
     if x.error is not None:
-        top, its_error = (np.take_along_axis(array, value, axis) for array in (x.value, x.error))
-        may_be = (top - x.value <= (x.error + its_error) * SLACK) & ((x.error > 0) | (its_error > 0))
-        indices = np.expand_dims(np.arange(x.value.shape[axis]), tuple(range(1, -axis)))
-        error = np.max(may_be * np.abs(indices - value), axis=axis, keepdims=keepdims)
-        error = error.astype(np.float64) if error.any() else None
+        distances = may_be_largest(x, axis) * np.abs(indices - value)
+        error = np.max(distances, axis=axis, keepdims=keepdims).astype(np.float64)
+        error = error if error.any() else None
     value = value.astype(np.float64)
     return Bounded(value if keepdims else np.squeeze(value, axis), error)
+
+
+def may_be_largest(x: Bounded, axis: int) -> Any:
+    """Where the first of the largest numbers may be, on some machine."""
+    place = np.argmax(x.value, axis=axis, keepdims=True)
+    is_here = _indices(x, axis) == place
+    if x.error is None:
+        return is_here
+    top, its_error = (np.take_along_axis(array, place, axis) for array in (x.value, x.error))
+    within_reach = top - x.value <= (x.error + its_error) * SLACK
+    return is_here | (within_reach & ((x.error > 0) | (its_error > 0)))
+
+
+def _indices(x: Bounded, axis: int) -> Any:
+    """0, 1, 2, ... along an axis, counted from the last."""
+    return np.expand_dims(np.arange(x.value.shape[axis]), tuple(range(1, -axis)))
 
 
 # Comparisons

@@ -4,11 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from ports.contract import by_device
 from ports.engine.results import Cell
 from ports.recordings.certify import promised
 from ports.registry import PORTS
-from reference.agreement.arithmetic import ARITHMETICS, DTYPES
+from reference.agreement.arithmetic import ARITHMETICS, DTYPES, by_device
 
 #: NumPy is on the CPU, and not compiled; other ports run everywhere.
 CELLS = [("numpy", "eager", "cpu")] + [

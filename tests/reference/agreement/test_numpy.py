@@ -1,5 +1,8 @@
 """Every function of NumPy that has a rule: its bound is sound, on arrays alone, stacked and in tiles."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from formats import STORED_BFLOAT16
@@ -83,3 +86,12 @@ def test_stack_is_treated_as_each_of_its_members_is(call, stacks):
         assert member.shape == alone.shape
         assert member.value == pytest.approx(alone.value, rel=1e-12, abs=1e-14)
         assert member.errors() == pytest.approx(alone.errors(), rel=1e-9, abs=1e-18)
+
+
+def test_page_lists_the_functions_that_have_a_rule():
+    """docs/rules.md has each function in the first column of a table, and no other."""
+    page = (Path(__file__).parents[3] / "docs" / "rules.md").read_text(encoding="utf-8")
+    tables, _ = page.split("## Where the promises come from")
+    rows = re.findall(r"^\| (`.*?`) \| ", tables, flags=re.MULTILINE)
+    listed = [name for row in rows for name in re.findall(r"`([\w.]+)`", row)]
+    assert sorted(listed) == known()
