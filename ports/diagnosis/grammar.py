@@ -172,7 +172,7 @@ RULES: tuple[Rule, ...] = (
     R("np.log(_a) -> np.log2(_a)", "factor 1/ln 2", "a logarithm to the base 2"),
     R("np.log(_a) -> np.log10(_a)", "factor 1/ln 10", "a logarithm to the base 10"),
     R("WHOLE -> C * WHOLE", "factor {C}", "a factor of {C}", FACTORS),
-    R("WHOLE -> C * WHOLE", "loss scale", "a factor of {C}: the loss was scaled by that, and the gradient is not divided by it", LOSS_SCALES),
+    R("WHOLE -> WHOLE * C", "loss scale", "a factor of {C}: the loss was scaled by that, and the gradient is not divided by it", LOSS_SCALES),
     R("WHOLE -> 0 * WHOLE", "zero", "zeros throughout: never written, overwritten after its use, or a detached graph"),
     R("WHOLE -> WHOLE / np.linalg.norm(WHOLE)", "normalized", "a division by its norm"),
     # --- the step before

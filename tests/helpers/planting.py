@@ -24,7 +24,7 @@ TOGETHER = {("torch_library", "correct_logprobs"): ("correct_logprobs", "data_lo
 
 def plant(port: Port, model: str, quantity: str, relative: float) -> LoadedPort:
     """The port with a relative error in one quantity of one model, and in nothing else."""
-    tree = ast.Module(list(with_imported(port.module)), [])
+    tree = source_tree(port.module)
     at = gradient_at(MODELS[model])
     if quantity in at and differentiates(tree):
         plant_in(tree, model, at[quantity], "planted_backward")
@@ -32,6 +32,11 @@ def plant(port: Port, model: str, quantity: str, relative: float) -> LoadedPort:
         for name in TOGETHER.get((port.name, quantity), (quantity,)):
             plant_in(tree, model, name, "planted")
     return loaded(port, tree, planted=forward(relative), planted_backward=backward(relative))
+
+
+def source_tree(module: ModuleType) -> ast.Module:
+    """The module's source, with that of the ports that it imports more of than their spiral."""
+    return ast.Module(list(with_imported(module)), [])
 
 
 def with_imported(module: ModuleType) -> Iterator[ast.stmt]:
@@ -52,7 +57,7 @@ def gradient_at(model: Model) -> dict[str, str]:
 
 def rewritten(port: Port, old: str, new: str, **names: Any) -> LoadedPort:
     """The port with a piece of its source replaced, wherever it stands."""
-    source = inspect.getsource(port.module)
+    source = ast.unparse(source_tree(port.module))
     assert old in source
     return loaded(port, ast.parse(source.replace(old, new)), **names)
 
