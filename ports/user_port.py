@@ -66,7 +66,7 @@ class UserPort(LoadedPort):
         def call(*arguments: Any) -> Any:
             with (
                 watched(self.path, what, self.own_process),
-                self.host.exact_settings(),
+                self.host.settings_with(self.host.precision),
                 users_code(self.path, what),
             ):
                 return function(*arguments)

@@ -43,13 +43,14 @@ def load_reference(path: str | Path) -> OwnModel:
 
 
 def model_of(module: ModuleType, file: Path) -> OwnModel:
-    """The model that a module's functions make, named after its file."""
-    title = (module.__doc__ or file.stem).strip().splitlines()[0].rstrip(".")
+    """The model that a module's functions make. It has its file's name; reference.py its folder's."""
+    name = file.stem if file.stem != "reference" else file.resolve().parent.name
+    title = (module.__doc__ or name).strip().splitlines()[0].rstrip(".")
     iterations = getattr(module, "iterations", ITERATIONS)
     if not (isinstance(iterations, int) and iterations > 0):
         raise ReferenceError(f"iterations is {iterations!r}, expected a positive number of steps")
     routes = getattr(module, "routes", {})
-    return own_model(file.stem, title, module.init, module.batch, module.step, routes, iterations)
+    return own_model(name, title, module.init, module.batch, module.step, routes, iterations)
 
 
 def place(error: BaseException, file: Path) -> str:

@@ -25,9 +25,9 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'reference' has no attribute {name!r}")
-    from reference.agreement import asserting
+    from reference.agreement import arithmetic, asserting, certified
 
-    return getattr(asserting, name)
+    return next(getattr(m, name) for m in (asserting, certified, arithmetic) if hasattr(m, name))
 
 
 def __dir__() -> list[str]:

@@ -50,6 +50,12 @@ def pytest_addoption(parser):
         "mode, 20 elsewhere)",
     )
     group.addoption(
+        "--precision",
+        metavar="NAME",
+        default="highest",
+        help="of float32 products in test_lockstep.py: highest, high or medium (default: highest)",
+    )
+    group.addoption(
         "--shard",
         metavar="I/N",
         default="1/1",
@@ -84,7 +90,8 @@ def pytest_configure(config):
     options = {f"{name}s" if name != "require" else name: config.getoption(name) for name in OPTIONS}
     try:
         load_extensions()
-        selection = select(**options, steps=config.getoption("steps"))
+        steps, precision = config.getoption("steps"), config.getoption("precision")
+        selection = select(**options, steps=steps, precision=precision)
         config.lockstep_planned, config.lockstep_skipped = plan(selection)
         config.lockstep_shard = shard(config.getoption("shard"))
     except (ValueError, OSError, Absent) as why:

@@ -87,6 +87,50 @@ def test_nothing_imports_the_tests(package):
     assert imported(package) & set(TESTS) == set()
 
 
+def importers(module: str, root: Path = ROOT) -> set[str]:
+    """The files of the project that import a module, anywhere and in whichever form."""
+    package, _, name = module.rpartition(".")
+    found = set()
+    for path in (path for part in ("reference", "ports") for path in (root / part).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                names = {alias.name for alias in node.names}
+                start = getattr(node, "module", None)
+                if start == module or (start == package and name in names) or module in names:
+                    found.add(path.relative_to(root).as_posix())
+    return found
+
+
+def test_nothing_that_judges_knows_probabilities():
+    """The probabilistic bounds are information: what measures and prints them, alone, imports them."""
+    assert importers("reference.agreement.probabilistic") == {
+        "ports/engine/accuracy.py",
+        "ports/report/as_json.py",
+        "ports/report/bounds.py",
+    }
+    assert importers("ports.engine.accuracy") == {
+        "ports/commands/bounds.py",
+        "ports/report/as_json.py",
+        "ports/report/bounds.py",
+    }
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from reference.agreement.probabilistic import probabilistic",
+        "from reference.agreement import probabilistic",
+        "import reference.agreement.probabilistic",
+    ],
+)
+def test_judge_that_knows_probabilities_is_caught(tmp_path, line):
+    """Negative control, in a function too."""
+    (tmp_path / "reference").mkdir()
+    (tmp_path / "reference" / "judge.py").write_text(f"def judge():\n    {line}\n")
+    (tmp_path / "reference" / "other.py").write_text("import numpy\n")
+    assert importers("reference.agreement.probabilistic", tmp_path) == {"reference/judge.py"}
+
+
 def hiding(folder: Path) -> set[str]:
     """The packages that a folder's modules would hide, were the folder in the import path.
 

@@ -37,6 +37,7 @@ REPORTS = {
     "check_wrong": ["check", f"{EXAMPLES}_wrong.py", *FEW],
     "check_unfinished": ["check", "tests/data/unfinished.py", "--partial", *FEW],
     "traps": ["traps", "loss_not_averaged", "--steps", "2"],
+    "bounds": ["bounds", "--port", "numpy", "--points", "5", "--step", "2"],
     "bench": ["bench", "--quick", "--only", "reference"],
 }
 #: Objects whose keys are names of settings, checks or quantities.

@@ -5,13 +5,16 @@ certificate, so that a list of failures reads as a diagnosis: what fails locally
 end to end alone follows from it.
 """
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from cells import Piece, pieces
 
-from ports.engine.matrix import chosen_by, run_cells, steps_of
+from ports.engine.matrix import chosen_by, exact_settings_of, run_cells, steps_of
 from ports.engine.results import SPIRAL, quantities_of
 from ports.report.matrix import sentence
 from reference.agreement.judge import LOCAL
@@ -19,6 +22,14 @@ from reference.models import MODELS
 from reference.runs import POINTS, draw
 
 DRAWS = {points: draw(np.random.RandomState(0), points) for points in POINTS}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _in_precision(pytestconfig):
+    """float32 products in the precision that was asked for. All other tests run in the highest."""
+    planned = pytestconfig.lockstep_planned
+    with exact_settings_of([p.port for p in planned], pytestconfig.getoption("precision")):
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +59,8 @@ def require_agreement(result, quantity, certificate):
         follows = ": the operation agrees, so this follows from one before it" if local.agrees else ""
         pytest.fail(f"{words}{follows}", pytrace=False)
     assert verdict.agrees
-    assert verdict.steps == result.steps
+    followed = result.local_alone is None or certificate == LOCAL
+    assert verdict.steps == (result.steps if followed else result.steps_followed)
 
 
 def test_lockstep(piece, quantity, certificate, result_of):
@@ -104,3 +116,29 @@ def test_a_local_certificate_judges_every_quantity(piece, result_of):
     shown = set(quantities_of(part)) - set(result.hidden)
     local = {quantity for quantity, certificate in result.verdicts if certificate == LOCAL}
     assert local == (shown if part != SPIRAL else set())
+
+
+MEDIUM = """
+import torch
+from ports.in_torch.manual import softmax_step as right
+
+framework = "torch"
+
+
+def softmax_step(*inputs):
+    assert torch.get_float32_matmul_precision() == "medium"
+    return right(*inputs)
+"""
+
+
+def test_precision_is_that_of_the_option(tmp_path):
+    """`--precision medium` runs a port that refuses any other precision, and certifies it."""
+    pytest.importorskip("torch")
+    file = tmp_path / "medium.py"
+    file.write_text(MEDIUM)
+    test = "tests/test_lockstep.py::test_document_data"
+    options = ["--precision", "medium", "--port", str(file), "--dtype", "float32", "--mode", "eager"]
+    words = [sys.executable, "-m", "pytest", "-q", "-n", "0", *options, test]
+    done = subprocess.run(words, cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout

@@ -9,11 +9,16 @@ import sys
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ports.__main__ import main
 from ports.engine.accuracy import accuracy_table
+from ports.engine.selection import natural_cells
+from ports.registry import PORTS
 from ports.traps import GALLERY
+from reference.models import TWO_LAYER
+from reference.runs import draw
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -29,7 +34,7 @@ SET_UP = [command for command in COMMANDS if command.startswith("python3 -m venv
 #: Commands that take long as written run shortened, in the same code.
 SHORTER = {
     "lockstep": ["--steps", "2", "--mode", "eager", "--points", "5", "--jobs", "1"],
-    "lockstep bounds": ["--step", "10"],
+    "lockstep bounds": ["--step", "10", "--dtype", "float64", "--points", "5"],
     "lockstep drift": ["--steps", "20"],
     "lockstep plot": ["--steps", "50", "--port", "numpy", "--points", "5", "--format", "png"],
     "lockstep bench": ["--quick", "--only", "reference"],
@@ -120,12 +125,19 @@ def test_table_of_bounds_is_what_the_code_computes():
         if line.startswith("| `"):
             quantity, *figures = (cell.strip(" `") for cell in line.strip("|").split("|"))
             shown[quantity] = [float(figure) for figure in figures]
-    rows = {(row.quantity, row.dtype): row for row in accuracy_table([1000])}
+    problem = draw(np.random.RandomState(0)).problem(TWO_LAYER)
+    cells = natural_cells(TWO_LAYER, [PORTS["numpy"]], ["float64", "float32"])
+    table = accuracy_table(problem, cells, [1000])
+    rows = {(row.quantity, step.dtype): row for step in table for row in step.rows}
     assert set(shown) == {quantity for quantity, _ in rows}
     for quantity, (largest, *figures) in shown.items():
         double, single = rows[quantity, "float64"], rows[quantity, "float32"]
         assert largest == pytest.approx(double.largest, rel=0.06)
-        computed = [row[i] for row in (double, single) for i in (4, 5, 7)]
+        computed = [
+            figure
+            for row in (double, single)
+            for figure in (row.local.bound, row.end_to_end.bound, row.assert_close)
+        ]
         for figure, value in zip(figures, computed, strict=True):
             assert abs(figure - value) <= 0.6 * 10 ** math.floor(math.log10(value)), quantity
 

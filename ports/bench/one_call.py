@@ -13,9 +13,9 @@ from reference.arrays import Plain
 def one_call(effort: Effort) -> Iterator[Row]:
     """Some sizes of a softmax and of a matrix product, in float32."""
     for rows, columns in ((3, 100), (300, 100), (2000, 1000)):
-        yield _row(effort, "softmax", softmax, _random(rows, columns))
+        yield row_of(effort, "softmax", softmax, _random(rows, columns))
     for size in (100, 1000):
-        yield _row(effort, "matmul", np.dot, _random(size, size), _random(size, size))
+        yield row_of(effort, "matmul", np.dot, _random(size, size), _random(size, size))
 
 
 def softmax(x: Plain) -> Any:
@@ -28,13 +28,14 @@ def _random(*shape: int) -> Plain:
     return np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
 
 
-def _row(effort: Effort, name: str, fn: Callable[..., Plain], *arrays: Plain) -> Row:
-    seconds = interleaved(_contestants(fn, arrays), effort.rounds, effort.sample)
+def row_of(effort: Effort, name: str, fn: Callable[..., Plain], *arrays: Plain) -> Row:
+    """The row of one function of these arrays."""
+    seconds = interleaved(contestants(fn, arrays), effort.rounds, effort.sample)
     what = f"{name} of {' and '.join(str(a.shape) for a in arrays)}: assert_agrees / assert_allclose"
     return ratio_row("call", what, None, seconds, "assert_agrees", "assert_allclose")
 
 
-def _contestants(fn: Callable[..., Plain], arrays: tuple[Plain, ...]) -> Contestants:
+def contestants(fn: Callable[..., Plain], arrays: tuple[Plain, ...]) -> Contestants:
     """Both compare the same tensor with what the function computes anew."""
     actual = fn(*arrays)
     return {

@@ -4,6 +4,7 @@ Each line is edited in the ways of `ports.diagnosis.any_network`, and run on the
 at a few steps. An edit is caught if the local certificate refuses what it gives at one of them.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -110,7 +111,8 @@ def least_error(bound: Rounded) -> float:
     Rounding may hide as much as the bound allows, on the other side.
     """
     largest = float(np.max(np.abs(bound.value), initial=0.0))
-    return 2 * float(np.max(bound.errors(), initial=0.0)) / largest if largest else 0.0
+    hidden = 2 * float(np.max(bound.errors(), initial=0.0))
+    return hidden / largest if largest else math.inf if hidden else 0.0
 
 
 def edited(bench: Bench) -> Iterator[Line]:

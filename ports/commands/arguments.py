@@ -16,7 +16,7 @@ from ports.engine.selection import MODES, Selection, choose
 from ports.engine.shards import Shard
 from ports.messages import either, unknown
 from ports.user_port import find_port
-from reference.agreement.arithmetic import DTYPES
+from reference.agreement.arithmetic import DTYPES, PRODUCT_PRECISIONS
 from reference.models import MODELS, TWO_LAYER, Model
 
 Value = TypeVar("Value")
@@ -216,6 +216,16 @@ def add_cell(parser: argparse.ArgumentParser, natural: str) -> None:
     )
 
 
+def add_precision(parser: argparse.ArgumentParser) -> None:
+    """Declare --precision."""
+    parser.add_argument(
+        "--precision",
+        choices=tuple(PRODUCT_PRECISIONS),
+        default="highest",
+        help="of float32 products: high is TF32 or split, medium bfloat16, where the device has them",
+    )
+
+
 def add_models(parser: argparse.ArgumentParser) -> None:
     """Declare --model, for commands that take several."""
     parser.add_argument(
@@ -258,6 +268,7 @@ def select(
     dtypes: Iterable[str] = (),
     steps: str | None = None,
     require: Iterable[str] = (),
+    precision: str = "highest",
 ) -> Selection:
     """The selection that these words make, for pytest, whose options are text. Raises ValueError."""
     return choose(
@@ -268,4 +279,5 @@ def select(
         map(word("dtype", DTYPES), dtypes),
         None if steps is None else steps_or_all(steps),
         require,
+        word("precision", PRODUCT_PRECISIONS)(precision),
     )

@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     results = [j.result for j in judged]
     if args.json:  # first: printing fails if nobody reads it
         as_json.write(args.json, as_json.of_compare(report_of(judged, args.machine)))
-    print(matrix.matrix(results))
+    print(matrix.matrix(results, recordings[0].precision))
     failures = matrix.failures(results)
     if failures:
         print(f"\n{failures}")

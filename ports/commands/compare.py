@@ -6,7 +6,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ports.commands.arguments import add_json, add_reference, add_run, add_selection, shard, typed, whole
+from ports.commands.arguments import (
+    add_json,
+    add_precision,
+    add_reference,
+    add_run,
+    add_selection,
+    shard,
+    typed,
+    whole,
+)
 from ports.engine.changes import changes
 from ports.engine.matrix import exact_settings_of, run_matrix, step_total
 from ports.engine.provenance import provenance
@@ -18,7 +27,6 @@ from ports.registry import FRAMEWORKS
 from ports.report import as_json, matrix
 from ports.report.from_json import read_report
 from ports.report.progress import Progress
-from reference.agreement.arithmetic import PRODUCT_PRECISIONS
 
 DETAILS = """\
 Every port starts each step from the reference's own weights, and each of its quantities is held
@@ -37,12 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=os.cpu_count() or 1,
         help="processes to spread the work over (default: one per core)",
     )
-    parser.add_argument(
-        "--precision",
-        choices=tuple(PRODUCT_PRECISIONS),
-        default="highest",
-        help="of float32 products: high is TF32 or split, medium bfloat16, where the device has them",
-    )
+    add_precision(parser)
     parser.add_argument(
         "--shard",
         type=typed(shard),
@@ -97,9 +100,7 @@ def run(args: argparse.Namespace) -> int:
         report = replace(report, changes=changes(before, report))
     if args.json:  # first: printing fails if nobody reads it
         as_json.write(args.json, as_json.of_compare(report))
-    if args.precision != "highest":
-        print(f"float32 products in {args.precision} precision\n")
-    print(matrix.matrix(results))
+    print(matrix.matrix(results, args.precision))
     failures = matrix.failures(results)
     if failures:
         print(f"\n{failures}")

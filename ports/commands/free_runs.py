@@ -7,6 +7,7 @@ import numpy as np
 
 from ports.commands.arguments import add_cell, add_ports, add_run, typed, whole
 from ports.engine.free_run import Drift, run_free
+from ports.engine.lockstep import ITERATIONS_IN_16_BITS, iterations_within
 from ports.engine.matrix import exact_settings_of
 from ports.engine.selection import one_cell, ports_here, ports_of
 from ports.registry import PORTS
@@ -20,10 +21,11 @@ def add_free_runs(parser: argparse.ArgumentParser) -> None:
     add_ports(parser)
     add_cell(parser, "each framework's")
     iterations = " and ".join(f"{model.iterations:,}" for model in MODELS.values())
+    in_16_bits = f"in 16 bits {ITERATIONS_IN_16_BITS}"
     parser.add_argument(
         "--steps",
         type=typed(whole("steps")),
-        help=f"how many updates at most (default: the document's {iterations})",
+        help=f"how many updates at most (default: the document's {iterations}, {in_16_bits})",
     )
     add_run(parser)
 
@@ -31,11 +33,12 @@ def add_free_runs(parser: argparse.ArgumentParser) -> None:
 def free_runs(args: argparse.Namespace, models: Sequence[Model]) -> dict[str, list[Drift]]:
     """The free runs that the options ask for, by the name of the model."""
     draws = draw(np.random.RandomState(args.seed), args.points)
-    steps = {model.name: min(model.iterations, args.steps or model.iterations) for model in models}
+    followed = {model.name: iterations_within(args.dtype, model.iterations) for model in models}
+    steps = {m.name: min(m.iterations, args.steps or followed[m.name]) for m in models}
     cells = {
         model.name: [
             (one_cell(model, port, args.mode, args.device, args.dtype), port)
-            for port in args.port or ports_of(model)
+            for port in args.port or ports_of(model, args.device, args.dtype)
         ]
         for model in models
     }
@@ -55,8 +58,10 @@ def free_runs(args: argparse.Namespace, models: Sequence[Model]) -> dict[str, li
 
 
 def print_skipped(args: argparse.Namespace) -> None:
-    """Say which registered ports are not here, unless ports were chosen."""
-    absences = [port.absence() for port in PORTS.values()]
-    for absence in absences if not args.port else []:
+    """Say which registered ports are not here, or lack the dtype, unless ports were chosen."""
+    for port in PORTS.values() if not args.port else ():
+        absence = port.absence()
         if absence:
             print(f"skipped: {absence}")
+        elif args.dtype not in port.host.dtypes(args.device):
+            print(f"skipped: {port.name}: {args.device} has no {args.dtype}")

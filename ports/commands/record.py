@@ -2,7 +2,7 @@
 
 import argparse
 
-from ports.commands.arguments import add_cell, add_port
+from ports.commands.arguments import add_cell, add_port, add_precision
 from ports.commands.inputs import add_written_run, chosen_run
 from ports.engine.selection import one_cell
 from ports.recordings.record import record_port
@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_port(parser, required=True)
     add_cell(parser, "its framework's")
+    add_precision(parser)
     add_written_run(parser)
 
 
@@ -26,6 +27,6 @@ def run(args: argparse.Namespace) -> int:
     cell = one_cell(args.model, args.port, args.mode, args.device, args.dtype)
     run = chosen_run(args, args.port.narrowest(args.dtype))
     with Progress("record", len(run.steps)) as progress:
-        found = record_port(args.out, run, cell, args.port, progress.advance)
+        found = record_port(args.out, run, cell, args.port, progress.advance, args.precision)
     print(written(cell, args.out, found))
     return 2 if found.error else 0

@@ -7,6 +7,7 @@ import numpy as np
 from ports.commands.arguments import (
     add_cell,
     add_ports,
+    add_precision,
     add_reference,
     add_run,
     default_model,
@@ -45,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_ports(parser)
     add_reference(parser)
     add_cell(parser, "each framework's")
+    add_precision(parser)
     parser.add_argument(
         "--most",
         type=typed(whole("most")),
@@ -59,9 +61,9 @@ def run(args: argparse.Namespace) -> int:
     quantity = word(f"quantity of {args.model.name}", args.model.quantities)(args.quantity)
     step = step_of(args.model, args.step)
     problem = draw(np.random.RandomState(args.seed), args.points).problem(args.model)
-    ports = args.port or ports_of(args.model)
+    ports = args.port or ports_of(args.model, args.device, args.dtype)
     cells = [(one_cell(args.model, port, args.mode, args.device, args.dtype), port) for port in ports]
-    found = side_by_side(problem, cells, quantity, step)
+    found = side_by_side(problem, cells, quantity, step, args.precision)
     for line in report.lines(found, args.most):
         print(line)
     return 0 if found.agrees else 1

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from ports.contract import Host, Port, Step, prepared_step
-from ports.engine.results import Cell, CellResult
+from ports.engine.results import Cell, CellResult, LocalAlone
 from ports.returned import named_tensors, points_and_labels, read, what_went_wrong
-from reference.agreement.arithmetic import ARITHMETICS, Arithmetic, Unbounded
+from reference.agreement.arithmetic import ARITHMETICS, Arithmetic, Unbounded, Unfollowed
 from reference.agreement.bounds import PortTrace, local
 from reference.agreement.judge import (
     END_TO_END,
@@ -131,8 +131,9 @@ def run_lockstep(
     """Run contestants of one model in lockstep with the reference, certifying each chosen step.
 
     A contestant ends early if it raises, or if its dtype or the reference leaves the number range. Its
-    result keeps the steps so far and says why in `error`. `progress` is called after each port step.
-    `way` may know the reference's run already; by default it is made.
+    result keeps the steps so far and says why in `error`. Where only the bounds from the weights end, it
+    goes on with local certificates alone, and its result says so in `local_alone`. `progress` is called
+    after each port step. `way` may know the reference's run already; by default it is made.
     """
     heats, overflow, reached = _heats(contestants, problem), "", -1
     last = max((max(c.steps) for c in contestants), default=-1)
@@ -181,6 +182,7 @@ class Heat:
         self.arithmetic = contestants[0].arithmetic
         self.problem = problem.held_as(self.dtype)
         self.starts: list[Start] = []
+        self.unfollowed: LocalAlone | None = None  # once there are no more bounds from the weights
         elements = sum(math.prod(shape) for shape in problem.shapes.values())
         self.trace_bytes = elements * np.dtype(np.float64).itemsize
 
@@ -211,23 +213,32 @@ class Heat:
         self.contestants = [c for c in self.contestants if c not in raised]
 
     def _judge(self, starts: Sequence[Start], traces: Mapping[Contestant, Sequence[PortTrace]]) -> None:
-        """Certify some steps in one pass; if one has no bound, each step of each port alone."""
+        """Certify some steps in one pass; if one has no bound, each step of each port alone.
+
+        From the first step on that has none from the weights (all contestants start from the same), they
+        are certified locally alone.
+        """
         traces = {c: made for c, made in traces.items() if c in self.contestants}
         if not starts or not traces:
             return
         try:
             problems, compared = self._certified(starts, traces)
         except Unbounded as why:
-            if len(starts) == len(traces) == 1:
-                (contestant,) = traces
-                contestant.result.error = str(why)
-                self.contestants.remove(contestant)
-            else:
+            if len(starts) > 1 or len(traces) > 1:
                 for j, start in enumerate(starts):
                     for c, made in traces.items():
                         self._judge([start], {c: [made[j]]})
+            elif isinstance(why, Unfollowed):
+                self.unfollowed = LocalAlone(starts[0].step, str(why))
+                self._judge(starts, traces)
+            else:
+                (contestant,) = traces
+                contestant.result.error = str(why)
+                self.contestants.remove(contestant)
             return
         results = [contestant.result for contestant in traces]
+        for result in results:
+            result.local_alone = self.unfollowed
         for start, of_ports in zip(starts, problems, strict=True):
             for result, found in zip(results, of_ports, strict=True):
                 result.add(found, start.step)
@@ -247,6 +258,7 @@ class Heat:
             self.arithmetic,
             [contestant.result.hidden for contestant in traces],
             f"step {starts[0].step}",
+            bounds=None if self.unfollowed is None else {},
         )
 
 

@@ -20,8 +20,13 @@ class RunOf(NamedTuple):
     precision: str = "highest"
 
     def __str__(self) -> str:
-        products = "" if self.precision == "highest" else f", products in {self.precision} precision"
-        return f"{self.points} points per class, seed {self.seed}, steps: {self.steps}{products}"
+        run = f"{self.points} points per class, seed {self.seed}, steps: {self.steps}"
+        return run + products_in(self.precision)
+
+
+def products_in(precision: str) -> str:
+    """What a line about a run adds where float32 products were not exact."""
+    return "" if precision == "highest" else f", products in {precision} precision"
 
 
 class Change(NamedTuple):

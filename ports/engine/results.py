@@ -7,6 +7,7 @@ memory does not grow with the number of steps.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from reference.agreement.judge import CERTIFICATES, END_TO_END, LOCAL, Compared, Finding
 from reference.models import MODELS
@@ -108,15 +109,26 @@ class Verdict:
         return self.elements > 0 and not self.failures
 
 
+class LocalAlone(NamedTuple):
+    """The first step that has no bound from the weights, and why: it was certified locally alone."""
+
+    step: int
+    why: str
+
+
 @dataclass
 class CellResult:
-    """All verdicts of one cell. `error` says why the run ended early, if it did."""
+    """All verdicts of one cell. `error` says why the run ended early, if it did.
+
+    `local_alone` says why not all steps were certified end to end. What was not is not counted.
+    """
 
     cell: Cell
     hidden: Mapping[str, str] = field(default_factory=dict)
     verdicts: dict[tuple[str, str], Verdict] = field(default_factory=dict)
     steps: int = 0
     error: str = ""
+    local_alone: LocalAlone | None = None
 
     def add(self, found: Iterable[Finding], step: int) -> None:
         """Count one step and the findings on it."""
@@ -145,6 +157,12 @@ class CellResult:
         for key, verdict in later.verdicts.items():
             self.verdicts.setdefault(key, Verdict()).follow(verdict)
         self.error = later.error
+        self.local_alone = self.local_alone or later.local_alone
+
+    @property
+    def steps_followed(self) -> int:
+        """How many steps were certified end to end."""
+        return max((v.steps for (_, by), v in self.verdicts.items() if by == END_TO_END), default=0)
 
     @property
     def comparisons(self) -> int:

@@ -203,6 +203,21 @@ def one_cell(model: Model, port: Port, mode: str | None, device: str, dtype: str
     return natural[0].cell
 
 
+def natural_cells(
+    model: Model, ports: Sequence[Port] = (), dtypes: Iterable[str] = ()
+) -> list[tuple[Cell, Port]]:
+    """The cells on the CPU, in the frameworks' natural modes, of these ports, or of all that are here.
+
+    Raises Absent for a port that is named and does not run here, or if none does.
+    """
+    asked = choose([model.name], ports, devices=["cpu"], dtypes=dtypes, require=[p.name for p in ports])
+    planned, skipped = plan(asked)
+    natural = [(p.cell, p.port) for p in planned if p.cell.mode == p.port.host.natural_mode]
+    if not natural:
+        raise Absent("no port runs here: " + "; ".join(s.reason for s in skipped))
+    return natural
+
+
 def ports_here() -> list[Port]:
     """The registered ports whose packages are installed, but for those in mixed precision.
 
@@ -211,12 +226,16 @@ def ports_here() -> list[Port]:
     return [port for port in PORTS.values() if not port.absence() and not port.mixed]
 
 
-def ports_of(model: Model) -> list[Port]:
-    """The ports here that have a step for the model. Raises Absent if there is none."""
+def ports_of(model: Model, device: str, dtype: str) -> list[Port]:
+    """The ports here that have a step for the model, and the dtype on that device.
+
+    If the dtype is nowhere, they are those with a step: `one_cell` says of each why it cannot run.
+    Raises Absent if no port has a step.
+    """
     found = [port for port in ports_here() if port.has(model)]
     if not found:
         raise Absent(f"no registered port has a {model.step_name}: name a file that has one with --port")
-    return found
+    return [port for port in found if dtype in port.host.dtypes(device)] or found
 
 
 def models_of(ports: Sequence[Port]) -> list[Model]:

@@ -50,6 +50,7 @@ class SideBySide:
     problem: Problem
     dtype: str
     ports: list[str]
+    precision: str = "highest"
     shown: dict[str, Shown] = field(default_factory=dict)
     hidden: dict[str, str] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
@@ -68,17 +69,22 @@ class SideBySide:
 
 
 def side_by_side(
-    problem: Problem, cells: Sequence[tuple[Cell, Port]], quantity: str, step: int
+    problem: Problem,
+    cells: Sequence[tuple[Cell, Port]],
+    quantity: str,
+    step: int,
+    precision: str = "highest",
 ) -> SideBySide:
     """Let every port make one step from the reference's own parameters at that step of its run.
 
-    All cells have one dtype. Raises ValueError in one sentence where a port raises.
+    All cells have one dtype, and their float32 products that precision. Raises ValueError in one
+    sentence where a port raises.
     """
     names = [cell.port for cell, _ in cells]
-    found = SideBySide(quantity, step, problem, cells[0][0].dtype, names)
+    found = SideBySide(quantity, step, problem, cells[0][0].dtype, names, precision)
     start = reference_at(problem, step)
     for cell, port in cells:
-        with port.host.exact_settings():
+        with port.host.settings_with(precision):
             trace, expected, problems = run_step_at(port, cell, start, step)
         if quantity in problems:
             found.problems[cell.port] = problems[quantity]

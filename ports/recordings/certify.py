@@ -36,12 +36,13 @@ class RecordedHost(NumpyHost):
 
     immutable = True  # each is read from the file anew
 
-    def __init__(self, framework: str, cell: Cell) -> None:
-        self.framework, self.cell = framework, cell
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
 
     def arithmetic(self, device: str, dtype: str) -> Arithmetic:
         """What was promised where they were computed."""
-        return promised(self.framework, replace(self.cell, dtype=dtype))
+        recording = self.recording
+        return promised(recording.framework, replace(recording.cell, dtype=dtype), recording.precision)
 
     def put(self, array: Plain, device: str, dtype: str) -> Plain:
         """The array itself: nothing is computed from it."""
@@ -68,10 +69,11 @@ def require_one_run(recordings: Sequence[Recording]) -> None:
     """Raise BadRecording unless they are of one problem and can be told apart."""
     first, cells = recordings[0], dict[Any, Recording]()
     for recording in recordings:
-        if (recording.points, recording.seed) != (first.points, first.seed):
+        run, of_first = ((r.points, r.seed, r.precision) for r in (recording, first))
+        if run != of_first:
             raise BadRecording(
-                f"{recording.path} and {first.path} have other points or another seed: "
-                "certify them one at a time"
+                f"{recording.path} and {first.path} have other points, another seed or another "
+                "precision: certify them one at a time"
             )
         other = cells.setdefault(recording.cell, recording)
         if other is not recording:
@@ -109,20 +111,20 @@ def certify(recording: Recording, progress: Callable[[], None] = lambda: None) -
 def recorded_port(recording: Recording) -> RecordedPort:
     """The port that a recording stands for."""
     cell, module = recording.cell, ModuleType(recording.cell.port)
-    host = RecordedHost(recording.framework, cell)
+    host = RecordedHost(recording)
     if recording.mixed:
         vars(module).update({DTYPES_NAME: recording.mixed.dtypes, SCALES_NAME: recording.mixed.scales})
     return RecordedPort(cell.port, "", FRAMEWORKS["numpy"], loaded=module, recorded=host)
 
 
-def promised(framework: str, cell: Cell) -> Arithmetic:
-    """What a framework promises in a cell; neither it nor the port need be here.
+def promised(framework: str, cell: Cell, precision: str) -> Arithmetic:
+    """What a framework promises in a cell and precision; neither it nor the port need be here.
 
     A program of one's own, in C++ say, keeps to what the frameworks here have in common.
     """
     known, port = FRAMEWORKS.get(framework), PORTS.get(cell.port)
     promises = known.promises if known else by_device
-    promise = promises(cell.device, cell.dtype)
+    promise = promises(cell.device, cell.dtype).in_precision(precision, cell.device)
     return port.keeping_to(promise, cell.mode) if port and port.framework is known else promise
 
 
@@ -150,7 +152,7 @@ def report_of(judged: Sequence[Judged], machine: str | None) -> Report:
     first, facts = recordings[0], provenance_of(recordings)
     most = max(len(recording.steps) for recording in recordings)
     return Report(
-        RunOf(first.points, first.seed, str(most)),
+        RunOf(first.points, first.seed, str(most), first.precision),
         machine or facts.get("platform", "a machine that is not named"),
         WHOLE,
         tuple(str(recording.cell) for recording in recordings),

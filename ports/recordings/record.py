@@ -69,15 +69,20 @@ def write_inputs(path: Path, run: Run, dtype: str, progress: Callable[[], None])
 
 
 def record_port(
-    path: Path, run: Run, cell: Cell, port: Port, progress: Callable[[], None] = lambda: None
+    path: Path,
+    run: Run,
+    cell: Cell,
+    port: Port,
+    progress: Callable[[], None] = lambda: None,
+    precision: str = "highest",
 ) -> Written:
-    """Run a port and write the recording.
+    """Run a port, with float32 products of that precision, and write the recording.
 
     Where the port raises, or the reference leaves the number range, the steps before are kept. Raises
     ValueError in one sentence where there is none, or where the port's trace has not the right form; and
     OSError if the file cannot be written.
     """
-    with Columns(path) as columns, port.host.exact_settings():
+    with Columns(path) as columns, port.host.settings_with(precision):
         _add_inputs(columns, run.problem, cell.dtype)
         error = _add_steps(columns, run, prepare(cell, port, run.problem, run.steps), progress)
         steps = columns.by_name["steps"].rows if "steps" in columns.by_name else 0
@@ -159,13 +164,13 @@ def _texts(schema: str, run: Run, dtype: str) -> dict[str, str]:
 
 
 def _of_port(cell: Cell, port: Port, error: str) -> dict[str, str]:
-    """What a recording says about the port and its machine, under the host's exact settings."""
+    """What a recording says about the port and its machine, under the settings that it ran with."""
     said = {
         "port": cell.port,
         "framework": port.framework.name,
         "mode": cell.mode,
         "device": cell.device,
-        "precision": "highest",
+        "precision": port.host.precision,
         ERROR: error,
     }
     said |= {f"{HIDDEN}{name}": reason for name, reason in port.hidden_quantities.items()}

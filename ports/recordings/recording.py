@@ -23,13 +23,10 @@ from ports.recordings.format import (
     require_tensors,
 )
 from ports.recordings.numbers import FLOATS
-from reference.agreement.arithmetic import DTYPES
+from reference.agreement.arithmetic import DTYPES, PRODUCT_PRECISIONS
 from reference.arrays import Plain, holder
 from reference.models import MODELS, Model, Problem
 from reference.runs import D, K
-
-#: The precision settings of matrix products that can be judged.
-PRECISIONS = ("highest",)
 
 
 @dataclass(frozen=True)
@@ -39,6 +36,7 @@ class Recording:
     Attributes:
         cell: its row of the matrix.
         framework: what computed it, such as torch or C++.
+        precision: how precise its float32 products were.
         points, seed: which of the note's runs it is.
         problem: the inputs of the first recorded step, as float64.
         steps: the recorded steps.
@@ -51,6 +49,7 @@ class Recording:
     container: Container
     cell: Cell
     framework: str
+    precision: str
     points: int
     seed: int
     problem: Problem
@@ -102,7 +101,7 @@ def _recording(container: Container) -> Recording:
         texts.line("device"),
         texts.word("dtype", [dtype for dtype in DTYPES if dtype in FLOATS]),
     )
-    texts.word("precision", PRECISIONS)
+    precision = texts.word("precision", PRODUCT_PRECISIONS)
     points, seed, hidden = texts.whole("points"), texts.whole("seed"), texts.under(HIDDEN)
     require_quantities(hidden)
     document = _document(container, model, points, seed)
@@ -116,6 +115,7 @@ def _recording(container: Container) -> Recording:
         container,
         cell,
         texts.line("framework"),
+        precision,
         points,
         seed,
         _problem(container, document, cell.dtype, steps),

@@ -13,17 +13,19 @@ from typing import Any
 from ports.bench.measuring import Row
 from ports.check.results import Check, ModelResult, Options
 from ports.conventions.recognition import Recognised
+from ports.engine.accuracy import Accuracy, Certified, StepAccuracy
 from ports.engine.machines import Difference, Machine, Merged
 from ports.engine.reports import Report
 from ports.engine.results import CellResult, Verdict, quantities_of
 from ports.engine.selection import Skipped
 from ports.traps.outcome import Outcome, totals
 from reference.agreement.judge import Finding
+from reference.agreement.probabilistic import FAILURE
 from reference.line import ingredients
 from reference.models import MODELS
 
 COMPARE, CHECK, TRAPS, BENCH = "lockstep/1", "lockstep-check/1", "lockstep-traps/1", "lockstep-bench/1"
-MERGE = "lockstep-merge/1"
+MERGE, BOUNDS = "lockstep-merge/1", "lockstep-bounds/1"
 
 
 def of_compare(report: Report) -> dict[str, Any]:
@@ -105,6 +107,7 @@ def cell(result: CellResult) -> dict[str, Any]:
         "agrees": result.agrees,
         "steps": result.steps,
         "error": result.error or None,
+        "local_alone": result.local_alone and result.local_alone._asdict(),
         "hidden": dict(result.hidden),
         "verdicts": [
             {"quantity": quantity, "certificate": certificate, **verdict(v)}
@@ -255,6 +258,37 @@ def of_bench(run: Mapping[str, Any], rows: Sequence[Row], facts: Mapping[str, st
         "machine": dict(facts),
         "rows": [asdict(row) | {"verdict": row.verdict} for row in rows],
     }
+
+
+def of_bounds(
+    run: Mapping[str, Any], steps: Sequence[StepAccuracy], facts: Mapping[str, str]
+) -> dict[str, Any]:
+    """The report of `lockstep bounds`."""
+    return {
+        "schema": BOUNDS,
+        "run": dict(run),
+        "failure": FAILURE,
+        "provenance": dict(facts),
+        "steps": [
+            step._asdict()
+            | {"ports": list(step.ports), "error": step.error or None}
+            | {"rows": [accuracy(row) for row in step.rows]}
+            for step in steps
+        ],
+    }
+
+
+def accuracy(row: Accuracy) -> dict[str, Any]:
+    """One quantity's bounds and errors."""
+    both = {"local": certified(row.local), "end_to_end": certified(row.end_to_end)}
+    return row._asdict() | both
+
+
+def certified(c: Certified) -> dict[str, float | str]:
+    """One certificate's bounds and errors."""
+    port, *errors = c
+    names = "bound", "probable", "observed", "ratio"
+    return {"port": port} | dict(zip(names, map(number, [*errors, c.ratio]), strict=True))
 
 
 def write(path: Path, content: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from ports.engine.free_run import Drift
 from ports.engine.noise_floor import NoiseFloor
 from ports.report.table import Column, Table
+from ports.user_reference import reference_here
 from reference.arrays import Plain
 from reference.runs import K
 
@@ -12,7 +13,8 @@ from reference.runs import K
 def table(drifts: Sequence[Drift], points: int) -> Iterator[str]:
     """One model's free runs as lines: distances after 1, 10, 100, ... updates, verdicts, flips."""
     cell, floor, steps = drifts[0].cell, drifts[0].floor, len(drifts[0].distances)
-    yield f"{cell.model}, {cell.dtype}, {K * points} points: distance from the reference"
+    of_points = "" if reference_here() else f", {K * points} points"
+    yield f"{cell.model}, {cell.dtype}{of_points}: distance from the reference"
     after = _updates_shown(steps)
     columns = [
         Column("after updates", "<", 16, before=""),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ports.engine.reports import Change, Report, RunOf
-from ports.engine.results import Cell, CellResult, Verdict, certificates_of, quantities_of
+from ports.engine.results import Cell, CellResult, LocalAlone, Verdict, certificates_of, quantities_of
 from ports.engine.selection import Skipped
 from ports.engine.shards import Shard
 from ports.messages import brief
@@ -27,7 +27,7 @@ from ports.report.fields import (
     texts_of,
     whole_of,
 )
-from reference.agreement.judge import Finding
+from reference.agreement.judge import END_TO_END, LOCAL, Finding
 
 
 def read_report(path: Path) -> Report:
@@ -99,12 +99,20 @@ def _cell(written: Any) -> CellResult:
     cell = Cell(*(text_of(place, name) for name in ("model", "port", "mode", "device", "dtype")))
     result = CellResult(cell, texts_of(place, "hidden"), steps=whole_of(place, "steps"))
     result.error = "" if field_of(place, "error") is None else text_of(place, "error")
+    result.local_alone = _local_alone(field_of(place, "local_alone"))
     for verdict in each_of(place, "verdicts", as_object):
         key = text_of(verdict, "quantity"), text_of(verdict, "certificate")
         if key in result.verdicts:
             raise ValueError(f"{cell} has two verdicts on {' '.join(key)}")
         result.verdicts[key] = _verdict(verdict, *key)
     return result
+
+
+def _local_alone(written: Any) -> LocalAlone | None:
+    if written is None:
+        return None
+    place = as_object(written)
+    return LocalAlone(whole_of(place, "step"), text_of(place, "why"))
 
 
 def _verdict(place: Mapping[str, Any], quantity: str, certificate: str) -> Verdict:
@@ -162,7 +170,8 @@ def _refuse_incomplete(result: CellResult) -> None:
     """Raise ValueError where the verdicts of a cell do not follow, or one that agrees lacks some."""
     for key, v in result.verdicts.items():
         what = f"the verdict of {result.cell} on {', '.join(key)},"
-        if not v.failures <= v.steps <= result.steps or (result.agrees and v.steps < result.steps):
+        everywhere = result.agrees and not (result.local_alone and key[1] == END_TO_END)
+        if not v.failures <= v.steps <= result.steps or (everywhere and v.steps < result.steps):
             raise ValueError(f"{what} is over {v.steps} steps, and the cell ran {result.steps}")
         if v.worst is None or {not v.worst.agrees, v.first is not None} != {v.failures > 0}:
             raise ValueError(f"{what} does not follow from its findings")
@@ -177,7 +186,8 @@ def _missing(result: CellResult) -> list[tuple[str, str]]:
     """The verdicts that a cell of a known model lacks."""
     part = result.cell.model
     shown = [quantity for quantity in quantities_of(part) if quantity not in result.hidden]
-    return [(q, by) for q in shown for by in certificates_of(part) if (q, by) not in result.verdicts]
+    required = [LOCAL] if result.local_alone else certificates_of(part)
+    return [(q, by) for q in shown for by in required if (q, by) not in result.verdicts]
 
 
 def _contradictions(said: Any, holds: Any, where: str) -> Iterator[tuple[str, Any, Any]]:

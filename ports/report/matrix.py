@@ -10,13 +10,16 @@ from ports.report.table import Column, Table, in_digits
 from reference.agreement.judge import LOCAL, Finding
 
 
-def matrix(results: Sequence[CellResult]) -> str:
+def matrix(results: Sequence[CellResult], precision: str = "highest") -> str:
     """One table per model: a row per port, mode, device and dtype, and a column per quantity.
 
-    An entry is the largest share of the bound that was used: at most 1 agrees.
+    An entry is the largest share of the bound that was used: at most 1 agrees. A line above says how
+    precise float32 products were, unless they were exact.
     """
+    heading = [] if precision == "highest" else [f"float32 products in {precision} precision"]
     by_model = {part: [r for r in results if r.cell.model == part] for part in parts()}
-    return "\n\n".join("\n".join(_table(part, rows)) for part, rows in by_model.items() if rows)
+    tables = ["\n".join(_table(part, rows)) for part, rows in by_model.items() if rows]
+    return "\n\n".join([*heading, *tables])
 
 
 def _table(part: str, results: Sequence[CellResult]) -> Iterator[str]:
@@ -53,13 +56,18 @@ def entry(result: CellResult, name: str) -> str:
 
 
 def failures(results: Iterable[CellResult], most: int = 5) -> str:
-    """For each cell that failed: the first wrong operation, and how many more disagree."""
+    """For each cell that failed: the first wrong operation, and how many more disagree.
+
+    A cell that was not certified end to end at every step is told, too.
+    """
     lines = []
     for result in results:
         if result.error:
             lines.append(f"{result.cell}: {result.error}")
         elif not result.comparisons:
             lines.append(f"{result.cell}: nothing was compared: that is a failure")
+        if result.local_alone:
+            lines.append(local_alone(result))
         found = result.first_failures()
         lines += [f"{result.cell}: {sentence(step, finding)}" for step, finding in found[:most]]
         if len(found) > most:
@@ -83,6 +91,13 @@ def changes(since: str, changed: Sequence[Change] | None) -> str:
     """What changed since an earlier report."""
     lines = [f"{c.what}: {c.before} -> {c.now}" for c in changed or ()]
     return "\n".join([f"Since {since}:" if lines else f"Since {since} nothing changed.", *lines])
+
+
+def local_alone(result: CellResult) -> str:
+    """How far a cell was certified end to end, where that was not at every step."""
+    followed, steps = result.steps_followed, result.steps
+    why = result.local_alone.why if result.local_alone else ""
+    return f"{result.cell}: end to end at {followed:,} of {steps:,} steps, locally at all: {why}"
 
 
 def manifest(results: Sequence[CellResult], skipped: Sequence[Skipped]) -> str:

@@ -248,12 +248,17 @@ def _draw_floor(axes: "Axes", runs: Sequence[Drift], steps: Plain) -> None:
     axes.fill_between(steps[at], bottom, floor[at], color=LIGHT_GREY, linewidth=0, label="noise floor")
     axes.plot(steps[at], allowed[at], color=GREY, linestyle=":", linewidth=1.2)
     told = at[allowed[at] < 1]
-    until = "" if widest.horizon == len(steps) else f"\n(noise hides all after {widest.horizon})"
-    axes.plot(
-        steps[told], allowed[told], color=GREY, linestyle="--", linewidth=1.8, label=f"allowed{until}"
-    )
-    room_for_words = 1e4 if any(run.first_flip for run in runs) else 10
+    label = f"allowed{_until(widest.horizon, len(steps))}"
+    axes.plot(steps[told], allowed[told], color=GREY, linestyle="--", linewidth=1.8, label=label)
+    room_for_words = (allowed.max() / bottom) ** 0.2 if any(run.first_flip for run in runs) else 10
     axes.set_ylim(bottom, room_for_words * allowed.max())
+
+
+def _until(horizon: int, steps: int) -> str:
+    """For the legend: from where on noise hides every bug."""
+    if horizon == steps:
+        return ""
+    return f"\n(noise hides all after {horizon})" if horizon else "\n(noise hides all)"
 
 
 def _draw_port(axes: "Axes", run: Drift, steps: Plain, colour: str, marker: str, phase: float) -> None:
@@ -280,8 +285,10 @@ def _draw_port(axes: "Axes", run: Drift, steps: Plain, colour: str, marker: str,
 
 def _verdict(run: Drift) -> str:
     """A port's name for the legend, with anything unusual about its run."""
-    if not run.agrees:
+    if run.error or run.first_excess is not None:
         return f"{run.cell.port}: DISAGREES"
+    if not run.agrees:
+        return f"{run.cell.port}: not told from noise"
     return run.cell.port if run.distances.any() else f"{run.cell.port} (no drift: 0)"
 
 

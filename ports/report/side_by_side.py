@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from ports.engine.reports import products_in
 from ports.engine.side_by_side import Shown, SideBySide
 from ports.report.table import Column, Table, in_digits
 
@@ -22,8 +23,10 @@ def lines(found: SideBySide, most: int) -> Iterator[str]:
             yield f"{port}: {found.quantity} {found.problems[port]}  FAILS"
         if port in found.hidden:
             yield f"{port} does not show {found.quantity}: {found.hidden[port]}"
-    model, points = found.problem.model, len(found.problem.y)
-    yield f"{model.name} {found.quantity} at step {found.step}, {found.dtype}, {points} points"
+    labels, products = found.problem.labels, products_in(found.precision)
+    points = "" if labels is None else f", {len(labels)} points"
+    of_what = f"{found.problem.model.name} {found.quantity}"
+    yield f"{of_what} at step {found.step}, {found.dtype}{points}{products}"
     yield from _elements(found, most)
     shares = [[port, _share(shown)] for port, shown in found.shown.items()]
     yield from map(Table(SHARES, shares).line, shares)

@@ -11,6 +11,7 @@ from ports.engine.results import SPIRAL
 from ports.messages import both
 from ports.registry import FRAMEWORKS
 from ports.report.explanation import WIDTH, explained, labelled
+from ports.report.matrix import local_alone
 from ports.report.table import in_digits
 from ports.user_reference import reference_here
 from reference.agreement.judge import LOCAL, Finding
@@ -58,6 +59,7 @@ def _model(check: Check, result: ModelResult, solution: bool) -> Iterator[str]:
         yield from _also_wrong(result, solution)
     if result.error:
         yield f"  stopped: {result.error}"
+    yield from (f"  {local_alone(run.result)}" for run in result.runs if run.result.local_alone)
     if check.undeclared and (failures or result.error or result.unreadable):
         yield (
             f"  The file imports {check.undeclared} but was given NumPy arrays: "

@@ -31,11 +31,11 @@ EXPM1_ULPS = 6.5
 POWER_ULPS = 4.0
 #: XLA computes a quotient on a CPU as x * fl(1 / y), with two roundings.
 DIVISION_ROUNDINGS = 2
-#: Triton and XLA use CUDA's div.full.f32, which promises 2 ulps, each at most 2u relative.
+#: Triton and XLA use CUDA's div.full.f32, which promises 2 ulps, each at most 2u (PTX ISA, div).
 ACCELERATOR_DIVISION_ROUNDINGS = 4
 #: IEEE 754 rounds a square root once. But PyTorch on a CPU takes the root of a vector with Intel MKL,
 #: which promises less than 1 ulp (oneMKL, high accuracy mode): 2u. PTX's sqrt.approx.f32 promises 2**-23
-#: relative, which is 2u too.
+#: relative, which is 2u too, over all positive numbers (PTX ISA, sqrt).
 ROOT_ROUNDINGS = 2
 #: Triton computes a float32 exp as 2**(x * log2(e)) with the hardware's approximation, as CUDA's __expf
 #: does. That promises 2 + floor(|1.173 x|) ulps (CUDA C++ Programming Guide, intrinsic functions).
@@ -60,6 +60,10 @@ PRODUCT_PRECISIONS = {"highest": 0.0, "high": 2.0**-10, "medium": 2.0**-8}
 
 class Unbounded(ValueError):
     """No finite bound exists: an operation may divide by zero, overflow, or take the log of 0."""
+
+
+class Unfollowed(Unbounded):
+    """No finite bound follows from the weights through the whole step."""
 
 
 class PartialSums(NamedTuple):
@@ -243,11 +247,15 @@ class Arithmetic:
         if self.stores:
             n += self.partial_sums.roundings(terms) if self.partial_sums else 0
             within += divisions * wide.division_roundings + roots * wide.root_roundings
-        total = n * self.unit + within * wide.unit
+        return self.gamma_of(n, within)
+
+    def gamma_of(self, roundings: int, within: int) -> float:
+        """`gamma` of so many roundings to this format, and so many more within kernels."""
+        total = roundings * self.unit + within * self.inside.unit
         if total >= 0.5:
             raise Unbounded(
-                f"{n + within} roundings in {self.name} have no useful bound (n*u = {total:.2g}); "
-                "use a wider dtype or fewer examples."
+                f"{roundings + within} roundings in {self.name} have no useful bound "
+                f"(n*u = {total:.2g}); use a wider dtype or fewer examples."
             )
         return total / (1 - total)
 

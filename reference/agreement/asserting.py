@@ -7,12 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from reference.agreement.arithmetic import Unbounded
 from reference.agreement.certified import (
-    Certified,
     Expected,
     called,
-    certified,
     evaluated,
     leaves,
     promised,
@@ -22,16 +19,6 @@ from reference.agreement.judge import Worst, disagreeing, worst_element
 from reference.agreement.rounded import Rounded
 from reference.arrays import Plain
 from reference.tensors import Read, is_tensor, read
-
-__all__ = [
-    "Agreement",
-    "Certified",
-    "Disagreement",
-    "Unbounded",
-    "VacuousBound",
-    "assert_agrees",
-    "certified",
-]
 
 
 class VacuousBound(UserWarning):

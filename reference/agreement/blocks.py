@@ -49,6 +49,8 @@ def last_axes(axis: int | Sequence[int] | None, dimensions: int) -> tuple[int, .
 
     Raises numpy.exceptions.AxisError if there is no such axis.
     """
+    if type(axis) is int and -dimensions <= axis < dimensions:
+        return (axis % dimensions - dimensions,)
     axes = range(dimensions) if axis is None else normalize_axis_tuple(axis, dimensions)
     return tuple(one - dimensions for one in axes)
 

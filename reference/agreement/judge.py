@@ -11,8 +11,9 @@ Several steps of several ports are judged in one pass. Where that cannot be done
    of 0 does), each step of each port is judged by itself, locally. What is computed from a NaN or
    infinity is not compared.
 3. Where there is still no local bound, only those recordings of a port that agree end to end are used.
-4. Where there is no bound even so, or none end to end, `Unbounded` is raised: the numbers of the step
-   itself are out of range.
+4. Where there is no bound even so, `Unbounded` is raised: the numbers of the step itself are out of
+   range. Where there is none end to end, that is `Unfollowed`: the step may still be judged locally
+   alone, with no `bounds` at all ({}).
 """
 
 import difflib
@@ -25,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 
 from reference.agreement import blocks, rules
-from reference.agreement.arithmetic import Arithmetic, Unbounded
+from reference.agreement.arithmetic import Arithmetic, Unbounded, Unfollowed
 from reference.agreement.bounds import (
     PortTrace,
     Recorded,
@@ -127,7 +128,8 @@ def certify(
 ) -> list[Finding]:
     """Judge one port's trace of one step. Returns every `Finding`, those on form first.
 
-    `bounds` is the step's `end_to_end` result, shared by all ports that start from the same numbers.
+    `bounds` is the step's `end_to_end` result, shared by all ports that start from the same numbers. If
+    it is empty, the trace is judged locally alone.
     `hidden` names quantities that the port declares its library does not show.
     Raises Unbounded, naming the step `at`, where no bound exists.
     """
@@ -202,7 +204,7 @@ class Pass:
         own: dict[str, Held] = {}
         see = _holding(recorded, ends)
         if bounds is None:
-            end_to_end_of_all(start, self.at, see)
+            self._follow(start, see)
         for name, bound in (bounds or {}).items():
             see(name, bound)
         try:
@@ -213,11 +215,18 @@ class Pass:
             locally = [found for port in ports for found in self._judged_alone(port, ends)]
         return locally + _compared(END_TO_END, ends)
 
+    def _follow(self, start: Problem, see: See) -> None:
+        """See the bounds end to end. Raises Unfollowed where one of these steps has none."""
+        try:
+            end_to_end_of_all(start, self.at, see)
+        except Unbounded as why:
+            raise Unfollowed(str(why)) from None
+
     def _judged_alone(self, port: int, ends: Mapping[str, Held]) -> Iterator[Compared]:
         """The local comparisons of one port, step by step."""
         for j, (step, start) in enumerate(zip(self.steps, self.starts, strict=True)):
             recorded = recorded_by([port], [step], [[self.traces[j][port]]])
-            agreeing = {name for name in recorded if _share(ends[name], port, j) <= 1}
+            agreeing = {name for name in recorded if name in ends and _share(ends[name], port, j) <= 1}
             held = _held_alone(start, port, recorded, agreeing, self.arithmetic, self.at)
             yield from _compared(LOCAL, held)
 
@@ -227,8 +236,9 @@ def _require_finite(recorded: Mapping[str, Recorded], ends: Mapping[str, Held]) 
 
     If all shares are finite, so are the recorded numbers.
     """
-    for name, held in ends.items():
-        if not (np.isfinite(held.shares).all() or np.isfinite(recorded[name].values).all()):
+    for name, of_ports in recorded.items():
+        shown_to_be = name in ends and np.isfinite(ends[name].shares).all()
+        if not (shown_to_be or np.isfinite(of_ports.values).all()):
             raise Unbounded(f"a recorded number of {name} is not finite")
 
 

@@ -44,6 +44,16 @@ NUMPY_TESTS = """
     def test_fails_as_the_bound_is_not_known(lockstep):
         lockstep.assert_agrees(np.i0(X), np.i0, X)
 
+    def cancelled(x):
+        return x + 1000 - 1000 - x
+
+    def test_passes_with_a_warning(lockstep):
+        lockstep.assert_agrees(cancelled(X), cancelled, X)
+
+    @pytest.mark.filterwarnings("error::reference.VacuousBound")
+    def test_fails_as_zeros_would_pass(lockstep):
+        lockstep.assert_agrees(cancelled(X), cancelled, X)
+
     def test_skipped(lockstep):
         pytest.skip("not today")
 
@@ -135,7 +145,7 @@ def as_named(outcomes):
 def test_outcomes_are_those_that_the_names_say(whole_run):
     """A test that is wrong, or that compares nothing, fails; the others do not."""
     outcomes = of_file(whole_run, "test_numpy.py")
-    assert as_named(outcomes) == 8
+    assert as_named(outcomes) == 10
     assert outcomes["test_numpy.py::test_xfailed"] == "XFAIL"
     assert re.search(r"SKIPPED \[1\] test_numpy.py:\d+: not today", whole_run[0])
 
@@ -164,7 +174,7 @@ def test_refusal_ends_in_the_tests_own_code(whole_run):
     out, _ = whole_run
     (shown,) = re.findall(r"_ test_fails_as_the_bound_is_not_known _+\n(.*?)\n_{3,}", out, re.DOTALL)
     assert "no error bound is known" in shown
-    assert "rounded.py" not in shown
+    assert "reference" not in shown
 
 
 def test_test_that_compares_nothing_is_told_so(whole_run):
@@ -174,14 +184,15 @@ def test_test_that_compares_nothing_is_told_so(whole_run):
 
 def test_summary(whole_run):
     """It counts what was compared, also in tests that fail, and names the largest share."""
-    counts, largest = told(whole_run[0])
+    counts, largest, vacuous = told(whole_run[0])
     assert re.fullmatch(r"\d+ numbers were held .* \(tests: \d+, calls: \d+, disagreeing: \d\)", counts)
     assert re.fullmatch(r"largest share that agrees: 0\.\d+ in test_\w+.py::.*, at \[.*", largest)
+    assert re.fullmatch(r"12 of the numbers \(\d+\.\d%\) are smaller than their bound", vacuous)
 
 
 def told(out):
     """What the plugin says at the end."""
-    return out.partition(" lockstep ---")[2].splitlines()[1:3]
+    return out.partition(" lockstep ---")[2].partition("\n===")[0].splitlines()[1:]
 
 
 def test_summary_is_absent_where_nothing_was_compared(project):
@@ -194,13 +205,13 @@ def test_summary_is_absent_where_nothing_was_compared(project):
 def test_workers_of_xdist_report_the_same(project):
     """Under pytest-xdist the outcomes are the same, and the summary counts what the workers compared.
 
-    3 elements of 4, and twice 3, in tests that pass; 12 and 12 in tests that do not.
+    12 elements, 12 more, 3 and 6 in tests that pass; 12, 12 and 12 in tests that do not.
     """
     pytest.importorskip("xdist")
     out, outcomes = run(project, "test_numpy.py", "-n", "1")
-    assert as_named(outcomes) == 8
-    assert told(out)[0].startswith("57 numbers were held")
-    assert told(out)[0].endswith("(tests: 6, calls: 6, disagreeing: 2)")
+    assert as_named(outcomes) == 10
+    assert told(out)[0].startswith("69 numbers were held")
+    assert told(out)[0].endswith("(tests: 7, calls: 7, disagreeing: 2)")
 
 
 def test_plugin_can_be_left_out(project):
@@ -226,7 +237,7 @@ def test_frameworks_may_be_missing(project):
     block = "import sys\nsys.modules['torch'] = sys.modules['jax'] = sys.modules['ml_dtypes'] = None\n"
     (project / "site" / "blocking.py").write_text(block)
     out, outcomes = run(project, "-p", "blocking", "-k", "passes")
-    assert as_named(outcomes) == 4, out
+    assert as_named(outcomes) == 5, out
     assert "2 skipped" in out
 
 

@@ -149,6 +149,22 @@ def test_precision_that_a_step_sets_is_put_back(tmp_path):
         assert torch.get_float32_matmul_precision() == "highest"
 
 
+@pytest.mark.parametrize("precision", ["highest", "medium"])
+def test_step_runs_in_the_precision_asked_for(tmp_path, precision):
+    """A file's products are those that its bounds allow for, and not exact in any case."""
+    torch = pytest.importorskip("torch")
+    path = tmp_path / "my_port.py"
+    path.write_text(
+        "import torch\nframework = 'torch'\n\n\ndef softmax_step(*_):\n"
+        "    return {'precision': torch.get_float32_matmul_precision()}\n"
+    )
+    port = load_port(path)
+    with port.host.settings_with(precision):
+        assert port.make_step(SOFTMAX, "eager")(*arguments()) == {"precision": precision}
+        assert torch.get_float32_matmul_precision() == precision
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
 def test_error_of_the_file_is_told_first():
     """Code that patches and then raises: its own error goes on, and NumPy is put back."""
     with pytest.raises(KeyError):

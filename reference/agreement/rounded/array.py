@@ -42,11 +42,11 @@ class Origin(NamedTuple):
 
     kind: str
     of: Bounded
-    axes: tuple[int, ...] = ()
+    axes: tuple[int, ...]
 
 
-#: Kinds of origins: the sum or the largest of some numbers, along axes that are kept; part of an array.
-SUM, LARGEST, VIEW = "sum", "largest", "view"
+#: Kinds of origins: the sum or the largest of some numbers, along axes that are kept.
+SUM, LARGEST = "sum", "largest"
 
 
 def _operator(ufunc: Any) -> Callable[[Any, Any], "Rounded"]:
@@ -73,7 +73,7 @@ class Rounded:
         base: what the port promises.
         format: what it is stored in where that is narrower, in mixed precision; else None.
         stacked: the number of leading axes: 0, 1 (steps) or 2 (ports, steps). See `blocks.py`.
-        origin: for a sum or a maximum, of what.
+        origin: for a sum or a maximum, of what; for a view, the numbers that it may share.
     """
 
     __slots__ = ("base", "bounded", "format", "origin", "stacked")
@@ -90,7 +90,7 @@ class Rounded:
         self.base = arithmetic
         self.format: Arithmetic | None = None
         self.stacked = stacked
-        self.origin: Origin | None = None
+        self.origin: Origin | Bounded | None = None
 
     @classmethod
     def of(
@@ -190,7 +190,7 @@ class Rounded:
     def view(self, change: Callable[[Any], Any]) -> Self:
         """The same change made to the value and to the error, whose numbers may then be shared."""
         made = self._holding(blocks.each(self.bounded, change))
-        made.origin = Origin(VIEW, self.bounded)
+        made.origin = self.bounded
         return made
 
     def like(self, bounded: Bounded) -> Self:
@@ -258,10 +258,8 @@ class Rounded:
 
     def _is_view(self) -> bool:
         """Whether another array has some of the same numbers."""
-        origin = self.origin
-        if origin is None or origin.kind is not VIEW:
-            return False
-        return np.may_share_memory(self.value, origin.of.value)
+        source = self.origin
+        return isinstance(source, Bounded) and np.may_share_memory(self.value, source.value)
 
     def _assign_where(self, mask: "Mask", assigned: Bounded) -> None:
         """Write a number where a mask is true."""
@@ -273,6 +271,8 @@ class Rounded:
     def _stack_as(self, other: "Rounded") -> None:
         """Take on leading axes that another array has and this one has not."""
         front = self.value.shape[: self.stacked]
+        if front == other.value.shape[: other.stacked]:
+            return
         own, _ = blocks.led([self.bounded, other.bounded], [self.stacked, other.stacked])
         self.stacked = max(self.stacked, other.stacked)
         if own.value.shape[: self.stacked] != front:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from reference.agreement import blocks, rules
-from reference.agreement.rounded.array import LARGEST, SUM, Mask, Rounded, apply, lifted
+from reference.agreement.rounded.array import LARGEST, SUM, Mask, Origin, Rounded, apply, lifted
 from reference.agreement.rules import Bounded
 
 ONLY_MASKS = "&, | and ~ combine masks: compare the numbers first, as in (x > 0) & (y > 0)"
@@ -54,8 +54,9 @@ def divide(x: Any, y: Any, /) -> Any:
 def _made_from(x: Any, y: Any, kind: str) -> tuple[int, ...] | None:
     """The axes along which y is the sum, or the largest, of x; None if it is not."""
     origin = y.origin if isinstance(y, Rounded) else None
-    is_own = origin is not None and origin.kind is kind and isinstance(x, Rounded)
-    return origin.axes if is_own and origin is not None and origin.of is x.bounded else None
+    if not isinstance(origin, Origin) or origin.kind is not kind or not isinstance(x, Rounded):
+        return None
+    return origin.axes if origin.of is x.bounded else None
 
 
 def _is_mask(x: Any) -> bool:

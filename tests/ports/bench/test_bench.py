@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ports.__main__ import main
-from ports.bench import growth, runs, startup, steps
+from ports.bench import growth, one_call, runs, startup, steps
 from ports.bench.listing import LISTINGS
 from ports.bench.machine import processor
 from ports.bench.measuring import (
@@ -57,6 +57,18 @@ def test_a_slow_contestant_misses_its_goal():
     )
     assert ratio_row("test", "slow / fast", 1.1, seconds, "slow", "fast").verdict == MISSED
     assert ratio_row("test", "fast / slow", 1.1, seconds, "fast", "slow").verdict == MET
+
+
+def test_one_call_compares_on_both_sides():
+    """The row is a ratio without a goal; both contestants find what is wrong."""
+    x = np.random.default_rng(0).standard_normal((3, 4), dtype=np.float32)
+    found = one_call.row_of(replace(QUICK, rounds=2, sample=0), "softmax", one_call.softmax, x)
+    assert (found.bench, found.rounds, found.verdict) == ("call", 2, NO_GOAL)
+    drifting = iter(range(9))
+    wrong = one_call.contestants(lambda x: x + next(drifting), (x,))
+    for compare in wrong.values():
+        with pytest.raises(AssertionError):
+            compare()
 
 
 @pytest.mark.parametrize(

@@ -59,8 +59,11 @@ def test_select_takes_words():
     """The options of pytest are words; a word that is given twice counts once."""
     selection = select(["softmax", "softmax"], ["numpy", "numpy"], steps="3")
     assert (selection.models, selection.ports, selection.steps) == (("softmax",), (PORTS["numpy"],), 3)
+    assert select(precision="medium").precision == "medium"
     with pytest.raises(ValueError, match="unknown dtype 'float23': did you mean float32"):
         select(dtypes=["float23"])
+    with pytest.raises(ValueError, match="unknown precision 'tf32': expected one of highest, high"):
+        select(precision="tf32")
 
 
 def test_port_said_twice_is_one(tmp_path, capsys):

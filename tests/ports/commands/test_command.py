@@ -184,6 +184,19 @@ def test_show_prints_side_by_side(capsys):
     assert "largest share of the bound 0" in out
 
 
+def test_show_follows_the_precision(capsys):
+    """What is allowed grows with the rounding of the products' inputs; the heading says so."""
+    pytest.importorskip("torch")
+    words = ["show", "scores", "--port", "torch_manual", "--dtype", "float32", "--most", "1"]
+    allowed = {}
+    for precision in ("highest", "medium"):
+        assert main([*words, "--precision", precision]) == 0
+        heading, _, rest = capsys.readouterr().out.partition("\n")
+        assert heading.endswith("medium precision") == (precision == "medium")
+        allowed[precision] = float(rest.partition("allowed ")[2].split()[0])
+    assert allowed["medium"] > 1000 * allowed["highest"]
+
+
 def test_doctor_tells_what_is_here(capsys):
     """Versions, devices and every registered port appear."""
     assert main(["doctor"]) == 0

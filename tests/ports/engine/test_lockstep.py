@@ -20,6 +20,7 @@ from ports.engine.lockstep import (
 from ports.engine.results import Cell
 from ports.in_numpy import reference as numpy_reference
 from ports.registry import FRAMEWORKS, PORTS
+from ports.report.matrix import failures
 from reference.agreement.judge import (
     END_TO_END,
     LOCAL,
@@ -222,9 +223,9 @@ def test_steps_are_judged_when_enough_of_them_wait(ports, stack, stack_traces, j
     """At most a fixed number of port steps or bytes wait, so memory does not grow with the steps."""
     trace, sizes = record(PROBLEM), []
 
-    def counting(starts, *others):
+    def counting(starts, *others, **bounds):
         sizes.append(len(starts))
-        return certify_steps(starts, *others)
+        return certify_steps(starts, *others, **bounds)
 
     monkeypatch.setattr(lockstep, "certify_steps", counting)
     monkeypatch.setattr(lockstep, "STACK", stack)
@@ -350,6 +351,65 @@ def test_step_without_a_bound_ends_the_run_of_that_dtype():
     last_two = (single.steps - 1, single.steps)
     (two,), _ = run(numpy_port(), problem=growing, dtype="float32", iterations=60, steps=last_two)
     assert (two.steps, two.error) == (1, single.error)
+
+
+#: Weights that cancel, and double with each step: soon the weights alone do not tell the scores.
+CANCELLING = PROBLEM.changed(
+    X=np.ones((1, 2)),
+    y=np.array([1]),
+    params={"W": np.array([[2e5, 0.0], [-2e5, 1.0]]), "b": np.zeros((1, 2))},
+    reg=1.0,
+    step_size=-1.0,
+)
+
+
+def changing_last(change):
+    """A softmax step that changes its trace in the sixth call."""
+    calls = []
+
+    def softmax_step(*inputs):
+        calls.append(1)
+        trace = numpy_reference.softmax_step(*inputs)
+        return change(trace) if len(calls) == 6 else trace
+
+    return softmax_step
+
+
+@pytest.mark.parametrize("ports", [1, 2])
+def test_local_certificates_go_on_where_the_bounds_from_the_weights_end(ports):
+    """The result says from which step on, and counts what was compared."""
+    results, told = run(*[numpy_port()] * ports, problem=CANCELLING, dtype="float32")
+    assert told == 6 * ports
+    for result in results:
+        assert (result.agrees, result.steps, result.error) == (True, 6, "")
+        assert 0 < result.steps_followed == result.local_alone.step < 6
+        assert result.local_alone.why.startswith(f"step {result.steps_followed}: ")
+        counted = {(by, verdict.steps) for (_, by), verdict in result.verdicts.items()}
+        assert counted == {(LOCAL, 6), (END_TO_END, result.steps_followed)}
+        end_to_end = f"{result.cell}: end to end at {result.steps_followed} of 6 steps, locally at all: "
+        assert failures([result]).startswith(end_to_end)
+    (double,), _ = run(numpy_port(), problem=CANCELLING)
+    assert (double.steps_followed, double.local_alone) == (6, None)
+
+
+@pytest.mark.parametrize("factor", [1.001, np.nan])
+def test_error_is_found_where_the_bounds_from_the_weights_have_ended(factor):
+    """Negative control: a wrong gradient at the last step, in one of two ports."""
+    wrong = changing_last(lambda trace: trace | {"db": np.float32(factor) * trace["db"]})
+    (result, other), _ = run(numpy_port(wrong), numpy_port(), problem=CANCELLING, dtype="float32")
+    step, found = result.first_failures()[0]
+    assert (step, found.quantity, found.certificate) == (5, "db", LOCAL)
+    assert not result.agrees
+    assert other.agrees
+
+
+def test_recording_without_any_bound_still_ends_its_run():
+    """Where neither certificate has a bound, the error says so; earlier steps stay counted."""
+    tiny = changing_last(lambda trace: trace | {"probs": np.float32([[1.0, 1e-45]])})
+    (result, other), _ = run(numpy_port(tiny), numpy_port(), problem=CANCELLING, dtype="float32")
+    assert result.steps == 5
+    assert result.error.startswith("step 5: ")
+    assert (other.steps, other.error) == (6, "")
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

@@ -7,7 +7,7 @@ import pytest
 from ports.engine.results import Cell
 from ports.recordings.certify import promised
 from ports.registry import PORTS
-from reference.agreement.arithmetic import ARITHMETICS, DTYPES, by_device
+from reference.agreement.arithmetic import ARITHMETICS, DTYPES, PRODUCT_PRECISIONS, by_device
 
 #: NumPy is on the CPU, and not compiled; other ports run everywhere.
 CELLS = [("numpy", "eager", "cpu")] + [
@@ -19,9 +19,10 @@ CELLS = [("numpy", "eager", "cpu")] + [
 ]
 
 
+@pytest.mark.parametrize("precision", PRODUCT_PRECISIONS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("name", "mode", "device"), CELLS)
-def test_promise_is_that_of_the_port(name, mode, device, dtype):
+def test_promise_is_that_of_the_port(name, mode, device, dtype, precision):
     """The port is asked what it keeps to on a device that need not be here.
 
     What it mixes in mixed precision is not looked up: the recording says it.
@@ -30,8 +31,9 @@ def test_promise_is_that_of_the_port(name, mode, device, dtype):
     if port.absence():
         pytest.skip(port.absence())
     cell = Cell("softmax", name, mode, device, dtype)
-    in_one_format = replace(port.arithmetic(mode, device, dtype), mixture=None)
-    assert promised(port.framework.name, cell) == in_one_format
+    with port.host.settings_with(precision):
+        promise = replace(port.arithmetic(mode, device, dtype), mixture=None)
+        assert promised(port.framework.name, cell, port.host.precision) == promise
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -39,7 +41,8 @@ def test_unknown_framework_keeps_to_the_number_format(dtype):
     """An accelerator of its own keeps to what accelerators promise; a port's name alone says nothing."""
     for port in ("mine", "torch_manual"):
         here, there = (
-            promised("Rust", Cell("softmax", port, "eager", d, dtype)) for d in ("cpu", "vulkan")
+            promised("Rust", Cell("softmax", port, "eager", d, dtype), "highest")
+            for d in ("cpu", "vulkan")
         )
         assert here == by_device("cpu", dtype) == ARITHMETICS[dtype]
         assert there == ARITHMETICS[dtype].on_accelerator()

@@ -23,23 +23,26 @@ from reference.models import MODELS, SOFTMAX
 ROOT = Path(__file__).parents[3]
 #: Ports of each framework: one that shows everything, and two that hide something.
 SAME = [
-    ("numpy", "softmax", "eager", "float64", "all"),
-    ("numpy", "two_layer", "eager", "float32", "1"),
-    ("torch_library", "two_layer", "eager", "float64", "1"),
-    ("torch_library", "softmax", "eager", "float32", "30"),
-    ("jax_library", "softmax", "compiled", "float64", "5"),
-    ("jax_grad", "softmax", "compiled", "bfloat16", "3"),
-    ("torch_manual", "softmax", "eager", "float16", "3"),
-    ("torch_scaler", "two_layer", "eager", "float32", "3"),
+    ("numpy", "softmax", "eager", "float64", "highest", "all"),
+    ("numpy", "two_layer", "eager", "float32", "highest", "1"),
+    ("torch_library", "two_layer", "eager", "float64", "highest", "1"),
+    ("torch_library", "softmax", "eager", "float32", "highest", "30"),
+    ("torch_manual", "two_layer", "eager", "float32", "medium", "1"),
+    ("jax_manual", "softmax", "compiled", "float32", "high", "2"),
+    ("jax_library", "softmax", "compiled", "float64", "highest", "5"),
+    ("jax_grad", "softmax", "compiled", "bfloat16", "highest", "3"),
+    ("torch_manual", "softmax", "eager", "float16", "highest", "3"),
+    ("torch_scaler", "two_layer", "eager", "float32", "highest", "3"),
 ]
 
 
-@pytest.mark.parametrize(("name", "model", "mode", "dtype", "steps"), SAME)
-def test_recording_is_judged_as_the_port(name, model, mode, dtype, steps, tmp_path, capsys):
+@pytest.mark.parametrize(("name", "model", "mode", "dtype", "precision", "steps"), SAME)
+def test_recording_is_judged_as_the_port(name, model, mode, dtype, precision, steps, tmp_path, capsys):
     """The JSON is the same, number by number, but for settings without a value."""
     if PORTS[name].absence():
         pytest.skip(PORTS[name].absence())
     cell = ["--port", name, "--model", model, "--mode", mode, "--dtype", dtype, "--device", "cpu"]
+    cell += ["--precision", precision]
     run, there, here = (str(tmp_path / file) for file in ("run.safetensors", "there", "here"))
     assert main(["compare", *cell, "--steps", steps, "--jobs", "1", "--json", there]) == 0
     table = capsys.readouterr().out
@@ -179,6 +182,23 @@ def test_bfloat16_needs_no_package(tmp_path):
     assert "probs[4, 2] is" in done.stdout
 
 
+def test_bounds_follow_the_precision(tmp_path, capsys):
+    """A product that is off by 1e-3 is right where the file says bfloat16 products, and else wrong."""
+    path = recorded(tmp_path / "run.safetensors", dtype="float32", steps=1)
+    parts = taken_apart(path.read_bytes())
+    parts.texts |= {"framework": "C++", "port": "mine"}
+    parts.numbers("scores")[:] *= 1 + 1e-3
+    for precision, status in (("highest", 1), ("medium", 0)):
+        parts.texts["precision"] = precision
+        path.write_bytes(parts.bytes())
+        main(["certify", str(path), "--json", str(tmp_path / "report.json")])
+        report = read_report(tmp_path / "report.json")
+        assert report.run.precision == precision
+        scores = [v for (name, _), v in report.results[0].verdicts.items() if name == "scores"]
+        assert [v.failures for v in scores] == [status] * 2
+        assert ("products in medium precision" in capsys.readouterr().out) == (precision == "medium")
+
+
 def test_framework_and_device_need_not_be_here(tmp_path):
     """A recording of torch on a GPU, as its texts say, is judged where no framework can be imported."""
     path = recorded(tmp_path / "run.safetensors", dtype="float32")
@@ -203,6 +223,12 @@ def test_recordings_that_could_not_be_told_apart_are_refused(tmp_path, capsys):
     assert "are both of softmax-numpy-eager-cpu-float64" in capsys.readouterr().err
     assert main(["certify", same[0], other_seed]) == 2
     assert "another seed" in capsys.readouterr().err
+    parts = taken_apart(Path(other_cell).read_bytes())
+    parts.texts["precision"] = "high"
+    other_precision = tmp_path / "e"
+    other_precision.write_bytes(parts.bytes())
+    assert main(["certify", same[0], str(other_precision)]) == 2
+    assert "another precision: certify them one at a time" in capsys.readouterr().err
     assert main(["certify", same[0], other_cell]) == 0
     assert "2 cells, 6 port steps" in capsys.readouterr().out
 

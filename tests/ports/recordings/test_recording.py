@@ -89,7 +89,7 @@ BAD = {
     "unknown_model": (text("model", "softmx"), "did you mean softmax?"),
     "unknown_dtype": (text("dtype", "float80"), "dtype is 'float80'"),
     "unknown_mode": (text("mode", "jit"), "expected one of eager, compiled"),
-    "unknown_precision": (text("precision", "medium"), "expected one of highest"),
+    "unknown_precision": (text("precision", "tf32"), "expected one of highest, high, medium"),
     "empty_port": (text("port", ""), "'port' is '', expected a line of text"),
     "escapes_in_port": (text("port", "\x1b[31mred"), r"'\x1b[31mred'"),
     "surrogate_in_device": (text("device", "\ud800"), r"'\ud800'"),

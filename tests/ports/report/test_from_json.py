@@ -65,6 +65,37 @@ def refusal(path):
     return None
 
 
+def followed_less(report, certificate):
+    """The same report, where a cell has one step less under a certificate."""
+    report = copy.deepcopy(report)
+    cell = next(c for c in report["cells"] if c["model"] == "softmax")
+    for verdict in (v for v in cell["verdicts"] if v["certificate"] == certificate):
+        size = verdict["elements"] // verdict["steps"]
+        for place, field, less in (
+            (verdict, "steps", 1),
+            (verdict, "elements", size),
+            (report, "comparisons", 1),
+            (report, "elements", size),
+        ):
+            place[field] -= less
+    return report, cell
+
+
+@pytest.mark.parametrize("certificate", ["local", "end to end"])
+def test_end_of_the_bounds_from_the_weights_excuses_what_is_missing(certificate, whole, tmp_path):
+    """With a reason a cell may have fewer steps end to end, but not fewer locally."""
+    path = tmp_path / "report.json"
+    report, cell = followed_less(whole, certificate)
+    written(path, report)
+    assert "steps, and the cell ran" in refusal(path)
+    cell["local_alone"] = {"step": 1, "why": "step 1: a divisor may be 0"}
+    written(path, report)
+    if certificate == "local":
+        assert "steps, and the cell ran" in refusal(path)
+    else:
+        assert of_compare(read_report(path)) == report
+
+
 def test_no_broken_report_raises_anything_else(whole, tmp_path):
     """Any value of a small report replaced by any kind of JSON: a report or one sentence, never more."""
     cell = whole["cells"][0]

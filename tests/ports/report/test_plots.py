@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("matplotlib", reason="lockstep plot needs matplotlib: pip install matplotlib")
 
-from ports.commands import plot
+from ports.commands import free_runs, plot
 from ports.commands.parser import BadArgument
 from ports.contract import Absent
 from ports.engine.boundaries import MARGIN, decision_map
@@ -175,6 +175,24 @@ def test_legend_says_what_is_out_of_the_ordinary():
     ]
 
 
+def test_port_that_cannot_be_told_from_noise_does_not_disagree():
+    """In bfloat16 noise hides all: no port is called right there, and none wrong."""
+    figure = plots.drift(
+        [synthetic("fine", np.full(50, 1e-6), 10.0), synthetic("wrong", [20.0] * 50, 10.0)]
+    )
+    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert labels[1:] == ["allowed\n(noise hides all)", "fine: not told from noise", "wrong: DISAGREES"]
+
+
+def test_words_take_a_part_of_the_picture():
+    """The note on the first flip has the upper sixth, whether the curves span 5 decades or 20."""
+    flip = Flip(step=3, example=1, unit=2, count=1, reference=1e-9, port=-1e-9)
+    for allowed in (1e-5, 1e10):
+        axes = plots.drift([synthetic("port", np.full(50, 1e-6), allowed, flip)]).axes[0]
+        bottom, top = np.log10(axes.get_ylim())
+        assert (top - np.log10(allowed)) / (top - bottom) == pytest.approx(1 / 6)
+
+
 def test_long_curve_keeps_its_peaks():
     """Thinned for drawing, a curve keeps the largest value, and NaN does not hide it."""
     steps, curve = np.arange(1, 10_001), np.full(10_000, 1e-9)
@@ -249,6 +267,23 @@ def options(*words: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     plot.add_arguments(parser)
     return parser.parse_args(words)
+
+
+@pytest.mark.parametrize(
+    ("words", "steps"),
+    [
+        (["--dtype", "float16", "--port", "torch_manual"], 200),
+        (["--dtype", "bfloat16", "--port", "torch_manual"], 200),
+        (["--dtype", "float16", "--port", "torch_manual", "--steps", "300"], 300),
+        (["--dtype", "float32", "--port", "numpy"], 10_000),
+    ],
+)
+def test_dtype_is_followed_as_far_as_it_can_be(words, steps, monkeypatch):
+    """A trained net's scores leave the range of 16 bits: by default such a run ends before."""
+    if "numpy" not in words:
+        pytest.importorskip("torch")
+    monkeypatch.setattr(free_runs, "run_free", lambda problem, cells, steps, progress: steps)
+    assert free_runs.free_runs(options(*words, "--points", "5"), [TWO_LAYER]) == {"two_layer": steps}
 
 
 def test_command_writes_all_pictures(tmp_path, capsys, monkeypatch):

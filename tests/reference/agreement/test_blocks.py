@@ -5,6 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from formats import FLOAT16
+from numpy_operations import CALLS
 from operations import OPERATIONS, bounded, normalised, numbers, uncertain
 from simulated import machine
 
@@ -44,7 +45,7 @@ LONG = {
     "dot_of_a_long_left": lambda x, y: np.dot(x.T, y[:, :1]),
     "dot_of_a_long_right": lambda x, y: np.dot(x[:, :1].T, y),
 }
-ALL = OPERATIONS | LONG
+ALL = OPERATIONS | LONG | {f"np.{name}": call for name, call in CALLS.items()}
 
 
 @pytest.mark.parametrize("stacked", [0, 2])
@@ -53,7 +54,7 @@ def test_operation_in_tiles_is_the_same(operation, stacked, in_tiles):
     """Every operation has the same value and bound, or no bound, on matrices alone and stacked."""
     f, rng = ALL[operation], np.random.default_rng(1)
     shape, bounds = ((2, 2, 3, 4) if stacked else (3, 4)), []
-    for _ in range(20):
+    for _ in range(20 if operation in OPERATIONS else 4):
         m = machine("plain", FLOAT16, rng)
         drawn = [uncertain(rng, m, numbers(rng, shape, FLOAT16))[1] for _ in "xy"]
         for x in drawn:

@@ -74,6 +74,20 @@ def test_inputs_and_results_may_be_nested():
     np.testing.assert_array_equal(second.value, X)
 
 
+@pytest.mark.parametrize("kind", [tuple, list])
+def test_kind_of_sequence_is_kept(kind):
+    """A function tells a tuple from a list, and so does who reads its result."""
+
+    def swapped(pair):
+        assert type(pair) is kind
+        return kind([pair[1], pair[0]])
+
+    got = certified(swapped, kind([X, W]))
+    assert type(got) is kind
+    assert [type(one) for one in got] == [Certified, Certified]
+    np.testing.assert_array_equal(got[0].value, W)
+
+
 def test_what_is_no_float_tensor_stays_plain():
     """Labels index, Python's numbers are constants, and other arguments are nobody's business."""
     y = np.array([2, 0, 1, 1])

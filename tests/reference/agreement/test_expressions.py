@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from exact_numbers import exact_array, exact_share, mpmath
 from expressions import INPUTS, STEPS, results
 from formats import FLOAT16, STORED_BFLOAT16
 from operations import bounded, share, uncertain
 from simulated import KINDS, machine
 
-from reference.agreement.arithmetic import FLOAT32
+from reference.agreement.arithmetic import FLOAT32, FLOAT64
 from reference.agreement.rounded import Rounded
 from reference.agreement.rounded.array import FUNCTIONS, UFUNCS
 
@@ -71,6 +72,24 @@ def test_expressions_stay_in_their_bounds(request):
     """Whatever NumPy functions are composed, each step's result lies within its bound."""
     examples = request.config.getoption("expressions")
     assert search(programs_of(STEPS, 6), examples) >= examples
+
+
+@pytest.mark.parametrize("arithmetic", [FLOAT64, FLOAT32], ids=lambda a: a.name)
+def test_exact_expressions_lie_in_their_bounds(arithmetic):
+    """So do exact results: the float64 values are accurate, and a machine may be."""
+    mpmath()
+    rng, compared = np.random.default_rng(0), 0
+    for _ in range(60):
+        program = [(rng.choice(sorted(STEPS)), tuple(rng.integers(0, 9, 3))) for _ in range(4)]
+        inputs = [rng.standard_normal((2, 2)).astype(np.float32).astype(float) for _ in range(INPUTS)]
+        bounds = results(program, [Rounded.exact(x, arithmetic) for x in inputs])
+        for got in results(program, [exact_array(x) for x in inputs]):
+            bound = bounded(next, bounds, None)
+            if bound is None:
+                break
+            assert exact_share(got, bound) <= 1, (program, got.value, bound)
+            compared += 1
+    assert compared >= 200
 
 
 def without_error(rule):

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from exact_numbers import exact_array, exact_share, mpmath
 from formats import BFLOAT16, FLOAT16, STORED_BFLOAT16, STORED_FLOAT16
 from operations import OPERATIONS, bounded, masked, normalised, numbers, share, uncertain
 from simulated import KINDS, Machine, machine, rounded_to, simulated_step
@@ -584,63 +585,6 @@ def test_compositions_stay_in_their_bounds(kind, arithmetic):
                 assert share(got, bound) <= 1, (program, got.value, bound)
                 compared += 1
     assert compared >= 180
-
-
-class Exact(np.lib.mixins.NDArrayOperatorsMixin):
-    """An array of mpmath numbers with 60 digits: a machine without rounding."""
-
-    def __init__(self, value):
-        self.value = value
-
-    shape = property(lambda self: self.value.shape)
-    T = property(lambda self: Exact(self.value.T))
-
-    def copy(self):
-        """A copy, as of any array."""
-        return Exact(self.value.copy())
-
-    def __getitem__(self, index):
-        return Exact(np.asarray(self.value[index]))
-
-    def __setitem__(self, index, new):
-        self.value[index] = new.value if isinstance(new, Exact) else new
-
-    def __array_ufunc__(self, ufunc, method, *inputs, out=None):
-        values = [x.value if isinstance(x, Exact) else x for x in inputs]
-        if ufunc is np.less_equal:
-            return np.asarray(ufunc(*values), dtype=bool)
-        if ufunc in (np.exp, np.log, np.sin, np.cos):
-            return Exact(elementwise(getattr(mpmath(), ufunc.__name__), *values))
-        return Exact(np.asarray(ufunc(*values), dtype=object))
-
-    def __array_function__(self, func, types, args, kwargs):
-        plain = [[x.value for x in a] if isinstance(a, list) else getattr(a, "value", a) for a in args]
-        return Exact(np.asarray(func(*plain, **kwargs), dtype=object))
-
-
-def mpmath():
-    """The exact arithmetic, at 60 digits."""
-    mp = pytest.importorskip("mpmath", reason="mpmath is the exact arithmetic to compare with").mp
-    mp.dps = 60
-    return mp
-
-
-def elementwise(f, x):
-    """f on every element, keeping objects."""
-    return np.frompyfunc(f, 1, 1)(x)
-
-
-def exact_array(x):
-    """float64 numbers as mpmath's."""
-    return Exact(np.asarray(elementwise(mpmath().mpf, np.asarray(x, dtype=object))))
-
-
-def exact_share(got, bound):
-    """The largest share of the bound that the exact result uses."""
-    off = np.abs(np.asarray(got.value - exact_array(bound.value).value, dtype=object))
-    allowed = np.broadcast_to(bound.error, off.shape)
-    assert np.all(off[allowed == 0] == 0) or np.max(off[allowed == 0]) < 1e-300
-    return max((o / a for o, a in zip(off.flat, allowed.flat, strict=True) if a), default=0)
 
 
 def exact_operand(rng, arithmetic, spread):
