@@ -48,12 +48,16 @@ class Run:
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for. `steps` is a number of first steps, "all", or None for the default."""
+    """What was asked for.
+
+    `steps` is a number of first steps, "all", or None for the default. No `dtypes` mean the file's own:
+    float64, or float32 in mixed precision.
+    """
 
     points: int = 100
     seed: int = 0
     steps: int | str | None = None
-    dtypes: tuple[str, ...] = ("float64",)
+    dtypes: tuple[str, ...] = ()
     timeout: float = 60.0
     conventions: Conventions = ()
 
@@ -204,6 +208,7 @@ class Check:
         undeclared: the framework that it imports without declaring it, if there is one.
         models: the models whose step it has.
         conventions: what it is judged by instead of the note, where they differ.
+        dtypes: the dtypes in which it is judged.
         printed: what it printed, one text per process.
     """
 
@@ -212,6 +217,7 @@ class Check:
     models: list[str]
     undeclared: str | None = None
     conventions: Conventions = ()
+    dtypes: tuple[str, ...] = ()
     results: list[ModelResult] = field(default_factory=list)
     printed: list[str] = field(default_factory=list)
 
@@ -247,7 +253,8 @@ class Check:
 def runs_of(model: Model, options: Options, dtype: str = "float64") -> list[Run]:
     """The note's run, one with ReLU ties, and one with other sizes, which shows hard-coded ones.
 
-    In 16 bits the default steps lie in the first part of the run, and the numbers are moderate.
+    `dtype` is that of the narrowest numbers. In 16 bits the default steps lie in the first part of the
+    run, and the numbers are moderate.
     """
     if isinstance(model, OwnModel):
         return runs_of_own(model, options, dtype)

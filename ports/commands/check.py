@@ -22,6 +22,7 @@ from ports.commands.arguments import (
 )
 from ports.conventions.known import BY_WORD, convention
 from ports.messages import either
+from ports.mixed import OWN_DTYPE
 from ports.registry import FRAMEWORKS
 from ports.report import self_test as report
 from ports.report import teacher
@@ -74,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=typed(word("dtype", DTYPES)),
         action="append",
         default=[],
-        help=f"{either(DTYPES)}; may be repeated (default {DTYPES[0]})",
+        help=f"{either(DTYPES)}; may be repeated (default {DTYPES[0]}, in mixed precision {OWN_DTYPE})",
     )
     parser.add_argument(
         "--timeout",
@@ -128,7 +129,7 @@ def _options(args: argparse.Namespace) -> Options:
         args.points,
         args.seed,
         args.steps,
-        tuple(args.dtype) or (DTYPES[0],),
+        tuple(args.dtype),
         args.timeout,
         tuple(args.convention),
     )
@@ -141,7 +142,8 @@ def _self_test(args: argparse.Namespace) -> int:
     if args.file:
         raise ValueError(f"--self-test is about the reference alone: leave out {args.file}")
     options, model = _options(args), cast(OwnModel, default_model())
-    found = {dtype: self_test(model, options, dtype) for dtype in options.dtypes}
+    dtypes = options.dtypes or (DTYPES[0],)
+    found = {dtype: self_test(model, options, dtype) for dtype in dtypes}
     for dtype, planted in found.items():
         print("\n".join(report.lines(planted, dtype)))
     return int(not all(p.can_fail for planted in found.values() for p in planted))

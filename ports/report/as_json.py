@@ -156,7 +156,7 @@ def of_check(check: Check, options: Options, status: int) -> dict[str, Any]:
             "points": options.points,
             "seed": options.seed,
             "steps": options.steps,
-            "dtypes": list(options.dtypes),
+            "dtypes": list(check.dtypes),
         },
         "status": status,
         "conventions": [str(convention) for convention in check.conventions],

@@ -159,7 +159,7 @@ def _conclusion(check: Check, options: Options, partial: bool, solution: bool) -
     """The last lines: the verdict, what to write next, and what was not looked at."""
     yield from _verdict(check, partial)
     if partial and not (check.disagrees or check.broken):
-        unfinished = [r for r in check.results if r.next_to_write and r.dtype == options.dtypes[0]]
+        unfinished = [r for r in check.results if r.next_to_write and r.dtype == check.dtypes[0]]
         yield from (line for result in unfinished for line in _next(result, solution))
     others = [name for name in MODELS if name not in check.models]
     if others:
