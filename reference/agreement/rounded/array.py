@@ -68,12 +68,13 @@ class Rounded:
     Attributes:
         bounded: value (float64), error (of the same shape; None for an exact array) and `products`, the
             number of products that it is the sum of (see `rules.Bounded`).
-        arithmetic: what the port promises.
+        base: what the port promises.
+        format: what it is stored in where that is narrower, in mixed precision; else None.
         stacked: the number of leading axes: 0, 1 (steps) or 2 (ports, steps). See `blocks.py`.
         origin: for a sum, a maximum or truth values, of what; for a view, the numbers that it may share.
     """
 
-    __slots__ = ("arithmetic", "bounded", "origin", "stacked")
+    __slots__ = ("base", "bounded", "format", "origin", "stacked")
 
     def __init__(
         self,
@@ -84,15 +85,19 @@ class Rounded:
         stacked: int = 0,
     ) -> None:
         self.bounded = Bounded(value, error, products)
-        self.arithmetic = arithmetic
+        self.base = arithmetic
+        self.format: Arithmetic | None = None
         self.stacked = stacked
         self.origin: Origin | Bounded | None = GIVEN
 
     @classmethod
-    def of(cls, bounded: Bounded, arithmetic: Arithmetic, stacked: int = 0) -> Self:
+    def of(
+        cls, bounded: Bounded, base: Arithmetic, stacked: int = 0, format: Arithmetic | None = None
+    ) -> Self:
         """Wrap what a rule returns."""
         made = cls.__new__(cls)
-        made.bounded, made.arithmetic, made.stacked, made.origin = bounded, arithmetic, stacked, None
+        made.bounded, made.base, made.stacked, made.origin = bounded, base, stacked, None
+        made.format = format
         return made
 
     @classmethod
@@ -102,6 +107,13 @@ class Rounded:
         made = cls.of(blocks.exact(array, arithmetic), arithmetic, stacked)
         made.origin = GIVEN
         return made
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """What elementwise operations on it are computed in (see `Mixture`)."""
+        if self.format and self.base.mixture and self.base.mixture.is_narrow:
+            return self.format
+        return self.base
 
     @property
     def value(self) -> Any:
@@ -159,16 +171,17 @@ class Rounded:
 
     def copy(self) -> Self:
         """A copy that may be assigned to."""
-        return self.like(blocks.each(self.bounded, np.copy))
+        return self._holding(blocks.each(self.bounded, np.copy))
 
     def with_error(self, error: Error) -> Self:
         """The same values with another error."""
-        return self.like(Bounded(self.value, error, self.products))
+        return self._holding(Bounded(self.value, error, self.products))
 
     def at(self, place: tuple[int, ...]) -> Self:
         """The array of one (port, step); what has no axis of ports, or none at all, is shared."""
         own = place[len(place) - self.stacked :]
-        return self.of(blocks.each(self.bounded, lambda array: array[own]), self.arithmetic)
+        own_numbers = blocks.each(self.bounded, lambda array: array[own])
+        return self.of(own_numbers, self.base, format=self.format)
 
     def of_ports(self, ports: Sequence[int]) -> Self:
         """The same stack with some of its ports."""
@@ -176,13 +189,17 @@ class Rounded:
 
     def view(self, change: Callable[[Any], Any]) -> Self:
         """The same change made to the value and to the error, whose numbers may then be shared."""
-        made = self.like(blocks.each(self.bounded, change))
+        made = self._holding(blocks.each(self.bounded, change))
         made.origin = self.bounded
         return made
 
     def like(self, bounded: Bounded) -> Self:
-        """Another array of the same kind, arithmetic and stack."""
+        """Another array of the same kind, arithmetic and stack, which was computed from this one."""
         return self.of(bounded, self.arithmetic, self.stacked)
+
+    def _holding(self, bounded: Bounded) -> Self:
+        """Some of the same numbers, which are stored as these are."""
+        return self.of(bounded, self.base, self.stacked, self.format)
 
     def astype(self, dtype: Any, copy: bool = True) -> Any:
         """A copy, if the dtype is that of its values already."""
@@ -375,9 +392,13 @@ class Index(Rounded):
 
 
 def bounded_of(x: Any, arithmetic: Arithmetic) -> Bounded:
-    """Convert any operand. What is plain may be rounded to the port's dtype."""
+    """Convert any operand. What is plain may be rounded to the port's dtype.
+
+    In mixed precision, a number of the wider format is rounded to the narrower one.
+    """
     if type(x) is Rounded:
-        return x.bounded
+        is_wider = x.base.mixture and not (x.format or arithmetic.mixture)
+        return rules.cast(x.bounded, arithmetic) if is_wider else x.bounded
     if isinstance(x, Rounded):
         return rules.as_number(x.bounded)
     if isinstance(x, (int, float, np.integer)):
