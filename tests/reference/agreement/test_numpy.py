@@ -167,6 +167,8 @@ def test_largest_index_is_off_by_the_farthest_that_may_be():
     assert np.argmax(exact_rows, axis=1).error is None
     assert np.argmax(off, axis=1).errors().tolist() == [2, 2, 0]
     assert (np.argmax(off, axis=1) == [0, 2, 0]).undecided.tolist() == [True, True, False]
+    partly = Rounded(rows[:1], np.array([[0, 0.1, 0]]), FLOAT32)
+    assert np.argmax(partly, axis=1).errors().tolist() == [0]
 
 
 def test_difference_from_the_own_maximum_is_0_where_that_is_decided():
