@@ -1,7 +1,8 @@
 """One step: the reference with its trace, and the two certificates."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,6 +21,15 @@ from reference.trace import Trace, record
 REFERENCE_GOAL = 1.1
 CERTIFICATE_GOAL = 1.0
 AT_STEP = 100  #: where in the run: past the first steps, whose probabilities are all alike
+
+
+class Stack(NamedTuple):
+    """Some steps of some ports that are certified in one pass, and what to call them."""
+
+    what: str
+    ports: Sequence[Port]
+    steps: int
+
 
 #: What one step starts from, and what the reference and the ports computed from it.
 Ran = tuple[Problem, Trace, list[dict[str, Plain]]]
@@ -58,28 +68,39 @@ def reference_contestants(problem: Problem, steps: int) -> dict[str, Callable[[]
 
 def certificate(effort: Effort) -> Iterator[Row]:
     """Both certificates of every quantity against a naive check of the same tensors."""
+    goals = {"assert_allclose": CERTIFICATE_GOAL}
     for model in LISTINGS:
         problem = document_problem(model)
-        for what, ports, steps in stacks(ports_here()):
-            ran = run_steps(problem, ports, steps)
-            seconds = interleaved(certificate_contestants(ports, ran), effort.rounds, effort.sample)
-            for naive in list(seconds)[1:]:
-                yield ratio_row(
-                    "certificate",
-                    f"{model.name}, {what}: certify / {naive}",
-                    CERTIFICATE_GOAL if naive == "assert_allclose" else None,
-                    seconds,
-                    "certify",
-                    naive,
-                )
+        for stack in stacks(ports_here()):
+            yield from certificate_rows(effort, ("certificate", model.name), problem, stack, goals)
 
 
-def stacks(here: Sequence[Port]) -> Iterator[tuple[str, list[Port], int]]:
-    """Which ports and how many steps are certified in one pass: one alone, and as the engine does it."""
+def certificate_rows(
+    effort: Effort, title: tuple[str, str], problem: Problem, stack: Stack, goals: Mapping[str, float]
+) -> Iterator[Row]:
+    """The certificates of one stack over each naive check, some of which have a goal.
+
+    `title` names the benchmark and the network.
+    """
+    bench, network = title
+    ran = run_steps(problem, stack.ports, stack.steps)
+    seconds = interleaved(certificate_contestants(stack.ports, ran), effort.rounds, effort.sample)
+    for naive in list(seconds)[1:]:
+        what = f"{network}, {stack.what}: certify / {naive}"
+        yield ratio_row(bench, what, goals.get(naive), seconds, "certify", naive)
+
+
+def stacks(here: Sequence[Port]) -> Iterator[Stack]:
+    """What is certified in one pass: one port alone, all of them, and as the engine does it."""
+    yield Stack("1 port, 1 step", here[:1], 1)
+    yield Stack(f"{len(here)} ports, 1 step", here, 1)
+    yield engines_stack(here)
+
+
+def engines_stack(here: Sequence[Port]) -> Stack:
+    """As many steps of these ports as the engine certifies in one pass."""
     steps = math.ceil(STACK / len(here))
-    yield "1 port, 1 step", [here[0]], 1
-    yield f"{len(here)} ports, 1 step", list(here), 1
-    yield f"{len(here)} ports, {steps} steps (as lockstep runs)", list(here), steps
+    return Stack(f"{len(here)} ports, {steps} steps (as lockstep runs)", here, steps)
 
 
 def run_steps(problem: Problem, ports: Sequence[Port], steps: int) -> list[Ran]:

@@ -15,6 +15,7 @@ import numpy as np
 from ports.check.explain import explanations_of, explanations_of_spiral
 from ports.check.process import UserProcess
 from ports.check.results import Case, Check, ModelResult, Options, Run, RunResult, changes_of, runs_of
+from ports.check.vacuous import saying_little
 from ports.check.worker import Message
 from ports.contract import LoadedPort
 from ports.conventions.following import following, given, returned
@@ -167,6 +168,8 @@ def check_model(
         found.runs.append(check_run(session, run, dtype, hidden, progress))
         if found.error:
             break
+    if isinstance(model, OwnModel):
+        found.says_little = saying_little(model, promised(session, dtype), options.seed)
     found.explanations = explanations_of(found)
     found.recognised = recognised(session, found)
     if found.fails_elsewhere_alone:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ports.check.late_weights import DRAWN, late_weights
+from ports.check.vacuous import Vacuous
 from ports.check.worker import Message
 from ports.conventions.known import Conventions
 from ports.conventions.recognition import Recognised
@@ -94,6 +95,7 @@ class ModelResult:
 
     `conventions` are those by which it was judged, `recognised` those that explain it better.
     `explanations` say why quantities are wrong, as far as that is known, the first of `failures` first.
+    `says_little` names the quantities of a network of one's own that have vacuous bounds.
     Where the note's run is right, `limits` are the runs that fail with one thing changed from it (see
     `changes_of`).
     """
@@ -106,6 +108,7 @@ class ModelResult:
     limits: list[RunResult] = field(default_factory=list)
     conventions: Conventions = ()
     recognised: Recognised | None = None
+    says_little: dict[str, Vacuous] = field(default_factory=dict)
 
     @property
     def error(self) -> str:

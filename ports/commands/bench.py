@@ -3,7 +3,7 @@
 import argparse
 from dataclasses import replace
 
-from ports.bench import growth, one_call, runs, startup, steps
+from ports.bench import growth, largest, limits, models, one_call, runs, startup, steps
 from ports.bench.machine import machine
 from ports.bench.measuring import QUICK, Effort
 from ports.commands.arguments import add_json, typed, word
@@ -21,6 +21,9 @@ test: the exit status is 0 whether goals are met or not. See docs/performance.md
 BENCHMARKS = {
     "reference": steps.reference,
     "certificate": steps.certificate,
+    "models": models.models,
+    "largest": largest.largest,
+    "limits": limits.limits,
     "run": runs.run,
     "growth": growth.growth,
     "startup": startup.startup,
@@ -41,7 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     amount = parser.add_mutually_exclusive_group()
     amount.add_argument("--quick", action="store_true", help="fewer rounds and smaller sizes: a minute")
     amount.add_argument(
-        "--full", action="store_true", help="also time the whole command `lockstep`: minutes more"
+        "--full",
+        action="store_true",
+        help="also the whole command `lockstep`, and larger networks: minutes more",
     )
     add_json(parser, "rows")
 

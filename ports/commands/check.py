@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import cast
 
 from ports.check.engine import check_file
+from ports.check.own_template import write_port, write_reference
 from ports.check.results import Options
 from ports.check.self_test import self_test
-from ports.check.template import REFERENCE, write_new, write_template
+from ports.check.template import write_template
 from ports.commands.arguments import (
     SEVERAL,
     add_json,
@@ -152,7 +153,7 @@ def _write_new_reference(args: argparse.Namespace) -> int:
     if args.file or args.reference:
         raise ValueError("--new-reference writes a template, and judges nothing: it goes alone")
     path = args.new_reference
-    write_new(path, REFERENCE.format(file=path.name))
+    write_reference(path)
     print(
         f"wrote {path}: fill it in; lockstep check --reference {path} --self-test tries it, and "
         f"lockstep check --reference {path} my_port.py judges a port of it"
@@ -163,6 +164,11 @@ def _write_new_reference(args: argparse.Namespace) -> int:
 def _write_new(args: argparse.Namespace) -> int:
     if args.json or args.steps or args.dtype or args.partial or args.solution or args.convention:
         raise ValueError("--new writes a template, and judges nothing: it goes with --framework alone")
-    write_template(args.file, FRAMEWORKS[args.framework or "numpy"])
-    print(f"wrote {args.file}: fill it in, and run lockstep check {args.file} whenever you like")
+    framework, model = FRAMEWORKS[args.framework or "numpy"], default_model()
+    if isinstance(model, OwnModel):
+        write_port(args.file, model, framework)
+    else:
+        write_template(args.file, framework)
+    judge = f"lockstep check --reference {args.reference}" if args.reference else "lockstep check"
+    print(f"wrote {args.file}: fill it in, and run {judge} {args.file} whenever you like")
     return 0

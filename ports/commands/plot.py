@@ -1,4 +1,4 @@
-"""`lockstep plot`: pictures of the data, the decision boundaries, the losses and the drift."""
+"""`lockstep plot`: pictures of the data, the boundaries, the losses, the drift and the limits."""
 
 import argparse
 from collections.abc import Collection
@@ -11,16 +11,17 @@ from ports.commands.free_runs import add_free_runs, free_runs, print_skipped
 from ports.engine.boundaries import decision_maps
 from ports.engine.selection import models_of
 from ports.messages import either
-from ports.report import plots
+from ports.report import limits, plots
 from reference.runs import draw
 
 if TYPE_CHECKING:  # matplotlib may not be installed
     from matplotlib.figure import Figure
 
 DETAILS = """\
-Writes PNG and SVG. Losses and drift come from free runs: every port trains by itself."""
+Writes PNG and SVG. Losses and drift come from free runs: every port trains by itself.
+Limits show how far bounds are from errors, in any network (docs/limits.md)."""
 
-PICTURES = ("data", "boundaries", "losses", "drift")
+PICTURES = ("data", "boundaries", "losses", "drift", "limits")
 FORMATS = ("png", "svg")
 
 
@@ -67,6 +68,8 @@ def draw_all(args: argparse.Namespace, what: Collection[str]) -> "dict[str, Figu
         figures["data"] = plots.data(draws.X, draws.y)
     if "boundaries" in what:
         figures["boundaries"] = plots.boundaries(draws.X, draws.y, decision_maps(draws))
+    if "limits" in what:
+        figures["limits"] = limits.limits()
     if {"losses", "drift"} & {*what}:
         drifts = free_runs(args, models_of(args.port))
         print_skipped(args)

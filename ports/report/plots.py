@@ -101,7 +101,7 @@ def _look(more: Mapping[str, Any]) -> Iterator[None]:
         yield
 
 
-def _drawn(draw: "Callable[..., Figure]") -> "Callable[..., Figure]":
+def drawn(draw: "Callable[..., Figure]") -> "Callable[..., Figure]":
     """Draw in the project's look."""
 
     @wraps(draw)
@@ -112,17 +112,18 @@ def _drawn(draw: "Callable[..., Figure]") -> "Callable[..., Figure]":
     return in_our_look
 
 
-def _panels(count: int, width: float, height: float) -> "tuple[Figure, list[Axes]]":
+def side_by_side(count: int, width: float, height: float) -> "tuple[Figure, list[Axes]]":
+    """A figure of that many panels in a row, each that wide and high in inches."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(count * width, height), layout="constrained")
     return figure, list(figure.subplots(1, count, squeeze=False)[0])
 
 
-@_drawn
+@drawn
 def data(X: Plain, y: Plain) -> "Figure":
     """The spiral, in the note's colours."""
-    figure, (axes,) = _panels(1, 6.2, 5.2)
+    figure, (axes,) = side_by_side(1, 6.2, 5.2)
     _scatter(axes, X, y)
     axes.set_title(f"Spiral data: {len(y)} points, {y.max() + 1} classes")
     axes.legend(title="class", loc="upper left", bbox_to_anchor=(1, 1))
@@ -150,10 +151,10 @@ def _scatter(axes: "Axes", X: Plain, y: Plain) -> None:
     axes.set_ylabel("x₂")
 
 
-@_drawn
+@drawn
 def boundaries(X: Plain, y: Plain, maps: Sequence[DecisionMap]) -> "Figure":
     """The class that each trained model predicts, over the plane."""
-    figure, panels = _panels(len(maps), 5.2, 5.2)
+    figure, panels = side_by_side(len(maps), 5.2, 5.2)
     for axes, found in zip(panels, maps, strict=True):
         _answers(axes, found)
         _scatter(axes, X, y)
@@ -175,10 +176,10 @@ def _answers(axes: "Axes", found: DecisionMap) -> None:
             axes.contour(found.xx, found.yy, lead, levels=[0], colors="black", linewidths=0.8)
 
 
-@_drawn
+@drawn
 def losses(drifts: Mapping[str, Sequence[Drift]]) -> "Figure":
     """The loss of every port's own run. Where curves coincide, their dashes interleave."""
-    figure, panels = _panels(len(drifts), 5.6, 4.6)
+    figure, panels = side_by_side(len(drifts), 5.6, 4.6)
     for axes, (model, runs) in zip(panels, drifts.items(), strict=True):
         steps = np.arange(len(runs[0].losses))
         axes.plot(steps, runs[0].floor.losses, color=LIGHT_GREY, linewidth=7)
@@ -214,10 +215,10 @@ def _legend_of_losses(axes: "Axes") -> None:
     axes.legend(handles=entries, loc="upper left", bbox_to_anchor=(1, 1))
 
 
-@_drawn
+@drawn
 def drift(runs: Sequence[Drift]) -> "Figure":
     """Each port's distance from the reference against the noise floor; first ReLU flips are stars."""
-    figure, (axes,) = _panels(1, 9.4, 5.6)
+    figure, (axes,) = side_by_side(1, 9.4, 5.6)
     steps = np.arange(1, len(runs[0].distances) + 1)
     axes.set_xscale("log")
     axes.set_yscale("log")

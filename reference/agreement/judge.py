@@ -357,10 +357,10 @@ def worst_element(got: Plain, expected: Rounded) -> Worst:
     tiles = blocks.tiles_of(got.shape) if blocks.is_large(got.shape) else [slice(None)]
     if len(tiles) == 1:
         return _worst(got, expected)
-    worst = [_worst(got[tile], expected[tile]) for tile in tiles]
+    worst = [_worst(got[..., tile, :], expected[..., tile, :]) for tile in tiles]
     number = int(np.argmax([element.share for element in worst]))
-    row, *others = worst[number].index
-    return worst[number]._replace(index=(tiles[number].start + row, *others))
+    *front, row, column = worst[number].index
+    return worst[number]._replace(index=(*front, tiles[number].start + row, column))
 
 
 def disagreeing(got: Plain, expected: Rounded) -> Plain:

@@ -45,8 +45,10 @@ class Origin(NamedTuple):
     axes: tuple[int, ...]
 
 
-#: Kinds of origins: the sum or the largest of some numbers, along axes that are kept.
-SUM, LARGEST = "sum", "largest"
+#: Kinds of origins: the sum or the largest of some numbers, along axes that are kept; truth values.
+SUM, LARGEST, TRUTH = "sum", "largest", "truth"
+#: What somebody else holds: it is copied before anything is written into it.
+GIVEN = Origin("given", Bounded(None), ())
 
 
 def _operator(ufunc: Any) -> Callable[[Any, Any], "Rounded"]:
@@ -64,8 +66,8 @@ def _method(function: Any) -> Callable[..., Any]:
 class Rounded:
     """A float64 array with an elementwise error bound.
 
-    Assignment may write into its arrays, as in NumPy. A slice and the transposed matrix share them, and
-    refuse it. An exact array shares those that it was made from, so assign only to a copy of it.
+    Assignment writes into its arrays, as in NumPy. A slice and the transposed matrix share them, and
+    refuse it. What an array was made from is left as it is.
 
     Attributes:
         bounded: value (float64), error (of the same shape; None for an exact array) and `products`, the
@@ -73,7 +75,7 @@ class Rounded:
         base: what the port promises.
         format: what it is stored in where that is narrower, in mixed precision; else None.
         stacked: the number of leading axes: 0, 1 (steps) or 2 (ports, steps). See `blocks.py`.
-        origin: for a sum or a maximum, of what; for a view, the numbers that it may share.
+        origin: for a sum, a maximum or truth values, of what; for a view, the numbers that it may share.
     """
 
     __slots__ = ("base", "bounded", "format", "origin", "stacked")
@@ -90,7 +92,7 @@ class Rounded:
         self.base = arithmetic
         self.format: Arithmetic | None = None
         self.stacked = stacked
-        self.origin: Origin | Bounded | None = None
+        self.origin: Origin | Bounded | None = GIVEN
 
     @classmethod
     def of(
@@ -106,7 +108,9 @@ class Rounded:
     def exact(cls, value: Any, arithmetic: Arithmetic, stacked: int = 0) -> Self:
         """An input that the port holds exactly, except that it may read subnormals as zero."""
         array = np.asarray(value, dtype=np.float64)
-        return cls.of(blocks.exact(array, arithmetic), arithmetic, stacked)
+        made = cls.of(blocks.exact(array, arithmetic), arithmetic, stacked)
+        made.origin = GIVEN
+        return made
 
     @property
     def arithmetic(self) -> Arithmetic:
@@ -201,7 +205,7 @@ class Rounded:
         """Some of the same numbers, which are stored as these are."""
         return self.of(bounded, self.base, self.stacked, self.format)
 
-    def astype(self, dtype: Any, copy: bool = True) -> Self:
+    def astype(self, dtype: Any, copy: bool = True) -> Any:
         """A copy, if the dtype is that of its values already."""
         if np.dtype(dtype) != self.dtype:
             raise TypeError(
@@ -228,8 +232,7 @@ class Rounded:
         return self.view(lambda array: array[place])
 
     def __setitem__(self, index: Any, new: Any) -> None:
-        if self._is_view():
-            raise TypeError(IS_VIEW)
+        self._make_its_own()
         if isinstance(index, Mask):
             self._assign_where(index, bounded_of(new, self.arithmetic))
             return
@@ -238,8 +241,7 @@ class Rounded:
 
     def add_at(self, index: Any, new: Any) -> None:
         """np.add.at: add numbers at an index, which may name a place more than once."""
-        if self._is_view():
-            raise TypeError(IS_VIEW)
+        self._make_its_own()
         terms, place = self._fitting(index, new), blocks.behind(index, self.stacked)
         self.bounded = rules.added_at(self.bounded, place, terms, self.arithmetic)
 
@@ -256,10 +258,14 @@ class Rounded:
         target = blocks.dimensions_at(index, self.ndim)
         return blocks.aligned([assigned], [new.stacked], least=target)[0]
 
-    def _is_view(self) -> bool:
-        """Whether another array has some of the same numbers."""
+    def _make_its_own(self) -> None:
+        """Copy numbers that somebody else holds, and forget the origin. Raises TypeError for a view."""
         source = self.origin
-        return isinstance(source, Bounded) and np.may_share_memory(self.value, source.value)
+        if isinstance(source, Bounded) and np.may_share_memory(self.value, source.value):
+            raise TypeError(IS_VIEW)
+        if source is GIVEN:
+            self.bounded = blocks.each(self.bounded, np.copy)
+        self.origin = None
 
     def _assign_where(self, mask: "Mask", assigned: Bounded) -> None:
         """Write a number where a mask is true."""
@@ -317,6 +323,9 @@ class Rounded:
         """As np.transpose; the axes may be arguments of their own."""
         return FUNCTIONS[np.transpose](self, (axes[0] if len(axes) == 1 else axes) or None)
 
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"no error bound is known for .{name}; docs/rules.md lists what has one")
+
     def __bool__(self) -> bool:
         raise TypeError(CONTROL_FLOW)
 
@@ -357,9 +366,13 @@ class Mask(Rounded):
         """Where they are open (bool); None: nowhere."""
         return self.error
 
-    def astype(self, dtype: Any, copy: bool = True) -> Self:
-        """The mask itself: in a sum or product it counts as 1 and 0."""
-        return self
+    def astype(self, dtype: Any, copy: bool = True) -> Any:
+        """As 1 and 0, unless the dtype is bool. A product with these still rounds nothing."""
+        if np.dtype(dtype) == np.bool_:
+            return self.copy()
+        numbers = Rounded.of(rules.as_number(self.bounded), self.arithmetic, self.stacked)
+        numbers.origin = Origin(TRUTH, numbers.bounded, ())
+        return numbers
 
     def __setitem__(self, index: Any, new: Any) -> None:
         raise TypeError("a mask cannot be assigned to: combine masks with &, | and ~")

@@ -83,7 +83,7 @@ def test_boundaries_show_each_model_with_its_accuracy():
 
 def test_region_of_a_class_is_where_its_score_leads():
     """A classifier that looks at the sign of x alone has its edge at 0."""
-    _, (axes,) = plots._panels(1, 4, 4)
+    _, (axes,) = plots.side_by_side(1, 4, 4)
     params = {"W": np.array([[1.0, -1.0], [0.0, 0.0]]), "b": np.zeros((1, 2))}
     plots._answers(axes, decision_map(SOFTMAX.problem(DRAWS.X, DRAWS.y, params)))
     edges = axes.collections[1].get_paths()[0].vertices

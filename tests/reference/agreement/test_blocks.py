@@ -106,6 +106,19 @@ def test_worst_element_is_pointed_to_in_any_tile(row, bad, in_tiles):
     assert not finding.agrees
 
 
+@pytest.mark.parametrize("index", [(0, 2, 1), (3, 0, 2), (8, 1, 0), (8, 2, 2)])
+@pytest.mark.parametrize("bad", [3.0, np.nan])
+def test_worst_element_of_a_large_stack_is_pointed_to(index, bad, in_tiles):
+    """It is found in any matrix of a tensor that has more matrices than each has rows."""
+    in_tiles()
+    got = np.zeros((9, 3, 3))
+    assert compare("scores", LOCAL, got, Rounded(got, np.ones(got.shape), FLOAT32)).agrees
+    got[index] = bad
+    finding = compare("scores", LOCAL, got, Rounded(np.zeros(got.shape), np.ones(got.shape), FLOAT32))
+    assert finding.index == index
+    assert not finding.agrees
+
+
 def test_undecided_in_one_tile_alone(in_tiles):
     """A mask that rounding leaves open in the last rows covers both branches there, and only there."""
     in_tiles()
