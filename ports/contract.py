@@ -9,7 +9,8 @@ A port is a module with the note's parts in its framework:
 and one more `{model}_step` for each further model that it knows. A step is a function or a class. The
 compiled mode compiles a function whole. A class is instantiated once per run with the mode's `compile`,
 so that it can keep state and choose what to compile. `hidden_quantities` names what the port's library
-does not show, with the reason.
+does not show, with the reason. A mixed-precision port declares which of its numbers are narrower than
+its parameters (`ports.mixed`).
 
 A host is what the ports of one framework share: its devices, dtypes, transfer and precision settings. A
 `Framework` names its host and its ports. Both are imported when a port runs, and not before.
@@ -28,6 +29,7 @@ from types import ModuleType
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from ports.messages import missing_packages
+from ports.mixed import OWN_DTYPE, Mixed, declared_by
 from reference.agreement.arithmetic import Arithmetic, by_device
 from reference.arrays import Plain
 from reference.models import Model
@@ -239,12 +241,32 @@ class Port:
         In eager mode each operation is a kernel, which stores its result. That is known of the project's
         own ports; code from outside may compile some part of itself in any mode.
         """
-        return self.keeping_to(self.host.arithmetic(device, dtype), mode)
+        own = self.keeping_to(self.host.arithmetic(device, dtype), mode)
+        if self.mixed is None:
+            return own
+        narrow = self.host.arithmetic(device, self.mixed.dtype)
+        return self.mixed.applied(own, self.keeping_to(narrow, mode))
 
     def keeping_to(self, promised: Arithmetic, mode: str) -> Arithmetic:
         """`arithmetic`, from its framework's promise."""
         is_own = self.module_name.startswith("ports.")
         return promised.storing_all() if mode == "eager" and is_own else promised
+
+    @property
+    def mixed(self) -> Mixed | None:
+        """What a mixed-precision port declares, or None. This imports the port."""
+        return declared_by(self.module)
+
+    def dtypes(self, device: str) -> tuple[str, ...]:
+        """The dtypes of its parameters on a device. Those of a mixed-precision port are float32."""
+        here = self.host.dtypes(device)
+        if self.mixed is None:
+            return here
+        return (OWN_DTYPE,) if {OWN_DTYPE, self.mixed.dtype} <= {*here} else ()
+
+    def narrowest(self, dtype: str) -> str:
+        """The dtype of its narrowest numbers in a cell of that dtype."""
+        return self.mixed.dtype if self.mixed else dtype
 
     @property
     def hidden_quantities(self) -> Mapping[str, str]:

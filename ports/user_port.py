@@ -23,6 +23,7 @@ from typing import Any
 
 from ports.contract import Absent, Framework, LoadedPort, Port, Step, Tensor
 from ports.messages import brief, did_you_mean, either, missing_packages
+from ports.mixed import DTYPES_NAME, SCALES_NAME, problem_of
 from ports.registry import FRAMEWORKS, PORTS
 from ports.shared_process import left_alone
 from ports.user_code import UserCodeError, users_code
@@ -231,6 +232,7 @@ def check_contract(module: ModuleType, name: str) -> None:
             found = type(getattr(module, part)).__name__
             raise UserCodeError(f"{name}: {part} is of type {found}, expected a function")
     check_hidden(getattr(module, "hidden_quantities", {}), name)
+    check_mixed(module, name)
     check_convention(getattr(module, "convention", {}), name)
 
 
@@ -241,7 +243,7 @@ def check_hidden(hidden: Any, name: str) -> None:
             f"{name}: hidden_quantities is of type {type(hidden).__name__}, "
             "expected a dict {name: reason}"
         )
-    known = dict.fromkeys(name for model in MODELS.values() for name in model.quantities)
+    known = quantity_names()
     for quantity, reason in hidden.items():
         if quantity not in known:
             raise UserCodeError(
@@ -250,6 +252,19 @@ def check_hidden(hidden: Any, name: str) -> None:
             )
         if not isinstance(reason, str) or not reason.strip():
             raise UserCodeError(f"{name}: hidden_quantities gives no reason for {quantity}")
+
+
+def check_mixed(module: ModuleType, name: str) -> None:
+    """Refuse a wrong declaration of mixed precision (see `ports.mixed`). Raises UserCodeError."""
+    dtypes, scales = (getattr(module, what, {}) for what in (DTYPES_NAME, SCALES_NAME))
+    problem = problem_of(dtypes, scales, quantity_names())
+    if problem:
+        raise UserCodeError(f"{name}: {problem}")
+
+
+def quantity_names() -> list[str]:
+    """The quantities of all models."""
+    return list(dict.fromkeys(name for model in MODELS.values() for name in model.quantities))
 
 
 def check_convention(convention: Any, name: str) -> None:

@@ -126,7 +126,12 @@ def drawn(
     init: Callable[[Rng], Mapping[str, Any]], batch: Callable[[Rng], Mapping[str, Any]], rng: Rng
 ) -> tuple[dict[str, Plain], dict[str, Any]]:
     """Draw the parameters and the batch, each in the form that a `Problem` has."""
-    return checked("init", init(rng), parameter_of), checked("batch", batch(rng), input_of)
+    params = checked("init", init(rng), parameter_of)
+    inputs = checked("batch", batch(rng), input_of)
+    twice = sorted(params.keys() & inputs.keys())
+    if twice:
+        raise ReferenceError(f"both init and batch return {', '.join(twice)}: give them different names")
+    return params, inputs
 
 
 def checked(function: str, made: Mapping[str, Any], form: Callable[[str, Any], Any]) -> dict[str, Any]:
@@ -197,6 +202,8 @@ def recorded(
     seen, copies = dict[str, Any](), dict[str, Plain]()
 
     def tap(name: str, value: Any) -> Any:
+        if name in params or name in batch:
+            raise ReferenceError(f"the name {name} is that of an input: give the quantity another name")
         if name in copies:
             raise ReferenceError(
                 f"the name {name} is tapped twice: give each quantity a name of its own"

@@ -16,6 +16,7 @@ SCHEMAS = {
     for path in sorted((ROOT / "docs" / "schemas").glob("*.json"))
     if path.stem not in ("recording", "inputs")  # no reports: see tests/ports/recordings/test_format.py
 }
+OWN = "tests/data/own"
 EXAMPLES = "docs/examples/my_port"
 FEW = ["--steps", "1", "--points", "5"]
 #: A right run and a wrong one of each command, so that findings and explanations are in the reports.
@@ -36,13 +37,16 @@ REPORTS = {
     "check": ["check", f"{EXAMPLES}_numpy.py", *FEW],
     "check_wrong": ["check", f"{EXAMPLES}_wrong.py", *FEW],
     "check_unfinished": ["check", "tests/data/unfinished.py", "--partial", *FEW],
+    "check_own": ["check", "--reference", f"{OWN}_network.py", f"{OWN}_port.py", "--partial", *FEW],
+    "compare_own": ["compare", "--reference", f"{OWN}_network.py", "--port", f"{OWN}_port.py", *FEW],
     "traps": ["traps", "loss_not_averaged", "--steps", "2"],
     "bounds": ["bounds", "--port", "numpy", "--points", "5", "--step", "2"],
     "bench": ["bench", "--quick", "--only", "reference"],
 }
 #: Objects whose keys are names of settings, checks or quantities.
 KEYED_BY_NAMES = {
-    *("provenance", "shares", "machine", "totals", "naive", "states", "hidden", "unreadable", "detail")
+    *("provenance", "shares", "machine", "totals", "naive", "states", "hidden", "unreadable", "detail"),
+    "says_little",
 }
 
 

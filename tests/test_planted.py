@@ -57,7 +57,8 @@ def case(planned, *quantity):
 def planted_in(planned):
     """The quantities of a cell in which an error of that size cannot be rounding."""
     names = shown(planned.port, planned.cell.model)
-    return [n for n in names if n not in SUMS] if planned.cell.dtype in SIXTEEN_BITS else names
+    narrowest = planned.port.narrowest(planned.cell.dtype)
+    return [n for n in names if n not in SUMS] if narrowest in SIXTEEN_BITS else names
 
 
 def shown(port, model):
@@ -84,7 +85,8 @@ def test_planted_error_is_blamed_on_its_quantity_alone(eager, quantity):
     """A small relative error in one quantity, with which the port goes on, fails that quantity alone."""
     cell = eager.cell
     relative = OF_DATA_LOSS if quantity == "data_loss" else RELATIVE
-    port = plant(eager.port, cell.model, quantity, relative[cell.dtype])
+    narrowest = eager.port.narrowest(cell.dtype)
+    port = plant(eager.port, cell.model, quantity, relative[narrowest])
     assert blamed(judged(port, cell)) == [quantity]
 
 

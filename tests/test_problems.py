@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 import pytest
 from cells import parametrize
-from planting import differentiates, rewritten
+from planting import differentiates, rewritten, source_tree
 
 from ports.engine.lockstep import prepare, run_lockstep
 from ports.registry import PORTS
@@ -55,6 +55,11 @@ def case(planned):
     return pytest.param(planned, id=str(planned.cell))
 
 
+def narrowest(planned):
+    """The dtype of a cell's narrowest numbers."""
+    return planned.port.narrowest(planned.cell.dtype)
+
+
 def run(port, cell, problem, iterations):
     """A few steps in lockstep, from the problem's own parameters."""
     contestant = prepare(cell, port, problem, range(iterations))
@@ -87,7 +92,7 @@ WRONG_RELU = {"gradient_1/2": lambda x: (x + abs(x)) / 2, "gradient_1": lambda x
 
 def relu_of(port):
     """How the port's source calls its ReLU, such as `torch.relu(`: one of its lines must."""
-    nodes = ast.walk(ast.parse(inspect.getsource(port.module)))
+    nodes = ast.walk(source_tree(port.module))
     functions = [node.func for node in nodes if isinstance(node, ast.Call)]
     found = {ast.unparse(f) for f in functions if isinstance(f, ast.Attribute) and f.attr == "relu"}
     assert len(found) == 1, f"{port.name} differentiates a net, and its ReLU is not found: {found}"
@@ -208,7 +213,7 @@ DEGENERATE = {
 @pytest.mark.parametrize("what", DEGENERATE)
 def test_degenerate_problem_is_certified(natural, what):
     """In small, degenerate, huge and tiny problems three steps agree, and all are compared."""
-    if (what, natural.cell.dtype) == ("large_data", "float16"):
+    if (what, narrowest(natural)) == ("large_data", "float16"):
         pytest.skip("float16 ends at 65,504")
     result = run(natural.port, natural.cell, random_problem(natural.cell.model, **DEGENERATE[what]), 3)
     assert result.agrees, result.error
@@ -217,7 +222,7 @@ def test_degenerate_problem_is_certified(natural, what):
 
 def test_scores_in_the_hundreds_are_certified(natural):
     """Where probabilities come near the smallest numbers of the dtype, every port still agrees."""
-    problem = with_scores(random_problem(natural.cell.model), LARGEST_SCORE[natural.cell.dtype])
+    problem = with_scores(random_problem(natural.cell.model), LARGEST_SCORE[narrowest(natural)])
     result = run(natural.port, natural.cell, problem.changed(step_size=1e-3), 3)
     assert result.agrees, result.error
     assert result.steps == 3
@@ -253,7 +258,7 @@ def test_drawn_problems_are_certified(natural):
     certified = []
 
     @hypothesis.settings(max_examples=DRAWS, deadline=None, derandomize=True)
-    @hypothesis.given(drawn_problems(natural.cell.model, natural.cell.dtype))
+    @hypothesis.given(drawn_problems(natural.cell.model, narrowest(natural)))
     def certify(problem):
         with np.errstate(all="ignore"):  # out of range, the NumPy port would warn
             result = run(natural.port, natural.cell, problem, 2)

@@ -15,6 +15,7 @@ import numpy as np
 from ports.check.explain import explanations_of, explanations_of_spiral
 from ports.check.process import UserProcess
 from ports.check.results import Case, Check, ModelResult, Options, Run, RunResult, changes_of, runs_of
+from ports.check.vacuous import saying_little
 from ports.check.worker import Message
 from ports.contract import LoadedPort
 from ports.conventions.following import following, given, returned
@@ -24,11 +25,13 @@ from ports.engine.lockstep import STACK, Contestant, Heat, certify_spiral, missh
 from ports.engine.memory import keep_freed_memory
 from ports.engine.results import SPIRAL, Cell, CellResult
 from ports.extensions import VARIABLE
+from ports.mixed import DTYPES_NAME, OWN_DTYPE, SCALES_NAME, Mixed
+from ports.mixed import declared as declared_mixed
 from ports.registry import FRAMEWORKS
 from ports.user_code import UserCodeError
 from ports.user_port import undeclared_framework
 from ports.user_reference import reference_here
-from reference.agreement.arithmetic import ARITHMETICS, Arithmetic
+from reference.agreement.arithmetic import ARITHMETICS, DTYPES, Arithmetic
 from reference.arrays import Plain
 from reference.models import MODELS, Model, Problem
 from reference.own import OwnModel
@@ -50,7 +53,9 @@ def check_file(
         facts = session.facts
         session.conventions = declared(path, facts["convention"], options.conventions)
         models = [known_model(path, name) for name in facts["models"]]
-        runs = (runs_of(model, options, dtype) for model in models for dtype in options.dtypes)
+        dtypes = dtypes_of(session, options.dtypes)
+        each = [(model, dtype) for dtype in dtypes for model in models]
+        runs = (runs_of(model, options, session.narrowest(dtype)) for model, dtype in each)
         progress = begin(sum(len(run.steps) for of_one in runs for run in of_one))
         undeclared = undeclared_framework(path, facts["framework"])
         check = Check(
@@ -59,14 +64,28 @@ def check_file(
             facts["models"],
             undeclared,
             session.conventions,
+            dtypes,
             printed=session.printed,
         )
-        for dtype in options.dtypes:
+        for dtype in dtypes:
             if facts["spiral"]:
                 check.results.append(check_spiral(session, dtype, options))
             for model in models:
                 check.results.append(check_model(session, model, dtype, options, progress))
     return check
+
+
+def dtypes_of(session: "Session", asked: tuple[str, ...]) -> tuple[str, ...]:
+    """The dtypes to judge a file in. Raises ValueError for one that a mixed-precision file has not."""
+    mixed = session.mixed
+    if mixed is None:
+        return asked or (DTYPES[0],)
+    if not {*asked} <= {OWN_DTYPE}:
+        raise ValueError(
+            f"{session.path.name} computes in {mixed.dtype} with {OWN_DTYPE} parameters: "
+            f"it is judged with --dtype {OWN_DTYPE} alone"
+        )
+    return (OWN_DTYPE,)
 
 
 def known_model(path: Path, name: str) -> Model:
@@ -110,6 +129,15 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self._close()
 
+    @property
+    def mixed(self) -> Mixed | None:
+        """What the file declares of mixed precision, or None."""
+        return declared_mixed(self.facts[DTYPES_NAME], self.facts[SCALES_NAME])
+
+    def narrowest(self, dtype: str) -> str:
+        """The dtype of the file's narrowest numbers where it is judged in that dtype."""
+        return self.mixed.dtype if self.mixed else dtype
+
     def _open(self) -> None:
         self.process = UserProcess(self.path, self.timeout, reference_here())
         try:
@@ -136,10 +164,12 @@ def check_model(
     """Judge every run of one model's step, until a run cannot go on."""
     hidden = {n: why for n, why in session.facts["hidden"].items() if n in model.quantities}
     found = ModelResult(model.name, dtype, hidden, conventions=session.conventions)
-    for run in runs_of(model, options, dtype):
+    for run in runs_of(model, options, session.narrowest(dtype)):
         found.runs.append(check_run(session, run, dtype, hidden, progress))
         if found.error:
             break
+    if isinstance(model, OwnModel):
+        found.says_little = saying_little(model, promised(session, dtype), options.seed)
     found.explanations = explanations_of(found)
     found.recognised = recognised(session, found)
     if found.fails_elsewhere_alone:
@@ -408,5 +438,10 @@ def remote_port(session: Session, name: str, module: ModuleType) -> RemotePort:
 
 def promised(session: Session, dtype: str) -> Arithmetic:
     """What a file in its framework promises. One without a framework computes as NumPy does."""
+    own, mixed = _promised_in(session, dtype), session.mixed
+    return mixed.applied(own, _promised_in(session, mixed.dtype)) if mixed else own
+
+
+def _promised_in(session: Session, dtype: str) -> Arithmetic:
     known = ARITHMETICS[dtype]
     return known.computing() if session.facts["framework"] == "numpy" else known

@@ -91,9 +91,11 @@ def _shape(case: Case, quantity: str) -> Diagnosis | None:
 
 
 def _dtype(case: Case, quantity: str) -> Diagnosis | None:
-    got = case.trace[quantity].dtype
-    if got == case.arithmetic.name:
+    got, expected = case.trace[quantity].dtype, case.arithmetic.dtype_of(quantity)
+    if got == expected:
         return None
+    if expected != case.arithmetic.name:
+        return Diagnosis("dtype", f"The file declares it as {expected}.", certain=True)
     return Diagnosis(
         "dtype",
         f"Make new tensors in the dtype of X, here {case.arithmetic.name}; a framework's default, or a "
@@ -161,4 +163,8 @@ def _before(case: Case) -> dict[str, Plain] | None:
 
 def _is_usable(case: Case, name: str, array: Plain) -> bool:
     known = name in case.start.shapes
-    return known and array.shape == case.start.shapes[name] and array.dtype == case.arithmetic.name
+    return (
+        known
+        and array.shape == case.start.shapes[name]
+        and array.dtype == case.arithmetic.dtype_of(name)
+    )

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ports.check.late_weights import DRAWN, late_weights
+from ports.check.vacuous import Vacuous
 from ports.check.worker import Message
 from ports.conventions.known import Conventions
 from ports.conventions.recognition import Recognised
@@ -47,12 +48,16 @@ class Run:
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for. `steps` is a number of first steps, "all", or None for the default."""
+    """What was asked for.
+
+    `steps` is a number of first steps, "all", or None for the default. No `dtypes` mean the file's own:
+    float64, or float32 in mixed precision.
+    """
 
     points: int = 100
     seed: int = 0
     steps: int | str | None = None
-    dtypes: tuple[str, ...] = ("float64",)
+    dtypes: tuple[str, ...] = ()
     timeout: float = 60.0
     conventions: Conventions = ()
 
@@ -90,6 +95,7 @@ class ModelResult:
 
     `conventions` are those by which it was judged, `recognised` those that explain it better.
     `explanations` say why quantities are wrong, as far as that is known, the first of `failures` first.
+    `says_little` names the quantities of a network of one's own that have vacuous bounds.
     Where the note's run is right, `limits` are the runs that fail with one thing changed from it (see
     `changes_of`).
     """
@@ -102,6 +108,7 @@ class ModelResult:
     limits: list[RunResult] = field(default_factory=list)
     conventions: Conventions = ()
     recognised: Recognised | None = None
+    says_little: dict[str, Vacuous] = field(default_factory=dict)
 
     @property
     def error(self) -> str:
@@ -201,6 +208,7 @@ class Check:
         undeclared: the framework that it imports without declaring it, if there is one.
         models: the models whose step it has.
         conventions: what it is judged by instead of the note, where they differ.
+        dtypes: the dtypes in which it is judged.
         printed: what it printed, one text per process.
     """
 
@@ -209,6 +217,7 @@ class Check:
     models: list[str]
     undeclared: str | None = None
     conventions: Conventions = ()
+    dtypes: tuple[str, ...] = ()
     results: list[ModelResult] = field(default_factory=list)
     printed: list[str] = field(default_factory=list)
 
@@ -244,7 +253,8 @@ class Check:
 def runs_of(model: Model, options: Options, dtype: str = "float64") -> list[Run]:
     """The note's run, one with ReLU ties, and one with other sizes, which shows hard-coded ones.
 
-    In 16 bits the default steps lie in the first part of the run, and the numbers are moderate.
+    `dtype` is that of the narrowest numbers. In 16 bits the default steps lie in the first part of the
+    run, and the numbers are moderate.
     """
     if isinstance(model, OwnModel):
         return runs_of_own(model, options, dtype)

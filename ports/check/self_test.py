@@ -6,21 +6,19 @@ at a few steps. An edit is caught if the local certificate refuses what it gives
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 
 from ports.check.results import Options, runs_of_own
+from ports.check.vacuous import Vacuous, vacuous
 from ports.diagnosis.any_network import ANY_NETWORK
 from ports.diagnosis.bench import Bench, bench_of
 from ports.diagnosis.case import NOTHING, Case, holds
 from ports.diagnosis.edits import edits_of
 from ports.diagnosis.grammar import SMALL
 from ports.diagnosis.search import with_numbers
-from reference.agreement.arithmetic import ARITHMETICS, Arithmetic, Unbounded
-from reference.agreement.bounds import end_to_end_of_all, local, stacked
+from reference.agreement.arithmetic import ARITHMETICS
 from reference.agreement.rounded import Rounded
 from reference.arrays import Plain, numpy_dtype
 from reference.line import Line, NoLine
@@ -30,13 +28,6 @@ from reference.runs import trajectory
 from reference.trace import record
 
 CAUGHT, WITHIN, SAME = "caught", "within the bound", "the same numbers"
-
-
-class Vacuous(NamedTuple):
-    """The share of a quantity's numbers whose bound exceeds the number itself: all, if there is none."""
-
-    local: float
-    end_to_end: float
 
 
 @dataclass
@@ -136,23 +127,3 @@ def outcome(line: Line, benches: Sequence[Bench]) -> str:
     if any(not holds(bench.quantity, bench.expected, value) for bench, value in made):
         return CAUGHT
     return SAME if all(np.array_equal(value, bench.got) for bench, value in made) else WITHIN
-
-
-def vacuous(start: Problem, trace: Mapping[str, Plain], arithmetic: Arithmetic) -> dict[str, Vacuous]:
-    """How many of each quantity's bounds say little, local and end to end."""
-    locally, from_the_inputs = local(start, trace, arithmetic), dict[str, Rounded]()
-    with suppress(Unbounded):
-        end_to_end_of_all(stacked([start], arithmetic), "", from_the_inputs.__setitem__)
-    return {
-        name: Vacuous(_exceeding(bound), _exceeding(from_the_inputs.get(name)))
-        for name, bound in locally.items()
-    }
-
-
-def _exceeding(bound: Rounded | None) -> float:
-    """The share of the numbers, other than 0, whose bound exceeds the number."""
-    if bound is None:
-        return 1.0
-    numbers = bound.value != 0
-    exceeding = (bound.errors() > np.abs(bound.value)) & numbers
-    return float(exceeding.sum() / max(int(numbers.sum()), 1))

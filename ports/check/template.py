@@ -29,48 +29,6 @@ framework = "{framework}"
 # hidden_quantities = {{"dW": "the optimizer adds the regularization inside"}}
 '''
 
-#: What `lockstep check --new-reference` writes: a network that runs, to be changed into one's own.
-REFERENCE = '''\
-"""My network: a linear layer and a squared error.
-
-lockstep check --reference {file} --self-test       tries it: which errors would a run miss?
-lockstep check --reference {file} my_port.py        judges a port of it at every step
-
-A port is a file with step(params, batch) -> {{quantity: tensor}}, and framework = "torch" or "jax".
-"""
-
-import numpy as np
-
-iterations = 100  # how many steps its run has
-
-
-def init(rng):
-    """The parameters, and all other state that a step changes (momentum, running statistics)."""
-    return {{"W": rng.standard_normal((4, 3)), "b": np.zeros((1, 3))}}
-
-
-def batch(rng):
-    """The other inputs: arrays of floats, arrays of integers (labels), numbers; masks as floats."""
-    X, target = rng.standard_normal((10, 4)), rng.standard_normal((10, 3))
-    return {{"X": X, "target": target, "step_size": 0.1}}
-
-
-def step(params, batch, tap):
-    """One step. Each quantity that a port shows passes through the tap, which returns it."""
-    W, b = params["W"], params["b"]
-    X, target, step_size = batch["X"], batch["target"], batch["step_size"]
-
-    out = tap("out", X @ W + b)  # (N, K)
-    apart = tap("apart", out - target)  # (N, K)
-    tap("loss", 0.5 * np.sum(apart * apart) / X.shape[0])
-
-    dout = tap("dout", apart / X.shape[0])  # (N, K)
-    dW = tap("dW", X.T @ dout)  # (D, K)
-    db = tap("db", np.sum(dout, axis=0, keepdims=True))  # (1, K)
-
-    return {{"W": tap("W_next", W - step_size * dW), "b": tap("b_next", b - step_size * db)}}
-'''
-
 #: What a quantity's name alone does not say.
 HINTS = {
     "correct_logprobs": "-log of the right class's probability",

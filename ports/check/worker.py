@@ -24,6 +24,7 @@ from ports.contract import Absent
 from ports.engine.lockstep import put_batch
 from ports.engine.memory import keep_freed_memory
 from ports.extensions import load_extensions
+from ports.mixed import DTYPES_NAME, SCALES_NAME
 from ports.returned import named_tensors, points_and_labels, unreadable
 from ports.user_code import at_line, is_in
 from ports.user_port import load_port
@@ -156,6 +157,8 @@ class Worker:
             "models": [name for name, model in MODELS.items() if hasattr(module, model.step_name)],
             "spiral": hasattr(module, "spiral"),
             "hidden": dict(self.port.hidden_quantities),
+            DTYPES_NAME: dict(getattr(module, DTYPES_NAME, {})),
+            SCALES_NAME: dict(getattr(module, SCALES_NAME, {})),
             "convention": dict(getattr(module, "convention", {})),
         }, {}
 

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import cast
 
 from ports.check.engine import check_file
+from ports.check.own_template import write_port, write_reference
 from ports.check.results import Options
 from ports.check.self_test import self_test
-from ports.check.template import REFERENCE, write_new, write_template
+from ports.check.template import write_template
 from ports.commands.arguments import (
     SEVERAL,
     add_json,
@@ -21,6 +22,7 @@ from ports.commands.arguments import (
 )
 from ports.conventions.known import BY_WORD, convention
 from ports.messages import either
+from ports.mixed import OWN_DTYPE
 from ports.registry import FRAMEWORKS
 from ports.report import self_test as report
 from ports.report import teacher
@@ -73,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=typed(word("dtype", DTYPES)),
         action="append",
         default=[],
-        help=f"{either(DTYPES)}; may be repeated (default {DTYPES[0]})",
+        help=f"{either(DTYPES)}; may be repeated (default {DTYPES[0]}, in mixed precision {OWN_DTYPE})",
     )
     parser.add_argument(
         "--timeout",
@@ -127,7 +129,7 @@ def _options(args: argparse.Namespace) -> Options:
         args.points,
         args.seed,
         args.steps,
-        tuple(args.dtype) or (DTYPES[0],),
+        tuple(args.dtype),
         args.timeout,
         tuple(args.convention),
     )
@@ -140,7 +142,8 @@ def _self_test(args: argparse.Namespace) -> int:
     if args.file:
         raise ValueError(f"--self-test is about the reference alone: leave out {args.file}")
     options, model = _options(args), cast(OwnModel, default_model())
-    found = {dtype: self_test(model, options, dtype) for dtype in options.dtypes}
+    dtypes = options.dtypes or (DTYPES[0],)
+    found = {dtype: self_test(model, options, dtype) for dtype in dtypes}
     for dtype, planted in found.items():
         print("\n".join(report.lines(planted, dtype)))
     return int(not all(p.can_fail for planted in found.values() for p in planted))
@@ -150,7 +153,7 @@ def _write_new_reference(args: argparse.Namespace) -> int:
     if args.file or args.reference:
         raise ValueError("--new-reference writes a template, and judges nothing: it goes alone")
     path = args.new_reference
-    write_new(path, REFERENCE.format(file=path.name))
+    write_reference(path)
     print(
         f"wrote {path}: fill it in; lockstep check --reference {path} --self-test tries it, and "
         f"lockstep check --reference {path} my_port.py judges a port of it"
@@ -161,6 +164,11 @@ def _write_new_reference(args: argparse.Namespace) -> int:
 def _write_new(args: argparse.Namespace) -> int:
     if args.json or args.steps or args.dtype or args.partial or args.solution or args.convention:
         raise ValueError("--new writes a template, and judges nothing: it goes with --framework alone")
-    write_template(args.file, FRAMEWORKS[args.framework or "numpy"])
-    print(f"wrote {args.file}: fill it in, and run lockstep check {args.file} whenever you like")
+    framework, model = FRAMEWORKS[args.framework or "numpy"], default_model()
+    if isinstance(model, OwnModel):
+        write_port(args.file, model, framework)
+    else:
+        write_template(args.file, framework)
+    judge = f"lockstep check --reference {args.reference}" if args.reference else "lockstep check"
+    print(f"wrote {args.file}: fill it in, and run {judge} {args.file} whenever you like")
     return 0

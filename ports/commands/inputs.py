@@ -54,16 +54,15 @@ def add_written_run(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def chosen_run(args: argparse.Namespace) -> Run:
-    """The run that these options choose."""
-    return run_of(
-        args.model, args.dtype, args.points, args.seed, None if args.steps == "all" else args.steps
-    )
+def chosen_run(args: argparse.Namespace, narrowest: str) -> Run:
+    """The run that these options choose, for numbers of which the narrowest have that dtype."""
+    steps = None if args.steps == "all" else args.steps
+    return run_of(args.model, narrowest, args.points, args.seed, steps)
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the file; always 0."""
-    run = chosen_run(args)
+    run = chosen_run(args, args.dtype)
     with Progress("inputs", len(run.steps)) as progress:
         found = write_inputs(args.out, run, args.dtype, progress.advance)
     print(inputs_written(args.out, found))

@@ -24,8 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the recording; 0, or 2 if the run ended early."""
-    run = chosen_run(args)
     cell = one_cell(args.model, args.port, args.mode, args.device, args.dtype)
+    run = chosen_run(args, args.port.narrowest(args.dtype))
     with Progress("record", len(run.steps)) as progress:
         found = record_port(args.out, run, cell, args.port, progress.advance, args.precision)
     print(written(cell, args.out, found))

@@ -75,7 +75,7 @@ class Bench:
         """Which of these numbers are close enough to the port's to be worth an error analysis."""
         if value is None:
             return np.False_
-        reach = np.sqrt(self.arithmetic.roundoff) * np.max(np.abs(self.got), initial=0)
+        reach = np.sqrt(self.arithmetic.of_products.roundoff) * np.max(np.abs(self.got), initial=0)
         return np.abs(value - self.got) <= reach
 
     def predicted(self, line: Line) -> Rounded | None:

@@ -12,7 +12,7 @@ from reference.agreement.arithmetic import Arithmetic, Unbounded
 from reference.agreement.bounds import local
 from reference.agreement.judge import LOCAL, compare, structural_problems
 from reference.agreement.rounded import Rounded
-from reference.arrays import Params, Plain, holder
+from reference.arrays import Params, Plain
 from reference.models import Model, Problem
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -108,7 +108,7 @@ class Case:
     @cached_property
     def problems(self) -> dict[str, str]:
         """What is wrong with the form of each recorded tensor."""
-        found = structural_problems(self.start, self.trace, holder(self.arithmetic.name))
+        found = structural_problems(self.start, self.trace, self.arithmetic)
         return {finding.quantity: finding.problem for finding in found}
 
     def structural_problem(self) -> str:

@@ -23,6 +23,8 @@ FACTORS = ("N", "1/N", "2", "1/2", "-1", "K", "1/K", "step_size", "-step_size", 
 #: Numbers that people write to keep a logarithm or a quotient finite.
 SMALL = tuple(f"1e-{digits}" for digits in (8, 12, 7, 10, 5, 6, 9, 15, 4, 3, 20, 16))
 DIVISORS = ("N // K", "N // 2", "100", "N - 1", "K")
+#: What a loss is multiplied by where its gradients are 16-bit numbers; 65536 is PyTorch's default.
+LOSS_SCALES = ("65536", "1024", "32768", "16384", "8192", "4096", "2048", "512", "256", "128")
 #: How many rows a slip takes.
 ROWS = (
     "N // K",
@@ -170,6 +172,7 @@ RULES: tuple[Rule, ...] = (
     R("np.log(_a) -> np.log2(_a)", "factor 1/ln 2", "a logarithm to the base 2"),
     R("np.log(_a) -> np.log10(_a)", "factor 1/ln 10", "a logarithm to the base 10"),
     R("WHOLE -> C * WHOLE", "factor {C}", "a factor of {C}", FACTORS),
+    R("WHOLE -> WHOLE * C", "loss scale", "a factor of {C}: the loss was scaled by that, and the gradient is not divided by it", LOSS_SCALES),
     R("WHOLE -> 0 * WHOLE", "zero", "zeros throughout: never written, overwritten after its use, or a detached graph"),
     R("WHOLE -> WHOLE / np.linalg.norm(WHOLE)", "normalized", "a division by its norm"),
     # --- the step before

@@ -12,7 +12,7 @@ Steps count the updates made: distance n compares the parameters after n updates
 is in the forward pass from these. Memory: a few floats per run and step.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,7 @@ from ports.contract import Port, PortError, Tensor, prepared_step
 from ports.engine.lockstep import put_batch
 from ports.engine.noise_floor import MEMBERS, NoiseFloor, Now, distance
 from ports.engine.results import Cell
+from ports.mixed import OWN_DTYPE
 from ports.returned import named_tensors, read, what_went_wrong
 from reference.arrays import Plain
 from reference.models import Problem, Relu
@@ -172,8 +173,10 @@ def run_free(
     """Let ports of one model and dtype train by themselves, beside the reference and the noise floor.
 
     `members` and `seed` are the floor's. The caller enters the hosts' exact settings. Raises
+    ValueError for a port in mixed precision, whose noise no floor here has, and
     ScoreOverflow or Unbounded where the reference, a member or a step's bound leaves the number range.
     """
+    _refuse_mixed(port for _, port in cells)
     dtype = _shared_dtype(problem.model.name, [cell for cell, _ in cells])
     problem = problem.held_as(dtype)
     arithmetics = {port.arithmetic(cell.mode, cell.device, dtype) for cell, port in cells}
@@ -188,6 +191,15 @@ def run_free(
             runner.advance(now)
         progress(i)
     return [runner.drift for runner in runners]
+
+
+def _refuse_mixed(ports: Iterable[Port]) -> None:
+    for port in ports:
+        if port.mixed:
+            raise ValueError(
+                f"{port.name} computes in {port.mixed.dtype} with {OWN_DTYPE} parameters, and the noise "
+                "floor of a free run is that of one dtype: lockstep compare certifies it step by step"
+            )
 
 
 def _shared_dtype(model: str, cells: Sequence[Cell]) -> str:

@@ -26,7 +26,7 @@ from reference.agreement.judge import (
     structural_problems,
 )
 from reference.agreement.rounded import Rounded, linspace
-from reference.arrays import Plain, held_as, is_floats, numpy_dtype
+from reference.arrays import Plain, held_as, is_floats
 from reference.models import Problem
 from reference.runs import trajectory
 from reference.spiral import spiral
@@ -60,7 +60,7 @@ class Contestant:
 
 
 def iterations_within(dtype: str, iterations: int) -> int:
-    """How far into a run a dtype's cells are spread."""
+    """How far into a run cells are spread whose narrowest numbers have that dtype."""
     return min(iterations, ITERATIONS_IN_16_BITS) if ARITHMETICS[dtype].stores else iterations
 
 
@@ -296,10 +296,10 @@ def run_step_at(
         trace = run_step(prepare(cell, port, start, (i,)), start)
     except (Exception, SystemExit) as error:
         raise ValueError(f"{cell}: step {i}: {what_went_wrong(error)}") from error
-    found = structural_problems(start, trace, numpy_dtype(cell.dtype), port.hidden_quantities)
+    arithmetic = port.arithmetic(cell.mode, cell.device, cell.dtype)
+    found = structural_problems(start, trace, arithmetic, port.hidden_quantities)
     problems = {finding.quantity: finding.problem for finding in found}
     usable = {name: tensor for name, tensor in trace.items() if name not in problems}
-    arithmetic = port.arithmetic(cell.mode, cell.device, cell.dtype)
     return trace, local(start, usable, arithmetic, f"step {i}"), problems
 
 

@@ -128,11 +128,12 @@ def steps_of(planned: Planned, within: range) -> Collection[int]:
 
 def chosen_by(planned: Planned) -> Collection[int]:
     """The steps of the run at which a model's cell is judged: all of them, or some of those that its
-    dtype can follow."""
+    narrowest dtype can follow."""
     iterations = MODELS[planned.cell.model].iterations
     if planned.steps is None:
         return range(iterations)
-    return chosen_steps(iterations_within(planned.cell.dtype, iterations), planned.steps)
+    narrowest = planned.port.narrowest(planned.cell.dtype)
+    return chosen_steps(iterations_within(narrowest, iterations), planned.steps)
 
 
 @contextmanager

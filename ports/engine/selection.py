@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ports.contract import Absent, Port
 from ports.engine.results import SPIRAL, Cell, parts
 from ports.messages import missing_packages
+from ports.mixed import OWN_DTYPE
 from ports.registry import PORTS
 from reference.agreement.arithmetic import ARITHMETICS, DTYPES
 from reference.arrays import packages_of
@@ -40,10 +41,11 @@ class Selection:
     def modes_of(self, port: Port, dtype: str, modes: Sequence[str]) -> Sequence[str]:
         """In which of these modes a dtype runs.
 
-        A format that only stores runs in the framework's natural mode, unless modes or dtypes were asked
-        for: to compile everything once more for each would take longer than all other cells.
+        A format that only stores, alone or in mixed precision, runs in the framework's natural mode,
+        unless modes or dtypes were asked for: to compile everything once more for each would take longer
+        than all other cells.
         """
-        if self.dtypes or self.modes or not ARITHMETICS[dtype].stores:
+        if self.dtypes or self.modes or not ARITHMETICS[port.narrowest(dtype)].stores:
             return modes
         return [mode for mode in modes if mode == port.host.natural_mode]
 
@@ -151,14 +153,16 @@ def _cells(port: Port, selection: Selection) -> tuple[list[Cell], list[Skipped]]
                 Skipped(f"{port.name} on {device}", f"its framework finds no {device}: {here}")
             )
             continue
-        for dtype in selection.dtypes or DTYPES:
-            if dtype not in host.dtypes(device):
-                why = missing_packages(dtype, packages_of(dtype)) or f"{device} has no {dtype}"
-                skipped.append(Skipped(f"{port.name} {dtype} on {device}", why))
+        for dtype in selection.dtypes or _dtypes_of(port):
+            if dtype not in port.dtypes(device):
+                skipped.append(
+                    Skipped(f"{port.name} {dtype} on {device}", _no_dtype(port, dtype, device))
+                )
                 continue
             in_modes = selection.modes_of(port, dtype, modes)
+            who = port.name if port.mixed else port.framework.name
             skipped += [
-                Skipped(f"{port.framework.name} {mode} {dtype}", f"--dtype {dtype} runs it too")
+                Skipped(f"{who} {mode} {dtype}", f"--dtype {dtype} runs it too")
                 for mode in modes
                 if mode not in in_modes
             ]
@@ -166,6 +170,20 @@ def _cells(port: Port, selection: Selection) -> tuple[list[Cell], list[Skipped]]
                 if hasattr(port.module, SPIRAL) if part == SPIRAL else port.has(MODELS[part]):
                     cells += [Cell(part, port.name, mode, device, dtype) for mode in in_modes]
     return cells, skipped
+
+
+def _dtypes_of(port: Port) -> Sequence[str]:
+    """The dtypes of the matrix that a port is meant for."""
+    return [OWN_DTYPE] if port.mixed else DTYPES
+
+
+def _no_dtype(port: Port, dtype: str, device: str) -> str:
+    """Why a port does not run in a dtype on a device."""
+    mixed = port.mixed
+    if mixed and dtype != OWN_DTYPE:
+        return f"it computes in {mixed.dtype} with {OWN_DTYPE} parameters: --dtype {OWN_DTYPE} runs it"
+    needed = mixed.dtype if mixed else dtype
+    return missing_packages(needed, packages_of(needed)) or f"{device} has no {needed}"
 
 
 def one_cell(model: Model, port: Port, mode: str | None, device: str, dtype: str) -> Cell:
@@ -201,8 +219,11 @@ def natural_cells(
 
 
 def ports_here() -> list[Port]:
-    """The registered ports whose packages are installed."""
-    return [port for port in PORTS.values() if not port.absence()]
+    """The registered ports whose packages are installed, but for those in mixed precision.
+
+    These are another program than the others, which compute the same in any one dtype.
+    """
+    return [port for port in PORTS.values() if not port.absence() and not port.mixed]
 
 
 def ports_of(model: Model, device: str, dtype: str) -> list[Port]:

@@ -10,6 +10,7 @@ JAX = Framework(
         "jax_manual": PortModule("ports.in_jax.manual"),
         "jax_grad": PortModule("ports.in_jax.grad"),
         "jax_library": PortModule("ports.in_jax.library", packages=("optax",)),
+        "jax_mixed": PortModule("ports.in_jax.mixed"),
     },
     tensors="JAX arrays",
     template=Template(

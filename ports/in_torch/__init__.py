@@ -20,6 +20,8 @@ TORCH = Framework(
         "torch_manual": PortModule("ports.in_torch.manual"),
         "torch_autograd": PortModule("ports.in_torch.autograd"),
         "torch_library": PortModule("ports.in_torch.library"),
+        "torch_autocast": PortModule("ports.in_torch.autocast"),
+        "torch_scaler": PortModule("ports.in_torch.scaler"),
     },
     tensors="torch tensors",
     template=Template(

@@ -110,8 +110,9 @@ def made_lesson(progress: Callable[[int], None] = lambda done: None, jobs: int =
 
 
 def ports_here() -> list[Port]:
-    """The ports of the lesson whose packages are installed."""
-    return [port for framework in FRAMEWORKS for port in framework.ports if not port.absence()]
+    """The ports of the lesson whose packages are installed: those that compute in one dtype."""
+    here = (port for framework in FRAMEWORKS for port in framework.ports if not port.absence())
+    return [port for port in here if not port.mixed]
 
 
 def _run(progress: Callable[[], None]) -> LessonRun:

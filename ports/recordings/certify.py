@@ -1,7 +1,7 @@
 """Judge recordings as the engine judges ports: here the port's step is read from the file."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from ports.engine.reports import Report, RunOf
 from ports.engine.results import Cell, CellResult
 from ports.engine.shards import WHOLE
 from ports.in_numpy.host import NumpyHost
+from ports.mixed import DTYPES_NAME, SCALES_NAME
 from ports.recordings.container import BadRecording
 from ports.recordings.recording import Recording
 from ports.registry import FRAMEWORKS, PORTS
@@ -31,16 +32,17 @@ class Judged(NamedTuple):
 
 
 class RecordedHost(NumpyHost):
-    """The host of recorded tensors: they are NumPy's by now, and were computed in another arithmetic."""
+    """The host of recorded tensors: they are NumPy's by now, and were computed by another framework."""
 
     immutable = True  # each is read from the file anew
 
-    def __init__(self, computed_in: Arithmetic) -> None:
-        self.computed_in = computed_in
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
 
     def arithmetic(self, device: str, dtype: str) -> Arithmetic:
         """What was promised where they were computed."""
-        return self.computed_in
+        recording = self.recording
+        return promised(recording.framework, replace(recording.cell, dtype=dtype), recording.precision)
 
     def put(self, array: Plain, device: str, dtype: str) -> Plain:
         """The array itself: nothing is computed from it."""
@@ -101,14 +103,17 @@ def certify(recording: Recording, progress: Callable[[], None] = lambda: None) -
         overflow = str(why)
     heat.run(progress)
     result.error = result.error or overflow or recording.error
-    return Judged(recording, result, explanation(recording, result, port.host.computed_in))
+    cell = recording.cell
+    arithmetic = port.arithmetic(cell.mode, cell.device, cell.dtype)
+    return Judged(recording, result, explanation(recording, result, arithmetic))
 
 
 def recorded_port(recording: Recording) -> RecordedPort:
     """The port that a recording stands for."""
-    cell = recording.cell
-    host = RecordedHost(promised(recording.framework, cell, recording.precision))
-    module = ModuleType(cell.port)
+    cell, module = recording.cell, ModuleType(recording.cell.port)
+    host = RecordedHost(recording)
+    if recording.mixed:
+        vars(module).update({DTYPES_NAME: recording.mixed.dtypes, SCALES_NAME: recording.mixed.scales})
     return RecordedPort(cell.port, "", FRAMEWORKS["numpy"], loaded=module, recorded=host)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from ports.messages import did_you_mean, either
+from ports.mixed import OWN_DTYPE, Mixed, declared, problem_of
 from ports.recordings.container import METADATA, BadRecording, Container, shown
 from ports.recordings.numbers import format_of
 from reference.models import MODELS, Problem
@@ -21,6 +22,8 @@ RUN = ("port", "framework", "mode", "device", "precision")
 #: Texts that may be there: why the run ended early; and one each by a name after the prefix.
 ERROR = "error"
 HIDDEN, PROVENANCE, CHECKSUM, SHAPE = "hidden/", "provenance/", "crc32/", "shape/"
+#: In mixed precision: the dtype of a quantity, or of products, and the scale that it is stored times.
+STORED, SCALE = "stored/", "scale/"
 #: The most characters of a text, and the most digits of a number.
 LONGEST, MOST_DIGITS = 4000, 12
 #: The formats of labels and steps.
@@ -60,26 +63,41 @@ class Texts:
     def require_number(self, name: str, expected: float) -> None:
         """Raise BadRecording unless the text is that number, however it is written."""
         text = self.line(name)
-        try:
-            given = float(text)
-        except ValueError:
-            given = float("nan")
-        if given != expected:
+        if number(text) != expected:
             raise BadRecording(f"{name} is {shown(text)}: the document's run has {expected!r}")
 
     def under(self, prefix: str) -> dict[str, str]:
         """The texts whose names begin with a prefix, by the rest of the name."""
         return {n.removeprefix(prefix): self.line(n) for n in self.texts if n.startswith(prefix)}
 
+    def mixed(self, dtype: str) -> Mixed | None:
+        """What is declared of mixed precision, or None. Raises BadRecording if that is wrong."""
+        dtypes, scales = self.under(STORED), {n: number(s) for n, s in self.under(SCALE).items()}
+        known = dict.fromkeys(name for model in MODELS.values() for name in model.quantities)
+        problem = problem_of(dtypes, scales, known)
+        if not problem and dtypes and dtype != OWN_DTYPE:
+            problem = f"dtype is {shown(dtype)}, and parameters in mixed precision are {OWN_DTYPE}"
+        if problem:
+            raise BadRecording(f"in its texts {STORED} and {SCALE}, {problem}")
+        return declared(dtypes, scales)
+
     def require_known(self) -> None:
         """Raise BadRecording for a name that the format does not have."""
         known = [*PROBLEM, *RUN, ERROR]
         for name in self.texts:
-            if name not in known and not name.startswith((HIDDEN, PROVENANCE, CHECKSUM)):
+            if name not in known and not name.startswith((HIDDEN, PROVENANCE, CHECKSUM, STORED, SCALE)):
                 raise BadRecording(
                     f"its {METADATA} has {shown(name)}, which the format does not know: "
                     f"{did_you_mean(name, known)}there are {', '.join(known)}"
                 )
+
+
+def number(text: str) -> float:
+    """The number that a text says, however it is written; NaN if it says none."""
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
 
 
 def require_recording(texts: Texts) -> None:
@@ -92,7 +110,7 @@ def require_recording(texts: Texts) -> None:
 
 
 def kinds(
-    problem: Problem, dtype: str, steps: int
+    problem: Problem, dtype: str, steps: int, mixed: Mixed | None = None
 ) -> Iterator[tuple[str, tuple[str, ...], tuple[int, ...]]]:
     """Yield each tensor of a recording of so many steps: its name, its number formats, and its shape.
 
@@ -105,7 +123,7 @@ def kinds(
     for name, value in problem.params.items():
         yield name, floats, (steps, *value.shape)
     for name, shape in problem.shapes.items():
-        yield name, floats, (steps, *shape)
+        yield name, (format_of(mixed.dtype_of(name)),) if mixed else floats, (steps, *shape)
 
 
 def require_quantities(hidden: Collection[str]) -> None:
@@ -117,12 +135,16 @@ def require_quantities(hidden: Collection[str]) -> None:
 
 
 def require_tensors(
-    container: Container, document: Problem, dtype: str, hidden: Collection[str]
+    container: Container,
+    document: Problem,
+    dtype: str,
+    hidden: Collection[str],
+    mixed: Mixed | None,
 ) -> None:
     """Raise BadRecording unless the tensors of a run are there, in their formats and shapes."""
     recorded = container.entries.get("steps")
     count = recorded.shape[0] if recorded and recorded.shape else 0
-    expected = {name: (formats, shape) for name, formats, shape in kinds(document, dtype, count)}
+    expected = {name: (formats, shape) for name, formats, shape in kinds(document, dtype, count, mixed)}
     for name in container.entries:
         if name not in expected:
             near = did_you_mean(name, expected)

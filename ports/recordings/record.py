@@ -14,12 +14,22 @@ from ports.contract import Port
 from ports.engine.lockstep import Contestant, chosen_steps, iterations_within, prepare, run_step
 from ports.engine.provenance import provenance
 from ports.engine.results import Cell, CellResult
-from ports.recordings.format import ERROR, HIDDEN, INPUTS, PROVENANCE, RECORDING, SHAPE
+from ports.recordings.format import (
+    ERROR,
+    HIDDEN,
+    INPUTS,
+    PROVENANCE,
+    RECORDING,
+    SCALE,
+    SHAPE,
+    STORED,
+)
 from ports.recordings.numbers import format_of
 from ports.recordings.writing import Columns
 from ports.returned import what_went_wrong
+from reference.agreement.arithmetic import Arithmetic
 from reference.agreement.judge import structural_problems
-from reference.arrays import Plain, numpy_dtype
+from reference.arrays import Plain
 from reference.models import Model, Problem
 from reference.runs import draw, trajectory
 from reference.trace import ScoreOverflow
@@ -84,16 +94,16 @@ def record_port(
 
 def _add_steps(columns: Columns, run: Run, contestant: Contestant, progress: Callable[[], None]) -> str:
     """Run the port's steps; returns why they end early, or an empty string."""
-    cell = contestant.result.cell
+    cell, arithmetic = contestant.result.cell, contestant.arithmetic
     try:
         for i, start in _starts(run, cell.dtype):
             try:
                 trace = run_step(contestant, start)
             except (Exception, SystemExit) as why:
                 return f"step {i}: {what_went_wrong(why)}"
-            _require_form(columns, start, trace, contestant.result, i)
+            _require_form(columns, start, trace, contestant.result, arithmetic, i)
             _add_start(columns, i, start.params, cell.dtype)
-            _add(columns, trace, cell.dtype)
+            _add(columns, trace, arithmetic.dtype_of)
             progress()
     except ScoreOverflow as why:
         return str(why)
@@ -108,10 +118,15 @@ def _starts(run: Run, dtype: str) -> Iterator[tuple[int, Problem]]:
 
 
 def _require_form(
-    columns: Columns, start: Problem, trace: Mapping[str, Plain], result: CellResult, i: int
+    columns: Columns,
+    start: Problem,
+    trace: Mapping[str, Plain],
+    result: CellResult,
+    arithmetic: Arithmetic,
+    i: int,
 ) -> None:
     """Raise ValueError for a trace that is not of the right form: a recording has no place for it."""
-    found = structural_problems(start, trace, numpy_dtype(result.cell.dtype), result.hidden)
+    found = structural_problems(start, trace, arithmetic, result.hidden)
     problem = f"{found[0].quantity} {found[0].problem}" if found else ""
     before = start.shapes.keys() & columns.by_name.keys()
     if not problem and before and before != trace.keys():
@@ -127,12 +142,12 @@ def _add_inputs(columns: Columns, problem: Problem, dtype: str) -> None:
 
 def _add_start(columns: Columns, i: int, params: Mapping[str, Plain], dtype: str) -> None:
     columns.extend("steps", "I64", np.array([i]))
-    _add(columns, params, dtype)
+    _add(columns, params, lambda name: dtype)
 
 
-def _add(columns: Columns, tensors: Mapping[str, Plain], dtype: str) -> None:
+def _add(columns: Columns, tensors: Mapping[str, Plain], dtype_of: Callable[[str], str]) -> None:
     for name, tensor in tensors.items():
-        columns.extend(name, format_of(dtype), tensor[None])
+        columns.extend(name, format_of(dtype_of(name)), tensor[None])
 
 
 def _texts(schema: str, run: Run, dtype: str) -> dict[str, str]:
@@ -159,6 +174,9 @@ def _of_port(cell: Cell, port: Port, error: str) -> dict[str, str]:
         ERROR: error,
     }
     said |= {f"{HIDDEN}{name}": reason for name, reason in port.hidden_quantities.items()}
+    if port.mixed:
+        said |= {f"{STORED}{name}": dtype for name, dtype in port.mixed.dtypes.items()}
+        said |= {f"{SCALE}{name}": repr(scale) for name, scale in port.mixed.scales.items()}
     said |= {f"{PROVENANCE}{name}": fact for name, fact in provenance([port]).items()}
     return {name: printable(text) for name, text in said.items() if text}
 
@@ -169,7 +187,10 @@ def printable(text: str) -> str:
 
 
 def run_of(model: Model, dtype: str, points: int, seed: int, steps: int | None) -> Run:
-    """The note's run of a model; so many of the steps that the dtype can follow, or all for None."""
+    """The note's run of a model; so many of the steps that the dtype can follow, or all for None.
+
+    The dtype is that of the narrowest numbers.
+    """
     problem = draw(np.random.RandomState(seed), points).problem(model)
     within = model.iterations if steps is None else iterations_within(dtype, model.iterations)
     return Run(problem, points, seed, chosen_steps(within, steps))

@@ -8,6 +8,7 @@ import numpy as np
 
 from ports.engine.results import Cell
 from ports.engine.selection import MODES
+from ports.mixed import Mixed
 from ports.recordings.container import BadRecording, Container, naming, open_container, shown
 from ports.recordings.document import difference, drawn_elsewhere
 from ports.recordings.format import (
@@ -40,6 +41,7 @@ class Recording:
         problem: the inputs of the first recorded step, as float64.
         steps: the recorded steps.
         hidden: the quantities that the port declares its library hides, with the reason.
+        mixed: what it declares of mixed precision, or None.
         provenance: versions, devices and settings of the machine that recorded it.
         error: why the run ended early, or an empty string.
     """
@@ -53,6 +55,7 @@ class Recording:
     problem: Problem
     steps: tuple[int, ...]
     hidden: Mapping[str, str]
+    mixed: Mixed | None
     provenance: Mapping[str, str]
     error: str
 
@@ -68,9 +71,15 @@ class Recording:
 
     def trace(self, j: int) -> dict[str, Plain]:
         """What the j-th recorded step computed."""
-        names, held = self.problem.model.quantities, holder(self.cell.dtype)
+        names = self.problem.model.quantities
         shown = [name for name in names if name in self.container.entries]
-        return {name: self.container.read(name, j).astype(held, copy=False) for name in shown}
+        return {
+            name: self.container.read(name, j).astype(self.holder_of(name), copy=False) for name in shown
+        }
+
+    def holder_of(self, name: str) -> np.dtype:
+        """The dtype of the array that holds a quantity."""
+        return holder(self.mixed.dtype_of(name) if self.mixed else self.cell.dtype)
 
 
 def open_recording(path: Path) -> Recording:
@@ -98,7 +107,8 @@ def _recording(container: Container) -> Recording:
     document = _document(container, model, points, seed)
     texts.require_number("reg", document.reg)
     texts.require_number("step_size", document.step_size)
-    require_tensors(container, document, cell.dtype, hidden)
+    mixed = texts.mixed(cell.dtype)
+    require_tensors(container, document, cell.dtype, hidden, mixed)
     require_checksums(container, texts.under(CHECKSUM))
     steps = _steps(container, model)
     return Recording(
@@ -111,6 +121,7 @@ def _recording(container: Container) -> Recording:
         _problem(container, document, cell.dtype, steps),
         steps,
         hidden,
+        mixed,
         texts.under(PROVENANCE),
         texts.line(ERROR) if ERROR in container.metadata else "",
     )

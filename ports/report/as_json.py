@@ -156,7 +156,7 @@ def of_check(check: Check, options: Options, status: int) -> dict[str, Any]:
             "points": options.points,
             "seed": options.seed,
             "steps": options.steps,
-            "dtypes": list(options.dtypes),
+            "dtypes": list(check.dtypes),
         },
         "status": status,
         "conventions": [str(convention) for convention in check.conventions],
@@ -185,6 +185,7 @@ def model_result(result: ModelResult) -> dict[str, Any]:
             {"quantity": name, "explanation": explanation(result, name)} for name in result.also_wrong()
         ],
         "next": next_to_write(result),
+        "says_little": {name: shares._asdict() for name, shares in result.says_little.items()},
         "limits": [
             {"at": r.run.shows, "wrong": result.wrong_in(r), "error": r.result.error or None}
             for r in result.limits
@@ -194,11 +195,12 @@ def model_result(result: ModelResult) -> dict[str, Any]:
 
 
 def next_to_write(result: ModelResult) -> dict[str, Any] | None:
-    """The first missing quantity: its shape in letters, and what it is computed from."""
+    """The first missing quantity: its shape, and what it is computed from."""
     name = result.next_to_write
     if not name:
         return None
-    shape = MODELS[result.model].quantities[name]
+    numbers = ",".join(map(str, result.runs[0].run.problem.shapes[name]))
+    shape = MODELS[result.model].quantities[name] or numbers
     return {"quantity": name, "shape": shape, "from": ingredients(result.model, name)}
 
 

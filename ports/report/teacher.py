@@ -45,6 +45,7 @@ def _model(check: Check, result: ModelResult, solution: bool) -> Iterator[str]:
     yield from _listed("follows", result.follows(), "(each right in itself, from wrong inputs)")
     yield from _listed("hidden", [n for n in result.hidden if n not in result.returned])
     yield from _listed("missing", result.missing)
+    yield from _says_little(result)
     for name, why in result.unreadable.items():
         yield f"  {name} {why}"
     failures = result.failures()
@@ -82,6 +83,21 @@ def _judged(result: ModelResult) -> str:
         what = f"{run.name} ({shows})"
         parts.append(f"{steps}{of} steps of {what}" if run.iterations > 1 else what)
     return "; ".join(parts)
+
+
+def _says_little(result: ModelResult) -> Iterator[str]:
+    """The quantities with bounds that exceed their numbers, and what to do about it."""
+    if not result.says_little:
+        return
+    shares = (
+        f"{name} ({few.local:.0%}, {few.end_to_end:.0%})" for name, few in result.says_little.items()
+    )
+    yield from _listed(
+        "vacuous",
+        shares,
+        "(share of its numbers whose bound exceeds the number: local, end to end; more taps on the way "
+        "make local bounds tighter)",
+    )
 
 
 def _listed(label: str, names: Iterable[str], note: str = "") -> Iterator[str]:
@@ -143,7 +159,7 @@ def _conclusion(check: Check, options: Options, partial: bool, solution: bool) -
     """The last lines: the verdict, what to write next, and what was not looked at."""
     yield from _verdict(check, partial)
     if partial and not (check.disagrees or check.broken):
-        unfinished = [r for r in check.results if r.next_to_write and r.dtype == options.dtypes[0]]
+        unfinished = [r for r in check.results if r.next_to_write and r.dtype == check.dtypes[0]]
         yield from (line for result in unfinished for line in _next(result, solution))
     others = [name for name in MODELS if name not in check.models]
     if others:

@@ -4,6 +4,17 @@ from ports.traps.gallery import Trap
 
 JAX_TRAPS = (
     Trap(
+        "softmax_in_bfloat16",
+        "jax_mixed",
+        "two_layer",
+        right="softmax_loss(scores.astype(jnp.float32), y)",
+        wrong="(x.astype(jnp.float32) for x in softmax_loss(scores, y))",
+        blames="probs",
+        cause="bfloat16",
+        meant="The loss in float32: exp and the sum of a row need more digits than the layers.",
+        dtype="float32",
+    ),
+    Trap(
         "bias_forgotten",
         "jax_manual",
         "two_layer",

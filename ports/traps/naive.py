@@ -12,8 +12,9 @@ import numpy as np
 from ports.contract import Port
 from ports.engine.lockstep import Contestant, prepare, run_step
 from ports.engine.results import SPIRAL
+from ports.registry import FRAMEWORKS
 from ports.traps.gallery import Trap, noise
-from reference.arrays import Plain
+from reference.arrays import Plain, numpy_dtype
 from reference.runs import trajectory
 from reference.spiral import spiral
 from reference.trace import record
@@ -33,7 +34,8 @@ def assert_close(got: Plain, expected: Plain) -> None:
     """PyTorch's check, at its defaults for the dtype."""
     import torch
 
-    torch.testing.assert_close(*(torch.from_numpy(np.array(a)) for a in (got, expected)))
+    host = FRAMEWORKS["torch"].host
+    torch.testing.assert_close(*(host.put(a, "cpu", a.dtype.name) for a in (got, expected)))
 
 
 def losses_close(got: Plain, expected: Plain) -> None:
@@ -79,14 +81,15 @@ def rejects(check: Callable[[Plain, Plain], None], pairs: list[Pair | None]) -> 
 
 
 def tensor_pairs(port: Port, trap: Trap, steps: int) -> Iterator[Pair]:
-    """Every quantity of every step, the port's and the reference's in the same dtype."""
+    """Every quantity of every step, the port's and the reference's in the dtype that it should have."""
     contestant, problem = contestant_of(port, trap, steps), trap.problem
     for _, at, _ in trajectory(problem, steps):
         start = at.held_as(trap.dtype)
         trace = run_step(contestant, start)
         for name, expected in record(start).items():
             if name not in port.hidden_quantities:
-                yield np.array(trace[name]), np.asarray(expected, dtype=trap.dtype)
+                dtype = contestant.arithmetic.dtype_of(name)
+                yield np.array(trace[name]), np.asarray(expected, dtype=numpy_dtype(dtype))
 
 
 def spiral_pairs(port: Port, trap: Trap, steps: int) -> Iterator[Pair]:

@@ -3,6 +3,44 @@
 from ports.traps.gallery import Trap
 
 TORCH_TRAPS = (
+    # --- mixed precision
+    Trap(
+        "loss_scale_not_divided_out",
+        "torch_scaler",
+        "softmax",
+        right=(
+            "training.scaler.unscale_(training.optimizer)\n"
+            "        training.scaler.step(training.optimizer)\n"
+            "        training.scaler.update()"
+        ),
+        wrong="training.optimizer.step()",
+        blames="dW",
+        cause="loss scale",
+        meant="scaler.step divides the gradients by the scale; optimizer.step knows nothing of it.",
+        dtype="float32",
+    ),
+    Trap(
+        "update_of_the_rounded_copy",
+        "torch_autocast",
+        "two_layer",
+        right='"W_next": W - step_size * dW,',
+        wrong='"W_next": W.bfloat16() - step_size * dW,',
+        blames="W_next",
+        cause="bfloat16 products",
+        meant="The float32 parameters are updated; what autocast rounds is for the layers alone.",
+        dtype="float32",
+    ),
+    Trap(
+        "parameters_kept_in_bfloat16",
+        "torch_autocast",
+        "softmax",
+        right='"W_next": W - step_size * dW,',
+        wrong='"W_next": (W - step_size * dW).bfloat16().float(),',
+        blames="W_next",
+        cause="bfloat16",
+        meant="Master parameters in float32: most updates are less than a rounding of a 16-bit number.",
+        dtype="float32",
+    ),
     # --- the loss
     Trap(
         "loss_not_averaged",

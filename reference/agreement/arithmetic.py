@@ -9,7 +9,7 @@ storage. docs/bounds.md has the table of promises: which framework promises what
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -96,6 +96,31 @@ TORCH_SUMS = PartialSums(32768)
 SPLIT_PRODUCTS = PartialSums(32)
 
 
+@dataclass(unsafe_hash=True)
+class Mixture:
+    """Which numbers of a mixed-precision port are narrower than its parameters.
+
+    An operation is computed in the narrower format if the quantity that it is part of is stored in that,
+    and an operand is, too. So are all matrix products, and the sums of what is stored in it. Every other
+    operation is computed in the parameters' own format. What an operation takes from a wider format is
+    rounded first; a result goes to a wider format as it is.
+
+    Attributes:
+        products: what matrix products are computed in.
+        stored: the quantities that are stored in a narrower format, each with that.
+        computing: the quantity that is being computed. Each run of a step has a mixture of its own.
+    """
+
+    products: "Arithmetic"
+    stored: tuple[tuple[str, "Arithmetic"], ...] = ()
+    computing: str = field(default="", compare=False)
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether the quantity that is being computed is stored in a narrower format."""
+        return any(name == self.computing for name, _ in self.stored)
+
+
 @dataclass(frozen=True)
 class Arithmetic:
     """What a port's dtype, device and precision settings promise.
@@ -116,6 +141,9 @@ class Arithmetic:
             None if only the result is.
         fuses: whether kernels may be fused: a result may be used before it is stored.
         flushes: whether numbers below `smallest_normal` may be taken for zero.
+        scale: the power of 2 that numbers are multiplied by before they are stored, as a gradient is
+            where the loss is scaled.
+        mixture: which quantities and products are narrower, in mixed precision.
     """
 
     name: str
@@ -133,6 +161,8 @@ class Arithmetic:
     partial_products: PartialSums | None = None
     fuses: bool = False
     flushes: bool = True
+    scale: float = 1.0
+    mixture: Mixture | None = None
 
     @cached_property
     def inside(self) -> "Arithmetic":
@@ -283,6 +313,34 @@ class Arithmetic:
     def computing(self) -> "Arithmetic":
         """The same number format on a machine that rounds to it after every operation, as NumPy does."""
         return replace(self, accumulator=None, partial_sums=None) if self.stores else self
+
+    def scaled(self, scale: float) -> "Arithmetic":
+        """The same machine, on which numbers are multiplied by a power of 2: its range moves."""
+        return replace(
+            self,
+            smallest_normal=self.smallest_normal / scale,
+            largest=self.largest / scale,
+            accumulator=self.accumulator and self.accumulator.scaled(scale),
+            scale=self.scale * scale,
+        )
+
+    def for_one_run(self) -> "Arithmetic":
+        """The same machine for one run of a step, which says in `mixture` what it is computing."""
+        return replace(self, mixture=replace(self.mixture)) if self.mixture else self
+
+    @property
+    def of_products(self) -> "Arithmetic":
+        """What matrix products are computed in."""
+        return self.mixture.products if self.mixture else self
+
+    def format_of(self, quantity: str) -> "Arithmetic":
+        """What a quantity is stored in."""
+        return dict(self.mixture.stored).get(quantity, self) if self.mixture else self
+
+    def dtype_of(self, quantity: str) -> str:
+        """The dtype that a port shows a quantity in: this one, where it is scaled."""
+        stored_in = self.format_of(quantity)
+        return stored_in.name if stored_in.scale == self.scale else self.name
 
     def storing_all(self) -> "Arithmetic":
         """The same machine, which stores each result before anything uses it."""

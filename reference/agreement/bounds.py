@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeAlias, cast
 
 import numpy as np
 
-from reference.agreement import rules
+from reference.agreement import blocks, rules
 from reference.agreement.arithmetic import Arithmetic, Unbounded
 from reference.agreement.rounded import Rounded
 from reference.agreement.routes import Quantities, cover
@@ -74,7 +74,7 @@ def stacked(starts: Sequence[Problem], arithmetic: Arithmetic) -> Problem:
 
     The steps' parameters are stacked; everything else is the same in all of them.
     """
-    first = starts[0]
+    first, arithmetic = starts[0], arithmetic.for_one_run()
     params = {
         name: Rounded.exact([start.params[name] for start in starts], arithmetic, stacked=1)
         for name in first.model.parameters
@@ -112,9 +112,11 @@ def end_to_end_of_all(start: Problem, at: str, see: See) -> None:
     q = _inputs(start, local=False)
 
     def tap(name: str, computed: Rounded) -> Rounded:
-        q[name] = covered = cover(name, start.model.routes.get(name, ()), computed, q)
-        see(name, covered)
-        return covered
+        covered = cover(name, start.model.routes.get(name, ()), computed, q)
+        kept = as_stored(name, covered, promise_to(start))
+        see(name, kept)
+        q[name] = used = as_used(name, kept)
+        return used
 
     _run(start, q, tap, at)
 
@@ -130,13 +132,19 @@ def local_of_all(
     q = _inputs(start, local=True)
 
     def tap(name: str, computed: Rounded) -> Rounded:
-        q[name] = covered = cover(name, start.model.routes.get(name, ()), computed, q)
-        see(name, covered)
-        if name in recorded:
-            q[name] = as_recorded(recorded[name], ports, covered)
-        return cast(Rounded, q[name])
+        covered = cover(name, start.model.routes.get(name, ()), computed, q)
+        kept = as_stored(name, covered, promise_to(start))
+        see(name, kept)
+        seen = as_recorded(recorded[name], ports, kept) if name in recorded else kept
+        q[name] = used = as_used(name, seen)
+        return used
 
     _run(start, q, tap, at)
+
+
+def promise_to(start: Problem) -> Arithmetic:
+    """The arithmetic of a problem on `Rounded` arrays."""
+    return cast(Rounded, next(iter(start.params.values()))).base
 
 
 def _inputs(start: Problem, local: bool) -> Quantities:
@@ -149,12 +157,49 @@ def _run(start: Problem, q: Quantities, tap: Tap, at: str) -> None:
     """Run the model's step. Raises Unbounded, naming the step, where no bound exists."""
     try:
         with np.errstate(over="raise", divide="raise", invalid="raise"):
-            start.step(tap)
+            start.step(_announcing(start, tap))
     except Unbounded as why:
         raise Unbounded(f"{at}: {why}") from None
     except FloatingPointError:
         values = {name: q[name].at((0, 0)).value for name in start.model.quantities if name in q}
         raise Unbounded(overflow_message(values, at, start.labels)) from None
+
+
+def _announcing(start: Problem, tap: Tap) -> Tap:
+    """The tap, which tells a mixture of formats which quantity is computed next."""
+    mixture, names = promise_to(start).mixture, [*start.model.quantities, ""]
+    if mixture is None:
+        return tap
+    mixture.computing = names[0]
+
+    def announcing(name: str, computed: Rounded) -> Rounded:
+        used = cast(Rounded, tap(name, computed))
+        mixture.computing = names[names.index(name) + 1]
+        return used
+
+    return announcing
+
+
+def as_stored(name: str, computed: Rounded, base: Arithmetic) -> Rounded:
+    """The quantity in the format that it is stored in. In mixed precision, that may round it again."""
+    stored_in = base.format_of(name)
+    if stored_in is base:
+        return computed
+    is_wider = computed.arithmetic.mixture
+    kept = rules.cast(computed.bounded, stored_in) if is_wider else computed.bounded
+    return Rounded.of(kept, base, computed.stacked, stored_in)
+
+
+def as_used(name: str, stored: Rounded) -> Rounded:
+    """The quantity as later operations take it.
+
+    Softmax is computed in the format of the probabilities, also where the gradient computes it again. So
+    scores that are narrower than these are the same numbers in the wider format.
+    """
+    base = stored.base
+    if name == "scores" and base.format_of("probs") is base:
+        return Rounded.of(stored.bounded, base, stored.stacked)
+    return stored
 
 
 def as_recorded(recorded: Recorded, ports: Sequence[int], expected: Rounded) -> Rounded:
@@ -184,7 +229,9 @@ def _seen(values: Plain, expected: Rounded) -> Rounded:
     """Recorded numbers, with an error where a kernel may use them before they are rounded or stored."""
     arithmetic, products = expected.arithmetic, expected.products
     contracted = products == 1 and not arithmetic.stores
-    if not (contracted or arithmetic.fuses):
-        return Rounded.exact(values, arithmetic, stacked=2)
-    flushed = (rules.off(expected.bounded) > 0) * arithmetic.flush
-    return Rounded(values, arithmetic.unit * np.abs(values) + flushed, arithmetic, products, stacked=2)
+    if contracted or arithmetic.fuses:
+        flushed = (rules.off(expected.bounded) > 0) * arithmetic.flush
+        seen = rules.Bounded(values, arithmetic.unit * np.abs(values) + flushed, products)
+    else:
+        seen = blocks.exact(values, arithmetic)
+    return Rounded.of(seen, expected.base, 2, expected.format)

@@ -150,9 +150,12 @@ def certify_steps(
     `starts` holds the problem that each step starts from; they differ in their parameters alone.
     traces[step][port] is what each port computed from them.
     """
-    shown, dtype = hidden or [()] * len(traces[0]), holder(arithmetic.name)
+    shown = hidden or [()] * len(traces[0])
     problems = [
-        [structural_problems(starts[0], trace, dtype, h) for trace, h in zip(step, shown, strict=True)]
+        [
+            structural_problems(starts[0], trace, arithmetic, h)
+            for trace, h in zip(step, shown, strict=True)
+        ]
         for step in traces
     ]
     usable = [
@@ -391,11 +394,12 @@ def _shares(got: Plain, expected: Rounded) -> Plain:
 
 
 def structural_problems(
-    problem: Problem, trace: PortTrace, dtype: np.dtype, hidden: Collection[str] = ()
+    problem: Problem, trace: PortTrace, arithmetic: Arithmetic, hidden: Collection[str] = ()
 ) -> list[Finding]:
     """Findings on what cannot be compared by value: missing, renamed, misshapen, wrong dtype.
 
-    `hidden` names quantities that the port declares its library does not show.
+    The dtype is that of the arithmetic, or the one that it has for the quantity. `hidden` names
+    quantities that the port declares its library does not show.
     """
     findings = []
     for name, shape in problem.shapes.items():
@@ -403,7 +407,7 @@ def structural_problems(
             if name not in hidden:
                 findings.append(_problem(name, "is missing from the port's trace"))
             continue
-        got = trace[name]
+        got, dtype = trace[name], holder(arithmetic.dtype_of(name))
         if got.shape != shape:
             findings.append(_problem(name, f"has shape {got.shape}, expected {shape}"))
         elif got.dtype != dtype:

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 import numpy as np
 
 from reference.agreement import blocks, rules
-from reference.agreement.arithmetic import Unbounded
+from reference.agreement.arithmetic import Arithmetic, Unbounded
 from reference.agreement.rounded import Rounded
 from reference.agreement.rules import ADVICE
 from reference.arrays import Plain
@@ -376,11 +376,11 @@ def divided_late(gradient: str, terms: Callable[[Quantities], int]) -> Route:
     """
 
     def route(computed: Rounded, q: Quantities) -> Rounded:
-        n, arithmetic = terms(q), computed.arithmetic
+        n, arithmetic = terms(q), computed.arithmetic.of_products
         if not q["local"] or q["num_examples"] == 1:
             return computed
         if arithmetic.stores:
-            return stored_late(computed)
+            return stored_late(computed, arithmetic)
         reads_early = q[gradient].products == 1 or arithmetic.fuses
         counted = arithmetic.gamma(n) + reads_early * arithmetic.unit
         roundings = arithmetic.gamma(n, divisions=2)
@@ -391,7 +391,7 @@ def divided_late(gradient: str, terms: Callable[[Quantities], int]) -> Route:
     return route
 
 
-def stored_late(computed: Rounded) -> Rounded:
+def stored_late(computed: Rounded, arithmetic: Arithmetic) -> Rounded:
     """The same where results are stored.
 
     The bound has one rounding u of each product, which may be used before it is stored, and one of their
@@ -399,7 +399,7 @@ def stored_late(computed: Rounded) -> Rounded:
     for what is of second order. A port that is known to store each result before anything uses it is
     known to divide early, too: what it recorded is what it went on with.
     """
-    arithmetic, error = computed.arithmetic, computed.error
+    error = computed.error
     if arithmetic.fuses:
         d = arithmetic.gamma(1, divisions=1)
         error *= (1 + d) * (1 + d / arithmetic.unit)

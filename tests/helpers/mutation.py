@@ -33,9 +33,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 #: Each port's file, and its name in the matrix.
 TORCH_PORTS = {
-    f"ports/in_torch/{name}.py": f"torch_{name}" for name in ("manual", "autograd", "library")
+    f"ports/in_torch/{name}.py": f"torch_{name}"
+    for name in ("manual", "autograd", "library", "autocast", "scaler")
 }
-JAX_PORTS = {f"ports/in_jax/{name}.py": f"jax_{name}" for name in ("manual", "grad", "library")}
+JAX_PORTS = {f"ports/in_jax/{name}.py": f"jax_{name}" for name in ("manual", "grad", "library", "mixed")}
 TARGETS = (
     "reference",
     *TORCH_PORTS,

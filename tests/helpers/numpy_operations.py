@@ -72,6 +72,14 @@ def masked(x, mask, number=0.5):
     return x
 
 
+def hinge(x, margins):
+    """The gradient of the hinge loss: less the number of positive margins, at the right class."""
+    positive_margins = margins > 0
+    gradient = positive_margins.astype(float) * x
+    gradient[np.arange(3), np.array([0, 2, 1])] -= np.sum(positive_margins, axis=1)
+    return gradient
+
+
 def joined_after(f):
     """The parts that f makes, side by side."""
     return lambda x, y: np.concatenate(f(x), axis=1)
@@ -133,7 +141,7 @@ USES = {
     "minimum": [lambda x, y: np.minimum(x, y), lambda x, y: np.minimum(x, 0.1)],
     "less": [lambda x, y: (x < y) * x, lambda x, y: masked(x, y < 0.25)],
     "less_equal": [lambda x, y: (x <= y) * y, lambda x, y: masked(x, x <= PLAIN)],
-    "greater": [lambda x, y: masked(y, x > 0), lambda x, y: np.where(x > y, x, y)],
+    "greater": [hinge, lambda x, y: masked(y, x > 0), lambda x, y: np.where(x > y, x, y)],
     "greater_equal": [lambda x, y: (x >= y) * x, lambda x, y: masked(x, y >= x, 0.1)],
     "equal": [lambda x, y: (x == y) * x, lambda x, y: (x == np.max(x, axis=1, keepdims=True)) * y],
     "not_equal": [lambda x, y: (x != y) * x],

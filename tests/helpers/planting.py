@@ -6,6 +6,7 @@ as the value it replaces, and where a gradient is planted the value stays.
 """
 
 import ast
+import importlib
 import inspect
 from collections.abc import Callable, Iterator
 from types import ModuleType
@@ -23,7 +24,7 @@ TOGETHER = {("torch_library", "correct_logprobs"): ("correct_logprobs", "data_lo
 
 def plant(port: Port, model: str, quantity: str, relative: float) -> LoadedPort:
     """The port with a relative error in one quantity of one model, and in nothing else."""
-    tree = ast.parse(inspect.getsource(port.module))
+    tree = source_tree(port.module)
     at = gradient_at(MODELS[model])
     if quantity in at and differentiates(tree):
         plant_in(tree, model, at[quantity], "planted_backward")
@@ -33,6 +34,22 @@ def plant(port: Port, model: str, quantity: str, relative: float) -> LoadedPort:
     return loaded(port, tree, planted=forward(relative), planted_backward=backward(relative))
 
 
+def source_tree(module: ModuleType) -> ast.Module:
+    """The module's source, with that of the ports that it imports more of than their spiral."""
+    return ast.Module(list(with_imported(module)), [])
+
+
+def with_imported(module: ModuleType) -> Iterator[ast.stmt]:
+    """The module's statements, in place of the import of another port those of that one."""
+    for statement in ast.parse(inspect.getsource(module)).body:
+        names = [n.name for n in getattr(statement, "names", [])]
+        path = getattr(statement, "module", None) or ""
+        if path.startswith("ports.in_") and names != ["spiral"]:
+            yield from with_imported(importlib.import_module(path))
+        else:
+            yield statement
+
+
 def gradient_at(model: Model) -> dict[str, str]:
     """The tensor at which an error in each gradient is planted, if the framework differentiates."""
     return {"dscores": "scores"} | {relu.gradient: name for name, relu in model.relus.items()}
@@ -40,7 +57,7 @@ def gradient_at(model: Model) -> dict[str, str]:
 
 def rewritten(port: Port, old: str, new: str, **names: Any) -> LoadedPort:
     """The port with a piece of its source replaced, wherever it stands."""
-    source = inspect.getsource(port.module)
+    source = ast.unparse(source_tree(port.module))
     assert old in source
     return loaded(port, ast.parse(source.replace(old, new)), **names)
 

@@ -8,9 +8,13 @@ float64 and then to float32 is the float32 one.
 
 A machine whose format only stores computes in the accumulator, `machine.inside`, and rounds the result.
 What uses the result may take it as it was before.
+
+In mixed precision there is a machine of each format. They share a `Mixing`, which says where an
+operation is computed.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -67,6 +71,7 @@ class Machine:
         sloppy: exp, log, sin, cos and an accelerator's quotient are off by up to the promised ulps.
         roundoff_factor, ulps: set by negative controls, to break the promise.
         overflowed: whether a result has left the number range; then nothing is promised.
+        mixing: what it shares with the machines of the other formats in mixed precision.
     """
 
     arithmetic: Arithmetic
@@ -80,6 +85,7 @@ class Machine:
     roundoff_factor: float = 1.0
     ulps: float | None = None
     overflowed: bool = False
+    mixing: "Mixing | None" = None
 
     def array(self, value):
         """Put numbers on the machine."""
@@ -107,7 +113,7 @@ class Machine:
     def round(self, x):
         """The machine's nearest number."""
         a = self.arithmetic
-        if a.name in NUMPYS and self.roundoff_factor == 1:
+        if a.name in NUMPYS and self.roundoff_factor == a.scale == 1:
             with np.errstate(over="ignore"):
                 x = np.asarray(x, dtype=a.name).astype(np.float64)  # `rounded_to`, a few times faster
         elif a.name != "float64":
@@ -211,6 +217,49 @@ class Machine:
         return self.round(np.where(exact == 0, 0.0, exact + off))
 
 
+@dataclass
+class Mixing:
+    """The machines of a mixture of formats.
+
+    Attributes:
+        wide: the machine of the parameters' format.
+        narrow: those of the narrower formats, by arithmetic. The first is that of products.
+        stored: by quantity, the arithmetic that it is stored in, if that is narrower.
+        is_narrow: whether the quantity that is being computed is stored in a narrower format.
+    """
+
+    wide: Machine
+    narrow: dict
+    stored: dict
+    is_narrow: Any = False
+
+    def announce(self, name):
+        """Say which quantity is computed next."""
+        self.is_narrow = name in self.stored
+
+    def elementwise(self, inputs):
+        """The machine of an elementwise operation."""
+        narrow = [x.machine for x in inputs if isinstance(x, Simulated) and x.machine is not self.wide]
+        return narrow[0] if narrow and self.is_narrow else self.wide
+
+    def of_product(self, inputs):
+        """The machine to which the operands of a product are cast, and the one that computes it."""
+        products = next(iter(self.narrow.values()))
+        each = [x.machine if x.machine is not self.wide else products for x in inputs]
+        return products, max(each, key=lambda machine: machine.arithmetic.scale)
+
+    def used(self, result):
+        """The result of a product or a sum, where what is computed with it is."""
+        return result if self.is_narrow else Simulated(result.value, self.wide)
+
+    def kept(self, name, computed):
+        """A quantity, stored in its format."""
+        if name not in self.stored:
+            return computed
+        machine = self.narrow[self.stored[name]]
+        return computed if computed.machine is machine else machine.array(computed.value)
+
+
 class Simulated(np.lib.mixins.NDArrayOperatorsMixin):
     """A machine's array.
 
@@ -257,7 +306,9 @@ class Simulated(np.lib.mixins.NDArrayOperatorsMixin):
         """`out` comes from in-place operators, which make new arrays here."""
         if method != "__call__":
             return RULES[getattr(ufunc, method)](self.machine, *inputs)
-        return RULES[ufunc](self.machine, *(on(self.machine, x) for x in inputs))
+        mixing = self.machine.mixing
+        machine = mixing.elementwise(inputs) if mixing else self.machine
+        return RULES[ufunc](machine, *(on(machine, x) for x in inputs))
 
     def __array_function__(self, func, types, args, kwargs):
         return RULES[func](self.machine, *args, **kwargs)
@@ -267,6 +318,8 @@ def on(machine, x):
     """An operand as an operation sees it."""
     if not isinstance(x, Simulated):
         return machine.array(x)
+    if machine.mixing and x.machine is machine.mixing.wide and x.machine is not machine:
+        return machine.array(x.seen())  # a cast
     return Simulated(x.seen(), machine, x.terms)
 
 
@@ -306,9 +359,12 @@ def negative(machine, x):
 
 def dot(machine, a, b):
     """The matrix product."""
-    a, b = on(machine, a), on(machine, b)
+    mixing = machine.mixing
+    cast_to, machine = mixing.of_product((a, b)) if mixing else (machine, machine)
+    a, b = on(cast_to, a), on(cast_to, b)
     terms = machine.dot_terms(a.value, b.value)
-    return machine.stored(machine.dot_total(terms), terms)
+    result = machine.stored(machine.dot_total(terms), terms)
+    return mixing.used(result) if mixing else result
 
 
 def sum_of(machine, x, axis=None, keepdims=False):
@@ -318,7 +374,8 @@ def sum_of(machine, x, axis=None, keepdims=False):
     front = np.moveaxis(value, list(axes), range(len(axes)))
     terms = front.reshape(-1, *front.shape[len(axes) :])
     result = np.asarray(machine.kernel_total(terms, machine.arithmetic.partial_sums))
-    return machine.stored(np.expand_dims(result, axis) if keepdims and axis is not None else result)
+    kept = machine.stored(np.expand_dims(result, axis) if keepdims and axis is not None else result)
+    return machine.mixing.used(kept) if machine.mixing else kept
 
 
 def of_ulps(function, ulps):
@@ -399,7 +456,14 @@ def machine(kind, arithmetic, rng):
     features = dict(KINDS[kind])
     if arithmetic is FLOAT64:
         features.pop("fused", None)
-    return Machine(arithmetic, rng, **features)
+    made = Machine(arithmetic, rng, **features)
+    if arithmetic.mixture:
+        stored = dict(arithmetic.mixture.stored)
+        formats = dict.fromkeys([arithmetic.mixture.products, *stored.values()])
+        made.mixing = Mixing(made, {a: Machine(a, rng, **features) for a in formats}, stored)
+        for narrow in made.mixing.narrow.values():
+            narrow.mixing = made.mixing
+    return made
 
 
 def simulated_step(problem, m, routes):
@@ -407,11 +471,18 @@ def simulated_step(problem, m, routes):
     params = {name: m.array(value) for name, value in problem.params.items()}
     held = problem.changed(X=m.array(problem.X), params=params)
     q = params | {"X": held.X, "y": held.y, "reg": held.reg, "step_size": held.step_size}
-    trace = {}
+    trace, mixing, names = {}, m.mixing, [*problem.model.quantities, ""]
 
     def tap(name, computed):
-        trace[name] = q[name] = routes[name](q) if name in routes else computed
+        taken = routes[name](q) if name in routes else computed
+        trace[name] = q[name] = mixing.kept(name, taken) if mixing else taken
+        if mixing:
+            mixing.announce(names[names.index(name) + 1])
+        if mixing and name == "scores" and "probs" not in mixing.stored:  # the softmax is computed wide
+            q[name] = Simulated(trace[name].seen(), mixing.wide)
         return q[name]
 
+    if mixing:
+        mixing.announce(names[0])
     held.step(tap)
     return {name: value.value for name, value in trace.items()}

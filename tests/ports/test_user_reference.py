@@ -3,34 +3,23 @@
 import json
 import re
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from ports.__main__ import main
+from ports.check.own_template import REFERENCE
 from ports.check.results import Options
 from ports.check.self_test import CAUGHT, SAME, self_test
-from ports.check.template import REFERENCE
+from ports.registry import FRAMEWORKS
 from ports.user_code import UserCodeError
 from ports.user_reference import load_reference, reference, reference_here
 from reference.models import MODELS
 
+DATA = Path(__file__).parents[1] / "data"
 TEMPLATE = REFERENCE.format(file="net.py")
 #: A port of the template's network.
-PORT = """
-import numpy as np
-
-def step(params, batch):
-    W, b, X = params["W"], params["b"], batch["X"]
-    out = X @ W + b
-    apart = out - batch["target"]
-    dout = apart / len(X)
-    dW, db = X.T @ dout, dout.sum(axis=0, keepdims=True)
-    rate = batch["step_size"]
-    return {
-        "out": out, "apart": apart, "loss": np.sum(apart * apart) / (2 * len(X)), "dout": dout,
-        "dW": dW, "db": db, "W_next": W - rate * dW, "b_next": b - rate * db,
-    }
-"""
+PORT = (DATA / "own_port.py").read_text()
 
 
 @pytest.fixture
@@ -215,6 +204,23 @@ def test_new_reference_is_a_network_that_runs(files, capsys, monkeypatch):
     assert run("check", "--reference", "fresh.py", "port.py", "--steps", 1) == 0
 
 
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_new_port_names_every_quantity(files, capsys, monkeypatch, framework):
+    """It is a frame: it runs, and says what to write next."""
+    monkeypatch.chdir(files)
+    if FRAMEWORKS[framework].absence():
+        pytest.skip(FRAMEWORKS[framework].absence())
+    words = ["--reference", "net.py", "--new", "mine.py", "--framework", framework]
+    assert run("check", *words) == 0
+    assert "run lockstep check --reference net.py mine.py" in capsys.readouterr().out
+    text = (files / "mine.py").read_text()
+    assert all(f'# "{name}": ...' in text for name in load_reference("net.py").quantities)
+    written = text.replace('# "out": ...', '"out": X @ W + b')
+    (files / "mine.py").write_text(written)
+    assert run("check", "--reference", "net.py", "mine.py", "--partial", "--steps", 1) == 0
+    assert "Next in step: apart, of shape (10, 3)." in capsys.readouterr().out
+
+
 def test_reference_without_a_name_of_its_own_is_called_after_its_folder(files):
     """docs/examples/dropout/reference.py is dropout."""
     path = files / "reference.py"
@@ -222,3 +228,12 @@ def test_reference_without_a_name_of_its_own_is_called_after_its_folder(files):
     assert load_reference(path).name == files.name
     with pytest.raises(UserCodeError, match="is a folder"):
         load_reference(files)
+
+
+def test_vacuous_bounds_are_told(capsys):
+    """Beside what is right: the share of the numbers whose bound exceeds them."""
+    words = ["--reference", DATA / "own_network.py", DATA / "own_port.py", "--partial"]
+    assert run("check", *words, "--steps", 1) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"vacuous +lost \(\d+%, \d+%\)", said)
+    assert "Next in step: lost, of shape (10, 3)." in said

@@ -134,6 +134,7 @@ def test_routes_of_the_project_are_taken_as_they_are():
         ({"batch": lambda rng: {"on": True}}, "batch returned on as a truth value"),
         ({"batch": lambda rng: {"lr": float("inf")}}, "batch returned lr with NaN or infinity"),
         ({"batch": lambda rng: {"name": "adam"}}, "batch returned name as str"),
+        ({"batch": lambda rng: batch(rng) | {"W": 1.0}}, "both init and batch return W"),
         ({"routes": {"nothing": []}}, "routes names nothing, which is not tapped"),
     ],
 )
@@ -185,6 +186,7 @@ def other_numbers(params, batch, tap):
     [
         (with_line(a=lambda p, b, tap: tap("h", RNG.standard_normal(3))), "it depends on something"),
         (with_line(a=lambda p, b, tap: tap("out", b["X"])), "the name out is tapped twice"),
+        (with_line(a=lambda p, b, tap: tap("W", b["X"])), "the name W is that of an input"),
         (with_line(a=lambda p, b, tap: tap("a b", b["X"])), "the tap was given the name 'a b'"),
         (with_line(a=lambda p, b, tap: tap("h", np.argmax(b["X"]))), "h is int64, expected floats"),
         (with_line(a=lambda p, b, tap: tap("h", b["X"] / 0.0)), "h is not finite"),

@@ -45,8 +45,10 @@ class Origin(NamedTuple):
     axes: tuple[int, ...]
 
 
-#: Kinds of origins: the sum or the largest of some numbers, along axes that are kept.
-SUM, LARGEST = "sum", "largest"
+#: Kinds of origins: the sum or the largest of some numbers, along axes that are kept; truth values.
+SUM, LARGEST, TRUTH = "sum", "largest", "truth"
+#: What somebody else holds: it is copied before anything is written into it.
+GIVEN = Origin("given", Bounded(None), ())
 
 
 def _operator(ufunc: Any) -> Callable[[Any, Any], "Rounded"]:
@@ -64,18 +66,19 @@ def _method(function: Any) -> Callable[..., Any]:
 class Rounded:
     """A float64 array with an elementwise error bound.
 
-    Assignment may write into its arrays, as in NumPy. A slice and the transposed matrix share them, and
-    refuse it. An exact array shares those that it was made from, so assign only to a copy of it.
+    Assignment writes into its arrays, as in NumPy. A slice and the transposed matrix share them, and
+    refuse it. What an array was made from is left as it is.
 
     Attributes:
         bounded: value (float64), error (of the same shape; None for an exact array) and `products`, the
             number of products that it is the sum of (see `rules.Bounded`).
-        arithmetic: what the port promises.
+        base: what the port promises.
+        format: what it is stored in where that is narrower, in mixed precision; else None.
         stacked: the number of leading axes: 0, 1 (steps) or 2 (ports, steps). See `blocks.py`.
-        origin: for a sum or a maximum, of what; for a view, the numbers that it may share.
+        origin: for a sum, a maximum or truth values, of what; for a view, the numbers that it may share.
     """
 
-    __slots__ = ("arithmetic", "bounded", "origin", "stacked")
+    __slots__ = ("base", "bounded", "format", "origin", "stacked")
 
     def __init__(
         self,
@@ -86,22 +89,35 @@ class Rounded:
         stacked: int = 0,
     ) -> None:
         self.bounded = Bounded(value, error, products)
-        self.arithmetic = arithmetic
+        self.base = arithmetic
+        self.format: Arithmetic | None = None
         self.stacked = stacked
-        self.origin: Origin | Bounded | None = None
+        self.origin: Origin | Bounded | None = GIVEN
 
     @classmethod
-    def of(cls, bounded: Bounded, arithmetic: Arithmetic, stacked: int = 0) -> Self:
+    def of(
+        cls, bounded: Bounded, base: Arithmetic, stacked: int = 0, format: Arithmetic | None = None
+    ) -> Self:
         """Wrap what a rule returns."""
         made = cls.__new__(cls)
-        made.bounded, made.arithmetic, made.stacked, made.origin = bounded, arithmetic, stacked, None
+        made.bounded, made.base, made.stacked, made.origin = bounded, base, stacked, None
+        made.format = format
         return made
 
     @classmethod
     def exact(cls, value: Any, arithmetic: Arithmetic, stacked: int = 0) -> Self:
         """An input that the port holds exactly, except that it may read subnormals as zero."""
         array = np.asarray(value, dtype=np.float64)
-        return cls.of(blocks.exact(array, arithmetic), arithmetic, stacked)
+        made = cls.of(blocks.exact(array, arithmetic), arithmetic, stacked)
+        made.origin = GIVEN
+        return made
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """What elementwise operations on it are computed in (see `Mixture`)."""
+        if self.format and self.base.mixture and self.base.mixture.is_narrow:
+            return self.format
+        return self.base
 
     @property
     def value(self) -> Any:
@@ -159,16 +175,17 @@ class Rounded:
 
     def copy(self) -> Self:
         """A copy that may be assigned to."""
-        return self.like(blocks.each(self.bounded, np.copy))
+        return self._holding(blocks.each(self.bounded, np.copy))
 
     def with_error(self, error: Error) -> Self:
         """The same values with another error."""
-        return self.like(Bounded(self.value, error, self.products))
+        return self._holding(Bounded(self.value, error, self.products))
 
     def at(self, place: tuple[int, ...]) -> Self:
         """The array of one (port, step); what has no axis of ports, or none at all, is shared."""
         own = place[len(place) - self.stacked :]
-        return self.of(blocks.each(self.bounded, lambda array: array[own]), self.arithmetic)
+        own_numbers = blocks.each(self.bounded, lambda array: array[own])
+        return self.of(own_numbers, self.base, format=self.format)
 
     def of_ports(self, ports: Sequence[int]) -> Self:
         """The same stack with some of its ports."""
@@ -176,15 +193,19 @@ class Rounded:
 
     def view(self, change: Callable[[Any], Any]) -> Self:
         """The same change made to the value and to the error, whose numbers may then be shared."""
-        made = self.like(blocks.each(self.bounded, change))
+        made = self._holding(blocks.each(self.bounded, change))
         made.origin = self.bounded
         return made
 
     def like(self, bounded: Bounded) -> Self:
-        """Another array of the same kind, arithmetic and stack."""
+        """Another array of the same kind, arithmetic and stack, which was computed from this one."""
         return self.of(bounded, self.arithmetic, self.stacked)
 
-    def astype(self, dtype: Any, copy: bool = True) -> Self:
+    def _holding(self, bounded: Bounded) -> Self:
+        """Some of the same numbers, which are stored as these are."""
+        return self.of(bounded, self.base, self.stacked, self.format)
+
+    def astype(self, dtype: Any, copy: bool = True) -> Any:
         """A copy, if the dtype is that of its values already."""
         if np.dtype(dtype) != self.dtype:
             raise TypeError(
@@ -211,8 +232,7 @@ class Rounded:
         return self.view(lambda array: array[place])
 
     def __setitem__(self, index: Any, new: Any) -> None:
-        if self._is_view():
-            raise TypeError(IS_VIEW)
+        self._make_its_own()
         if isinstance(index, Mask):
             self._assign_where(index, bounded_of(new, self.arithmetic))
             return
@@ -221,8 +241,7 @@ class Rounded:
 
     def add_at(self, index: Any, new: Any) -> None:
         """np.add.at: add numbers at an index, which may name a place more than once."""
-        if self._is_view():
-            raise TypeError(IS_VIEW)
+        self._make_its_own()
         terms, place = self._fitting(index, new), blocks.behind(index, self.stacked)
         self.bounded = rules.added_at(self.bounded, place, terms, self.arithmetic)
 
@@ -239,10 +258,14 @@ class Rounded:
         target = blocks.dimensions_at(index, self.ndim)
         return blocks.aligned([assigned], [new.stacked], least=target)[0]
 
-    def _is_view(self) -> bool:
-        """Whether another array has some of the same numbers."""
+    def _make_its_own(self) -> None:
+        """Copy numbers that somebody else holds, and forget the origin. Raises TypeError for a view."""
         source = self.origin
-        return isinstance(source, Bounded) and np.may_share_memory(self.value, source.value)
+        if isinstance(source, Bounded) and np.may_share_memory(self.value, source.value):
+            raise TypeError(IS_VIEW)
+        if source is GIVEN:
+            self.bounded = blocks.each(self.bounded, np.copy)
+        self.origin = None
 
     def _assign_where(self, mask: "Mask", assigned: Bounded) -> None:
         """Write a number where a mask is true."""
@@ -300,6 +323,9 @@ class Rounded:
         """As np.transpose; the axes may be arguments of their own."""
         return FUNCTIONS[np.transpose](self, (axes[0] if len(axes) == 1 else axes) or None)
 
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"no error bound is known for .{name}; docs/rules.md lists what has one")
+
     def __bool__(self) -> bool:
         raise TypeError(CONTROL_FLOW)
 
@@ -340,9 +366,13 @@ class Mask(Rounded):
         """Where they are open (bool); None: nowhere."""
         return self.error
 
-    def astype(self, dtype: Any, copy: bool = True) -> Self:
-        """The mask itself: in a sum or product it counts as 1 and 0."""
-        return self
+    def astype(self, dtype: Any, copy: bool = True) -> Any:
+        """As 1 and 0, unless the dtype is bool. A product with these still rounds nothing."""
+        if np.dtype(dtype) == np.bool_:
+            return self.copy()
+        numbers = Rounded.of(rules.as_number(self.bounded), self.arithmetic, self.stacked)
+        numbers.origin = Origin(TRUTH, numbers.bounded, ())
+        return numbers
 
     def __setitem__(self, index: Any, new: Any) -> None:
         raise TypeError("a mask cannot be assigned to: combine masks with &, | and ~")
@@ -414,9 +444,17 @@ def known() -> list[str]:
 # Operands
 
 
-def lifted(operands: Sequence[Any]) -> tuple[list[Bounded], Arithmetic, int]:
+def common(operands: Sequence[Any]) -> Arithmetic:
+    """What an elementwise operation on these is computed in: the narrower format, if there are two."""
+    each = [x.arithmetic for x in operands if isinstance(x, Rounded)]
+    return next((arithmetic for arithmetic in each if not arithmetic.mixture), each[0])
+
+
+def lifted(
+    operands: Sequence[Any], arithmetic: Arithmetic | None = None
+) -> tuple[list[Bounded], Arithmetic, int]:
     """The operands as `Bounded`, their arithmetic, and how many leading axes the result has."""
-    arithmetic = next(x.arithmetic for x in operands if isinstance(x, Rounded))
+    arithmetic = arithmetic or common(operands)
     bounded = [bounded_of(x, arithmetic) for x in operands]
     leading = stacks_of(operands)
     return blocks.aligned(bounded, leading), arithmetic, max(leading)
@@ -428,9 +466,13 @@ def stacks_of(operands: Sequence[Any]) -> list[int]:
 
 
 def bounded_of(x: Any, arithmetic: Arithmetic) -> Bounded:
-    """Convert any operand. What is plain may be rounded to the port's dtype."""
+    """Convert any operand. What is plain may be rounded to the port's dtype.
+
+    In mixed precision, a number of the wider format is rounded to the narrower one.
+    """
     if type(x) is Rounded:
-        return x.bounded
+        is_wider = x.base.mixture and not (x.format or arithmetic.mixture)
+        return rules.cast(x.bounded, arithmetic) if is_wider else x.bounded
     if isinstance(x, Rounded):
         return rules.as_number(x.bounded)
     if isinstance(x, (int, float, np.integer)):
@@ -439,6 +481,11 @@ def bounded_of(x: Any, arithmetic: Arithmetic) -> Bounded:
     if arithmetic.roundoff == FLOAT64_ROUNDOFF:
         return blocks.exact(array, arithmetic)
     return rules.constants(array, arithmetic)
+
+
+def going_on_in(common: Arithmetic, within: Arithmetic) -> Arithmetic:
+    """What a product or sum is used in that was computed within a narrower format."""
+    return common if common.mixture and not common.mixture.is_narrow else within
 
 
 def apply(rule: Callable[..., Bounded], *operands: Any) -> Any:

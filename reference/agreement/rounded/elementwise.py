@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from reference.agreement import blocks, rules
-from reference.agreement.rounded.array import LARGEST, SUM, Mask, Origin, Rounded, apply, lifted
+from reference.agreement.rounded.array import LARGEST, SUM, TRUTH, Mask, Origin, Rounded, apply, lifted
 from reference.agreement.rules import Bounded
 
 ONLY_MASKS = "&, | and ~ combine masks: compare the numbers first, as in (x > 0) & (y > 0)"
@@ -60,7 +60,12 @@ def _made_from(x: Any, y: Any, kind: str) -> tuple[int, ...] | None:
 
 
 def _is_mask(x: Any) -> bool:
-    return isinstance(x, Mask) or (isinstance(x, np.ndarray) and x.dtype == np.bool_)
+    """Whether these are truth values, or 1 and 0 made of them."""
+    if isinstance(x, Rounded):
+        origin = x.origin
+        made = isinstance(origin, Origin) and origin.kind is TRUTH and origin.of is x.bounded
+        return made or isinstance(x, Mask)
+    return isinstance(x, np.ndarray) and x.dtype == np.bool_
 
 
 def power(x: Any, y: Any, /) -> Any:
@@ -151,7 +156,7 @@ def _truth(x: Any) -> Bounded:
     """Truth values of a mask or a plain array."""
     if isinstance(x, Mask):
         return x.bounded
-    if not isinstance(x, (bool, np.bool_)) and not _is_mask(x):
+    if isinstance(x, Rounded) or np.asarray(x).dtype != np.bool_:
         raise TypeError(ONLY_MASKS)
     return Bounded(np.asarray(x))
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from reference.agreement import blocks, rules
-from reference.agreement.rounded.array import Rounded, apply, lifted
+from reference.agreement.rounded.array import Rounded, apply, common, going_on_in, lifted
 from reference.agreement.rounded.reductions import sum_of
 
 
@@ -37,10 +37,14 @@ def matmul(a: Any, b: Any, /) -> Any:
 
 def _product(a: Any, b: Any) -> Rounded:
     """The product along the last axis of a and the last but one of b."""
-    (left, right), arithmetic, stacked = lifted((a, b))
+    # A gradient may be scaled, what it is multiplied by is not: the product is scaled as well.
+    each = [x.format or x.base.of_products for x in (a, b) if isinstance(x, Rounded)]
+    unscaled, within = (one(each, key=lambda format: format.scale) for one in (min, max))
+    (left, right), _, stacked = lifted((a, b), unscaled)
     if left.value.shape[-1] != right.value.shape[-2]:
         raise ValueError(f"a product of arrays of shapes {np.shape(a)} and {np.shape(b)} does not exist")
-    return Rounded.of(blocks.dot(left, right, arithmetic), arithmetic, stacked)
+    result = blocks.dot(left, right, within)
+    return Rounded.of(result, going_on_in(common((a, b)), within), stacked)
 
 
 def _axes(x: Any) -> int:

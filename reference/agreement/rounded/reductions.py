@@ -6,7 +6,16 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from reference.agreement import blocks, rules
-from reference.agreement.rounded.array import LARGEST, SUM, Index, Mask, Origin, Rounded, apply
+from reference.agreement.rounded.array import (
+    LARGEST,
+    SUM,
+    Index,
+    Mask,
+    Origin,
+    Rounded,
+    apply,
+    going_on_in,
+)
 
 Axis: TypeAlias = int | Sequence[int] | None
 
@@ -21,8 +30,9 @@ def as_numbers(x: Rounded) -> Rounded:
 def sum_of(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """np.sum, in any order."""
     x = as_numbers(a)
-    axes = blocks.last_axes(axis, x.ndim)
-    result = x.like(blocks.sum_of(x.bounded, axes, keepdims, x.arithmetic))
+    axes, within = blocks.last_axes(axis, x.ndim), x.format or x.arithmetic
+    summed = blocks.sum_of(x.bounded, axes, keepdims, within)
+    result = Rounded.of(summed, going_on_in(x.arithmetic, within), x.stacked)
     if keepdims:
         result.origin = Origin(SUM, x.bounded, axes)
     return result

@@ -121,6 +121,11 @@ def stored(x: Bounded, arithmetic: Arithmetic) -> Bounded:
     return rounded(x.value, x.error, arithmetic.unit, arithmetic)._replace(products=x.products)
 
 
+def cast(x: Bounded, arithmetic: Arithmetic) -> Bounded:
+    """A number of a wider format, rounded to this one."""
+    return rounded(x.value, x.error, arithmetic.unit, arithmetic)
+
+
 # Inputs
 
 

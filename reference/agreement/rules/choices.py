@@ -163,16 +163,20 @@ def as_number(c: Bounded) -> Bounded:
 
 
 def where(c: Bounded, x: Bounded, y: Bounded, arithmetic: Arithmetic) -> Bounded:
-    """x where c (1 or 0) is true, else y; where c is open, as far off as either may be."""
+    """x where c (1 or 0) is true, else y; where c is open, as far off as either may be.
+
+    A product that is chosen may still be contracted into an addition.
+    """
     true = c.value != 0
     value = np.where(true, x.value, y.value)
+    products = max(x.products, y.products)
     if c.error is None and x.error is None and y.error is None:
-        return Bounded(value)
+        return Bounded(value, None, products)
     error = np.where(true, off(x), np.broadcast_to(off(y), value.shape))
     if c.error is not None:
         either = np.abs(x.value - y.value) + np.where(true, off(y), off(x))
         error = np.where(c.error != 0, np.maximum(error, either), error)
-    return Bounded(value, error)
+    return Bounded(value, error, products)
 
 
 # Assignments, which write into the arrays

@@ -34,11 +34,7 @@ def exp(x: Bounded, arithmetic: Arithmetic) -> Bounded:
 
 def log(x: Bounded, arithmetic: Arithmetic) -> Bounded:
     """|log(x') - log(x)| <= log(x / (x - Ex)), the steeper side."""
-    if not (x.value - off(x)).min(initial=1) > 0:
-        raise Unbounded(
-            f"the probability {np.min(x.value):.3g} may be 0 in {arithmetic.name}, and its log "
-            f"infinite: {ADVICE}"
-        )
+    _refuse_zero("log", x, arithmetic)
     propagated = None if x.error is None else -np.log1p(-x.error / x.value)
     return rounded(np.log(x.value), propagated, arithmetic.function, arithmetic)
 
@@ -53,10 +49,18 @@ def cos(x: Bounded, arithmetic: Arithmetic) -> Bounded:
     return rounded(np.cos(x.value), x.error, arithmetic.function, arithmetic)
 
 
+def _refuse_zero(name: str, x: Bounded, arithmetic: Arithmetic) -> None:
+    """Raise Unbounded if x may be 0, which has no logarithm."""
+    if not (x.value - off(x)).min(initial=1) > 0:
+        least, dtype = np.min(x.value), arithmetic.name
+        raise Unbounded(
+            f"{name}({least:.3g}) may be infinite: its argument may be 0 in {dtype}: {ADVICE}"
+        )
+
+
 def log2(x: Bounded, arithmetic: Arithmetic) -> Bounded:
     """As `log`, whose propagated error it has, over log 2."""
-    if not (x.value - off(x)).min(initial=1) > 0:
-        raise Unbounded(f"the argument of log2 may be 0 in {arithmetic.name}: {ADVICE}")
+    _refuse_zero("log2", x, arithmetic)
     propagated = None if x.error is None else -np.log1p(-x.error / x.value) / np.log(2)
     return rounded(np.log2(x.value), propagated, arithmetic.function, arithmetic)
 

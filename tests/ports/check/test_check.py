@@ -391,6 +391,70 @@ def test_nothing_returned_is_not_right(write, check):
     assert "Nothing was compared" in output
 
 
+#: The softmax classifier with its layer in float16, and what it declares of that.
+MIXED = (
+    ("scores = X @ W + b", "scores = half(X) @ half(W) + half(b)"),
+    ("np.exp(scores)", "np.exp(scores.astype(X.dtype))"),
+    (
+        "dscores = (probs - np.eye(probs.shape[1], dtype=X.dtype)[y]) / N",
+        "dscores = half((probs - np.eye(3)[y]) / N)",
+    ),
+    ("X.T @ dscores + reg * W", "(half(X).T @ dscores).astype(X.dtype) + reg * W"),
+    ("keepdims=True)\n\n", "keepdims=True).astype(X.dtype)\n\n"),
+)
+DECLARED = """
+half = np.float16
+quantity_dtypes = {"scores": "float16", "dscores": "float16"}
+"""
+
+
+def test_mixed_precision(write, check, tmp_path):
+    """A file that declares its formats is judged by them, in float32 if no dtype was asked for."""
+    file, answer = (
+        write(SOFTMAX + DECLARED, *MIXED, ("np.eye(3)", "np.eye(probs.shape[1])")),
+        tmp_path / "j",
+    )
+    status, output, _ = check(file, *QUICK, "--json", answer)
+    assert (status, names(output, "wrong")) == (0, [])
+    assert "softmax_step, float32" in output
+    assert json.loads(answer.read_text())["run"]["dtypes"] == ["float32"]
+    status, _, error = check(file, *QUICK, "--dtype", "float64")
+    assert status == 2
+    assert error.endswith("float16 with float32 parameters: it is judged with --dtype float32 alone\n")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wrong", "said"),
+    [
+        (
+            '"dscores": dscores',
+            '"dscores": dscores.astype(X.dtype)',
+            "dscores",
+            "declares it as float16",
+        ),
+        (
+            "W - step_size * dW",
+            "half(W).astype(X.dtype) - step_size * dW",
+            "W_next",
+            "float16 have",
+        ),
+        (
+            "dscores = half((probs",
+            "dscores = half(1024 * (probs",
+            "dscores",
+            "the loss was scaled by that",
+        ),
+    ],
+)
+def test_wrong_mixed_precision(old, new, wrong, said, write, check):
+    """Another dtype than declared, an update of the rounded copy, a scale that is not divided out."""
+    mixed = write(SOFTMAX + DECLARED, *MIXED, ("np.eye(3)", "np.eye(probs.shape[1])")).read_text()
+    status, output, _ = check(write(mixed, (old, new)), *QUICK)
+    assert status == 1
+    assert names(output, "wrong")[0] == wrong
+    assert said in " ".join(output.split())
+
+
 def test_hidden_quantities(write, check):
     """What a file declares hidden, with a reason, is not missing."""
     hidden = 'hidden_quantities = {"dW": "the optimizer adds the regularization inside"}\n'
@@ -515,6 +579,7 @@ def test_prints_are_bounded(write, check):
         (SOFTMAX + "hidden_quantities = ['dW']\n", "hidden_quantities is of type list, expected a dict"),
         (SOFTMAX + "hidden_quantities = {'d_W': 'x'}\n", "no quantity: did you mean dW"),
         (SOFTMAX + "hidden_quantities = {'dW': ''}\n", "gives no reason for dW"),
+        (SOFTMAX + "quantity_dtypes = {'score': 'float16'}\n", "no quantity: did you mean scores"),
     ],
 )
 def test_file_that_is_no_port(write, check, source, said):

@@ -53,8 +53,8 @@ def train(model: str, ports, dtype: str = "float64", steps: int = 20, points: in
 
 @cache
 def everyone(model: str, dtype: str) -> dict[str, Drift]:
-    """All ports that are here, with one floor."""
-    here = [port for port in PORTS.values() if not port.absence()]
+    """All ports that are here and compute in one dtype, with one floor."""
+    here = [port for port in PORTS.values() if not port.absence() and not port.mixed]
     return {d.cell.port: d for d in train(model, here, dtype, STEPS[model])}
 
 
@@ -66,9 +66,11 @@ def full_run() -> dict[str, Drift]:
 
 
 def skip_if_absent(name: str) -> None:
-    """Skip, with the reason, if the port's framework is not installed."""
+    """Skip, with the reason, if the port's framework is not installed, or if it has no floor."""
     if PORTS[name].absence():
         pytest.skip(PORTS[name].absence())
+    if PORTS[name].mixed:
+        pytest.skip(f"{name} is in mixed precision: no noise floor is its own")
 
 
 @each_dtype
@@ -94,6 +96,18 @@ def test_full_two_layer_run_drifts_no_farther_than_noise_may(name):
     assert drift.first_flip.step > 1000
     assert drift.floor.first_flip > 1000
     assert drift.distances[-1] > 1e-6  # the floor allows for chaos
+
+
+def test_port_in_mixed_precision_is_refused_in_a_sentence():
+    """Its noise is neither that of float32 nor that of its narrower format."""
+    sentence = (
+        "p computes in bfloat16 with float32 parameters, and the noise floor of a free run is that"
+    )
+    module = ModuleType("p")
+    module.quantity_dtypes = {"scores": "bfloat16"}
+    port = LoadedPort("p", "p", PORTS["numpy"].framework, loaded=module)
+    with pytest.raises(ValueError, match=f"^{sentence} of one dtype: lockstep compare certifies it"):
+        train("softmax", [port], "float32")
 
 
 @each_model

@@ -1,5 +1,7 @@
 """The arithmetic of a recording is what its port keeps to, looked up without its framework."""
 
+from dataclasses import replace
+
 import pytest
 
 from ports.engine.results import Cell
@@ -21,13 +23,16 @@ CELLS = [("numpy", "eager", "cpu")] + [
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("name", "mode", "device"), CELLS)
 def test_promise_is_that_of_the_port(name, mode, device, dtype, precision):
-    """The port is asked what it keeps to on a device that need not be here."""
+    """The port is asked what it keeps to on a device that need not be here.
+
+    What it mixes in mixed precision is not looked up: the recording says it.
+    """
     port = PORTS[name]
     if port.absence():
         pytest.skip(port.absence())
     cell = Cell("softmax", name, mode, device, dtype)
     with port.host.settings_with(precision):
-        promise = port.arithmetic(mode, device, dtype)
+        promise = replace(port.arithmetic(mode, device, dtype), mixture=None)
         assert promised(port.framework.name, cell, port.host.precision) == promise
 
 

@@ -32,6 +32,7 @@ SAME = [
     ("jax_library", "softmax", "compiled", "float64", "highest", "5"),
     ("jax_grad", "softmax", "compiled", "bfloat16", "highest", "3"),
     ("torch_manual", "softmax", "eager", "float16", "highest", "3"),
+    ("torch_scaler", "two_layer", "eager", "float32", "highest", "3"),
 ]
 
 

@@ -110,6 +110,12 @@ BAD = {
     "empty_error": (text("error", ""), "expected a line of text"),
     "other_model": (text("model", "two_layer"), "W has shape (3, 2, 3), expected (3, 2, 100)"),
     "other_dtype": (text("dtype", "float32"), "has dtype F64, expected F32"),
+    "stores_the_unknown": (text("stored/score", "bfloat16"), "no quantity: did you mean scores?"),
+    "mixed_with_float64": (
+        text("stored/scores", "float16"),
+        "parameters in mixed precision are float32",
+    ),
+    "scale_of_nothing": (text("scale/dscores", "1024.0"), "not among quantity_dtypes"),
     "no_X": (without("X"), "no tensor X"),
     "no_labels": (without("y"), "lacks the tensor y"),
     "no_steps": (without("steps"), "lacks the tensor steps"),

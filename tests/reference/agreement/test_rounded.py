@@ -59,6 +59,16 @@ def test_negated_copy_is_independent():
     assert x.error.tolist() == [0.5, 0.5]
 
 
+def test_what_was_given_is_left_as_it_is():
+    """Assignment changes the array, and not the numbers that it was made from."""
+    value, error = np.ones(2), np.full(2, 0.5)
+    for given in (Rounded.exact(value, FLOAT32), Rounded(value, error, FLOAT32)):
+        given[0] = 0
+        np.add.at(given, [1], 3.0)
+        assert given.value.tolist() == [0, 4]
+    assert (value.tolist(), error.tolist()) == ([1, 1], [0.5, 0.5])
+
+
 def test_product_in_part_is_no_product():
     """A compiler contracts what is a product in every element, and nothing else."""
     numbers = exact(2.0, 3.0)
@@ -183,6 +193,16 @@ def test_sum_of_a_vector(axis):
     assert np.sum(Rounded.exact(vector, FLOAT32), axis=axis).value == 10
     stack = Rounded.exact(np.stack([vector, 2 * vector]), FLOAT32, stacked=1)
     assert np.sum(stack, axis=axis).value.tolist() == [10, 20]
+
+
+@pytest.mark.parametrize("reduce", [np.sum, np.max])
+def test_changed_afterwards_it_is_no_sum_and_no_maximum(reduce):
+    """Something else was assigned to it: the rules for the own sum, or maximum, no longer apply."""
+    x = Rounded(np.array([[1.0, 3.0]]), np.array([[0.1, 0.1]]), FLOAT32)
+    reduced = reduce(x, axis=1, keepdims=True)
+    reduced[0, 0] = 2.9
+    assert np.all((x - reduced).errors() > 0)
+    assert (x / reduced).errors()[0, 1] >= 0.1 / 2.9
 
 
 @pytest.mark.parametrize("index", [(0, 1), "mask"], ids=["index", "mask"])

@@ -15,7 +15,7 @@ from formats import BFLOAT16, FLOAT16, STORED_BFLOAT16, STORED_FLOAT16
 from operations import OPERATIONS, bounded, masked, normalised, numbers, share, uncertain
 from simulated import KINDS, Machine, machine, rounded_to, simulated_step
 
-from reference.agreement.arithmetic import FLOAT32, FLOAT64, PartialSums, Unbounded
+from reference.agreement.arithmetic import FLOAT32, FLOAT64, Mixture, PartialSums, Unbounded
 from reference.agreement.bounds import end_to_end, local
 from reference.agreement.rounded import Rounded, linspace
 from reference.models import MODELS, SOFTMAX, TWO_LAYER
@@ -38,6 +38,30 @@ ARITHMETICS = {
     "medium_precision": FLOAT32.in_precision("medium", "cpu"),
     "stored_at_once": STORED_FLOAT16.storing_all(),
 }
+#: Layers in 16 bits, their gradients too; the loss and the parameters are float32.
+LAYERS = ("hidden_layer", "scores", "dscores", "dhidden")
+
+
+def mixed(narrow, scale=1.0, stored=LAYERS):
+    """A mixture in which these quantities are narrow, the gradients among them times a scale."""
+    scales = {name: scale for name in stored if name.startswith("d")}
+    formats = tuple((name, narrow.scaled(scales.get(name, 1.0))) for name in stored)
+    return replace(FLOAT32, mixture=Mixture(narrow, formats))
+
+
+SOFTMAX_TOO = (*LAYERS, "probs", "correct_logprobs", "data_loss")
+MIXTURES = {
+    "layers_stored_at_once": mixed(STORED_BFLOAT16.storing_all()),
+    "scaled_on_accelerator": mixed(STORED_FLOAT16.on_accelerator(), 2.0**10),
+    "softmax_too": mixed(ARITHMETICS["stored_bfloat16"], stored=SOFTMAX_TOO),
+}
+#: What a machine computes in, what it was declared to, and the quantity that shows it.
+BROKEN_DECLARATIONS = {
+    "softmax in bfloat16": (MIXTURES["softmax_too"], mixed(STORED_BFLOAT16), "probs"),
+    "products in bfloat16": (mixed(STORED_BFLOAT16, stored=()), FLOAT32, "scores"),
+    "layers in bfloat16": (mixed(STORED_BFLOAT16), mixed(STORED_FLOAT16), "scores"),
+    "gradients not scaled": (mixed(STORED_FLOAT16), MIXTURES["scaled_on_accelerator"], "dscores"),
+}
 SHAPE = (3, 4)
 
 
@@ -57,6 +81,8 @@ def kind(request, arithmetic):
 
 def kinds_of(arithmetic):
     """The kinds of machines: each feature alone, or together where many arithmetics differ little."""
+    if arithmetic.mixture:
+        return ["plain", "anything"]
     varied = arithmetic.stores or arithmetic.product_roundings > 1
     return ["plain", "always_contracted", "anything"] if varied else list(KINDS)
 
@@ -424,6 +450,11 @@ def drawn_problem(model, m):
     return model.problem(X, rng.integers(0, K, N), params, rng.choice([1e-3, 0.3]), step_size=0.7)
 
 
+def machines_of(m):
+    """A machine, or those of the formats that it mixes."""
+    return [m, *m.mixing.narrow.values()] if m.mixing else [m]
+
+
 def worst_shares(model, m, routes, certificate):
     """The largest share of its bound that each quantity of one drawn step uses; None if out of range."""
     problem = drawn_problem(model, m)
@@ -431,7 +462,9 @@ def worst_shares(model, m, routes, certificate):
         got = simulated_step(problem, m, routes)
     if routes.get("dscores") is from_exponentials and not is_in_range(got | {"y": problem.y}, m):
         return None
-    if m.overflowed and m.arithmetic.name == "float16":  # its least reciprocals are out of range
+    if any(
+        one.overflowed and one.arithmetic.name == "float16" for one in machines_of(m)
+    ):  # its least reciprocals are out of range
         return None
     try:
         if certificate == "local":
@@ -448,17 +481,48 @@ def worst_shares(model, m, routes, certificate):
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 def test_step_stays_in_its_bounds(model, route, certificate, arithmetic):
     """A whole step of any conforming machine, by any legitimate route, agrees with the reference."""
-    if "late" in route and arithmetic.stores and not arithmetic.fuses:
+    require_step_in_its_bounds(model, route, certificate, arithmetic)
+
+
+@pytest.mark.parametrize("certificate", ["local", "end_to_end"])
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+@pytest.mark.parametrize("mixture", MIXTURES)
+def test_step_in_mixed_precision_stays_in_its_bounds(mixture, model, route, certificate):
+    """So does a step on a machine that mixes formats as it declares."""
+    require_step_in_its_bounds(model, route, certificate, MIXTURES[mixture])
+
+
+def require_step_in_its_bounds(model, route, certificate, arithmetic):
+    """Draw machines of each kind, and require that no quantity of their step leaves its bound."""
+    narrow = arithmetic.of_products
+    if "late" in route and narrow.stores and not narrow.fuses:
         pytest.skip("a port that is known to store each result is known to divide early")
     rng = np.random.default_rng(0)
     routes = ROUTES[route] | OF_MODEL.get(route, {}).get(model.name, {})
-    done = 0
-    for kind in kinds_of(arithmetic) * 2:
+    done, kinds = 0, kinds_of(arithmetic) if arithmetic.mixture else kinds_of(arithmetic) * 2
+    for kind in kinds:
         shares = worst_shares(model, machine(kind, arithmetic, rng), routes, certificate)
         if shares is not None:
             assert max(shares.values()) <= 1, (kind, shares)
             done += 1
-    assert done >= len(kinds_of(arithmetic)) * 2 * LEAST_BOUNDED
+    assert done >= len(kinds) * LEAST_BOUNDED
+
+
+@pytest.mark.parametrize("declaration", BROKEN_DECLARATIONS)
+def test_broken_declaration_leaves_the_bounds(declaration):
+    """Negative control: a machine in other formats than it declares is found in some draws."""
+    computed_in, declared, quantity = BROKEN_DECLARATIONS[declaration]
+    rng, shares = np.random.default_rng(0), []
+    for _ in range(20):
+        m = machine("plain", computed_in, rng)
+        problem = drawn_problem(TWO_LAYER, m)
+        got = simulated_step(problem, m, {})
+        try:
+            shares.append(share(got[quantity], local(problem, got, declared)[quantity]))
+        except Unbounded:
+            continue
+    assert max(shares) > 1
 
 
 # Random compositions, on machines and in exact arithmetic
