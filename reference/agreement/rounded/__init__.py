@@ -15,7 +15,8 @@ from collections.abc import Callable
 from reference.agreement import rules
 from reference.agreement.arithmetic import Arithmetic
 from reference.agreement.rounded import table as table
-from reference.agreement.rounded.array import Index, Mask, Rounded, known
+from reference.agreement.rounded.array import Index, Mask, Rounded
+from reference.agreement.rounded.protocols import known
 
 __all__ = ["Index", "Mask", "Rounded", "known", "linspace"]
 

@@ -1,9 +1,8 @@
 """The two duck arrays (NEP 13 and NEP 18): numbers with error bounds, and truth values that may be open.
 
-NumPy calls their protocols, and these look up what to do in two tables, which `table.py` fills.
+What NumPy's protocols and the operators do stands in `protocols.py`.
 """
 
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Self
 
@@ -11,21 +10,18 @@ import numpy as np
 
 from reference.agreement import blocks, rules
 from reference.agreement.arithmetic import FLOAT64_ROUNDOFF, Arithmetic
+from reference.agreement.rounded.protocols import (
+    FUNCTIONS,
+    NOT_PLAIN,
+    UFUNCS,
+    called,
+)
 from reference.agreement.rules import Bounded, Error
 from reference.arrays import Plain
-
-#: What stands for a NumPy ufunc, or for a method of one such as np.add.at.
-UFUNCS: dict[Any, Callable[..., Any]] = {}
-#: What stands for any other NumPy function.
-FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 
 CONTROL_FLOW = (
     "data-dependent control flow: a Rounded array has no truth value, since rounding may leave it open; "
     "write `if` and `while` over sizes alone, and choose between numbers with np.where"
-)
-NOT_PLAIN = (
-    "a Rounded array does not convert to a plain one: its error would be lost (collect results in "
-    "np.zeros_like(x), not in np.zeros, and with np.stack, not np.array)"
 )
 CHANGES_SHAPE = (
     "the shape of x[mask] would depend on the data: choose with np.where(mask, x, 0), or assign a "
@@ -335,8 +331,8 @@ class Rounded:
     def __array__(self, dtype: Any = None, copy: Any = None) -> Plain:
         raise TypeError(NOT_PLAIN)
 
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        function = ufunc if method == "__call__" else getattr(ufunc, method)
+    def __array_ufunc__(self, ufunc: Any, kind: str, *inputs: Any, **kwargs: Any) -> Any:
+        function = ufunc if kind == "__call__" else getattr(ufunc, kind)
         return called(function, UFUNCS, args=inputs, kwargs=kwargs)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
@@ -395,76 +391,6 @@ class Index(Rounded):
     candidates: Any = None
 
 
-# What the protocols call
-
-
-def called(function: Any, table: dict[Any, Any], *, args: Any, kwargs: Any) -> Any:
-    """Call what stands for a NumPy function. Raises TypeError, by name, for what has no rule."""
-    rule = table.get(function)
-    if rule is None:
-        those = ", ".join(known())
-        raise TypeError(
-            f"no error bound is known for np.{name_of(function)}; add a rule. Known are {those}"
-        )
-    try:
-        return rule(*args, **kwargs)
-    except TypeError:
-        wrong = _binding_error(rule, args, kwargs)
-        if wrong is None:
-            raise
-    if "out" in kwargs:
-        raise TypeError(f"np.{name_of(function)}(..., out=...) has no rule: {NOT_PLAIN}")
-    takes = ", ".join(inspect.signature(rule).parameters)
-    raise TypeError(f"np.{name_of(function)} of a Rounded array: {wrong}; it takes {takes}")
-
-
-def _binding_error(rule: Callable[..., Any], args: Any, kwargs: Any) -> str | None:
-    """Why a function cannot be called so; None if it can."""
-    try:
-        inspect.signature(rule).bind(*args, **kwargs)
-    except TypeError as why:
-        return str(why)
-    return None
-
-
-def name_of(function: Any) -> str:
-    """A NumPy function's name behind `np.`."""
-    ufunc = getattr(function, "__self__", None)
-    if isinstance(ufunc, np.ufunc):
-        return f"{ufunc.__name__}.{function.__name__}"
-    inner = "linalg." if "linalg" in getattr(function, "__module__", "") else ""
-    return f"{inner}{function.__name__}"
-
-
-def known() -> list[str]:
-    """The names of all NumPy functions that have a rule."""
-    return sorted(name_of(function) for function in (*UFUNCS, *FUNCTIONS))
-
-
-# Operands
-
-
-def common(operands: Sequence[Any]) -> Arithmetic:
-    """What an elementwise operation on these is computed in: the narrower format, if there are two."""
-    each = [x.arithmetic for x in operands if isinstance(x, Rounded)]
-    return next((arithmetic for arithmetic in each if not arithmetic.mixture), each[0])
-
-
-def lifted(
-    operands: Sequence[Any], arithmetic: Arithmetic | None = None
-) -> tuple[list[Bounded], Arithmetic, int]:
-    """The operands as `Bounded`, their arithmetic, and how many leading axes the result has."""
-    arithmetic = arithmetic or common(operands)
-    bounded = [bounded_of(x, arithmetic) for x in operands]
-    leading = stacks_of(operands)
-    return blocks.aligned(bounded, leading), arithmetic, max(leading)
-
-
-def stacks_of(operands: Sequence[Any]) -> list[int]:
-    """How many leading axes each operand has."""
-    return [x.stacked if isinstance(x, Rounded) else 0 for x in operands]
-
-
 def bounded_of(x: Any, arithmetic: Arithmetic) -> Bounded:
     """Convert any operand. What is plain may be rounded to the port's dtype.
 
@@ -481,14 +407,3 @@ def bounded_of(x: Any, arithmetic: Arithmetic) -> Bounded:
     if arithmetic.roundoff == FLOAT64_ROUNDOFF:
         return blocks.exact(array, arithmetic)
     return rules.constants(array, arithmetic)
-
-
-def going_on_in(common: Arithmetic, within: Arithmetic) -> Arithmetic:
-    """What a product or sum is used in that was computed within a narrower format."""
-    return common if common.mixture and not common.mixture.is_narrow else within
-
-
-def apply(rule: Callable[..., Bounded], *operands: Any) -> Any:
-    """Apply an elementwise rule."""
-    bounded, arithmetic, stacked = lifted(operands)
-    return Rounded.of(blocks.by_rows(rule, bounded, arithmetic), arithmetic, stacked)

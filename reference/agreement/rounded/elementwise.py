@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from reference.agreement import blocks, rules
-from reference.agreement.rounded.array import LARGEST, SUM, TRUTH, Mask, Origin, Rounded, apply, lifted
+from reference.agreement.rounded.array import LARGEST, SUM, TRUTH, Mask, Origin, Rounded
+from reference.agreement.rounded.operands import apply, lifted
 from reference.agreement.rules import Bounded
 
 ONLY_MASKS = "&, | and ~ combine masks: compare the numbers first, as in (x > 0) & (y > 0)"

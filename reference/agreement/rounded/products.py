@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from reference.agreement import blocks, rules
-from reference.agreement.rounded.array import Rounded, apply, common, going_on_in, lifted
+from reference.agreement.rounded.array import Rounded
+from reference.agreement.rounded.operands import apply, common, going_on_in, lifted
 from reference.agreement.rounded.reductions import sum_of
 
 

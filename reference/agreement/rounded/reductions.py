@@ -6,16 +6,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from reference.agreement import blocks, rules
-from reference.agreement.rounded.array import (
-    LARGEST,
-    SUM,
-    Index,
-    Mask,
-    Origin,
-    Rounded,
-    apply,
-    going_on_in,
-)
+from reference.agreement.rounded.array import LARGEST, SUM, Index, Mask, Origin, Rounded
+from reference.agreement.rounded.operands import apply, going_on_in
 
 Axis: TypeAlias = int | Sequence[int] | None
 

@@ -8,7 +8,8 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from reference.agreement import blocks, rules
 from reference.agreement.blocks import last_axis
-from reference.agreement.rounded.array import Rounded, bounded_of, stacks_of
+from reference.agreement.rounded.array import Rounded, bounded_of
+from reference.agreement.rounded.operands import stacks_of
 from reference.agreement.rounded.reductions import Axis
 from reference.arrays import Plain
 

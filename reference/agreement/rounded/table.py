@@ -5,7 +5,7 @@ import numpy as np
 from reference.agreement import rules
 from reference.agreement.rounded import elementwise as e
 from reference.agreement.rounded import products, reductions, shapes
-from reference.agreement.rounded.array import FUNCTIONS, UFUNCS
+from reference.agreement.rounded.protocols import FUNCTIONS, UFUNCS
 
 UFUNCS |= {
     np.add: e.by(rules.add, 2),

@@ -10,7 +10,7 @@ from simulated import KINDS, machine
 
 from reference.agreement.arithmetic import FLOAT32, FLOAT64
 from reference.agreement.rounded import Rounded
-from reference.agreement.rounded.array import FUNCTIONS, UFUNCS
+from reference.agreement.rounded.protocols import FUNCTIONS, UFUNCS
 
 hypothesis = pytest.importorskip("hypothesis", reason="Hypothesis draws the expressions")
 st = hypothesis.strategies

@@ -196,6 +196,14 @@ def test_plain_array_is_rounded_to_the_ports_dtype():
     assert product.errors()[1] == least[1]
 
 
+def test_open_choice_is_as_far_off_as_either():
+    """Where both are the same number, as far as the one that is off more."""
+    some, none = (Rounded(np.ones(2), np.full(2, error), FLOAT32) for error in (0.5, 0.0))
+    is_open = Rounded(np.array([0.0, 1.0]), np.ones(2) * 2, FLOAT32) > 0
+    assert np.where(is_open, some, none).errors().tolist() == [0.5, 0.5]
+    assert np.where(is_open, none, some).errors().tolist() == [0.5, 0.5]
+
+
 OPEN = Rounded(np.array([1.0, -1.0, 0.0]), np.full(3, 0.5), FLOAT32) > 0
 SURE = Rounded.exact([1.0, 1.0, -1.0], FLOAT32) > 0
 
