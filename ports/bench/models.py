@@ -11,7 +11,7 @@ import numpy as np
 
 from ports.bench.measuring import Effort, Row
 from ports.bench.startup import ROOT
-from ports.bench.steps import certificate_rows, engines_stack
+from ports.bench.steps import certificate_rows, stacks
 from ports.contract import Absent, Port
 from ports.user_port import load_port
 from ports.user_reference import load_reference, reference
@@ -22,7 +22,7 @@ GOALS = {"assert_allclose": NAIVE_GOAL, "torch.testing.assert_close": NAIVE_GOAL
 
 
 def models(effort: Effort) -> Iterator[Row]:
-    """Each example's ports, as the engine certifies them."""
+    """Each example's ports: one step of one alone, and as the engine certifies them."""
     folders = networks(EXAMPLES)
     if not folders:
         yield Row(
@@ -47,8 +47,9 @@ def network_rows(effort: Effort, folder: Path) -> Iterator[Row]:
     with ExitStack() as settings:
         for port in here:
             settings.enter_context(port.host.exact_settings())
-        title = ("models", folder.name)
-        yield from certificate_rows(effort, title, problem, engines_stack(here), GOALS)
+        title, (alone, *_, engines) = ("models", folder.name), stacks(here)
+        yield from certificate_rows(effort, title, problem, alone, goals={})
+        yield from certificate_rows(effort, title, problem, engines, GOALS)
 
 
 def ports_of(folder: Path) -> list[Port]:

@@ -42,7 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"one of {', '.join(BENCHMARKS)}",
     )
     amount = parser.add_mutually_exclusive_group()
-    amount.add_argument("--quick", action="store_true", help="fewer rounds and smaller sizes: a minute")
+    amount.add_argument(
+        "--quick", action="store_true", help="fewer rounds and smaller sizes: some minutes less"
+    )
     amount.add_argument(
         "--full",
         action="store_true",

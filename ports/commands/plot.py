@@ -21,7 +21,9 @@ DETAILS = """\
 Writes PNG and SVG. Losses and drift come from free runs: every port trains by itself.
 Limits show how far bounds are from errors, in any network (docs/limits.md)."""
 
-PICTURES = ("data", "boundaries", "losses", "drift", "limits")
+#: Of the note's runs, and of bounds in general.
+RUNS = ("data", "boundaries", "losses", "drift")
+PICTURES = (*RUNS, "limits")
 FORMATS = ("png", "svg")
 
 
@@ -32,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         type=typed(word("picture", PICTURES)),
         metavar="what",
-        help=f"{', '.join(PICTURES)} (default: all of them)",
+        help=f"{', '.join(PICTURES)} (default: all but limits)",
     )
     parser.add_argument("--output", default="plots", metavar="DIR", help="where to (default plots)")
     parser.add_argument(
@@ -54,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     """Draw, write, and print the names of the files; 0."""
     plots.require_matplotlib()
     plots.refuse_unwritable(args.output)
-    figures = draw_all(args, args.what or PICTURES)
+    figures = draw_all(args, args.what or RUNS)
     for path in plots.save(figures, args.output, args.format or FORMATS):
         print(path)
     return 0

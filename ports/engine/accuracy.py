@@ -85,6 +85,12 @@ def steps_mid_training(model: Model, dtype: str) -> tuple[int, int]:
     return followed // 10, followed // 2
 
 
+def narrowest_of(cells: Sequence[tuple[Cell, Port]], dtype: str) -> str:
+    """The dtype of the narrowest numbers in the cells of a dtype: one that only stores, if any does."""
+    each = [port.narrowest(dtype) for cell, port in cells if cell.dtype == dtype]
+    return max(each, key=lambda narrowest: ARITHMETICS[narrowest].stores)
+
+
 def accuracy_table(
     problem: Problem, cells: Sequence[tuple[Cell, Port]], steps: Collection[int] = ()
 ) -> Iterator[StepAccuracy]:
@@ -94,7 +100,10 @@ def accuracy_table(
     where a port raises.
     """
     dtypes = dict.fromkeys(cell.dtype for cell, _ in cells)
-    of_dtype = {d: sorted(set(steps)) or steps_mid_training(problem.model, d) for d in dtypes}
+    of_dtype = {
+        dtype: sorted(set(steps)) or steps_mid_training(problem.model, narrowest_of(cells, dtype))
+        for dtype in dtypes
+    }
     asked = {i for chosen in of_dtype.values() for i in chosen}
     starts = {i: start for i, start, _ in trajectory(problem, max(asked) + 1) if i in asked}
     for dtype, chosen in of_dtype.items():

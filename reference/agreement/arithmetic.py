@@ -9,6 +9,7 @@ storage. docs/bounds.md has the table of promises: which framework promises what
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -114,6 +115,11 @@ class Mixture:
     products: "Arithmetic"
     stored: tuple[tuple[str, "Arithmetic"], ...] = ()
     computing: str = field(default="", compare=False)
+
+    def each(self, change: Callable[["Arithmetic"], "Arithmetic"]) -> "Mixture":
+        """The same mixture of changed formats."""
+        stored = tuple((name, change(format)) for name, format in self.stored)
+        return Mixture(change(self.products), stored)
 
     @property
     def is_narrow(self) -> bool:

@@ -52,4 +52,6 @@ def probabilistic(arithmetic: Arithmetic) -> Probabilistic:
             f"the errors of {arithmetic.name} products on a tensor core do not have the mean 0: "
             "no probabilistic bound is known for them"
         )
-    return Probabilistic(**{field.name: getattr(arithmetic, field.name) for field in fields(Arithmetic)})
+    same = {field.name: getattr(arithmetic, field.name) for field in fields(Arithmetic)}
+    mixture = arithmetic.mixture and arithmetic.mixture.each(probabilistic)
+    return Probabilistic(**(same | {"mixture": mixture}))

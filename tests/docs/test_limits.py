@@ -11,7 +11,9 @@ from ports.bench import limits
 from ports.bench.limits import CANCELLING, DRAWS, KINDS, MEANS, SHOWN, TAPPED, TAPS
 from ports.bench.measuring import QUICK, SKIPPED
 from reference.agreement.arithmetic import FLOAT32, FLOAT64, Unbounded
+from reference.agreement.bounds import local
 from reference.agreement.rounded import Rounded
+from reference.own import own_model
 
 PAGE = (Path(__file__).parents[2] / "docs" / "limits.md").read_text(encoding="utf-8")
 curves = cache(limits.curves)
@@ -103,6 +105,29 @@ def test_every_error_is_within_its_bound():
     for every in TAPS:
         found = limits.overestimates(curves(TAPPED, every))
         assert np.nanmin(found) > 1
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_the_curves_are_those_of_the_local_certificate(every):
+    """A reference with these taps has the same bounds, from what a port in float32 recorded."""
+    net = limits.drawn(KINDS[TAPPED], seed=0, depth=4)
+    batch = {f"W{i}": W for i, W in enumerate(net.weights, start=1)}
+    batch |= {f"b{i}": b for i, b in enumerate(net.added, start=1)}
+
+    def step(params, batch, tap):
+        h = params["h"]
+        for i in range(1, 5):
+            h = np.tanh(h @ batch[f"W{i}"] + batch[f"b{i}"])
+            h = tap(f"h{i}", h) if i % every == 0 else h
+        return {"h": tap("h_next", h)}
+
+    model = own_model("net", "", lambda rng: {"h": net.h}, lambda rng: batch, step)
+    problem = model.start(np.random.RandomState(0))
+    trace = {f"h{i}": h for i, h in enumerate(net.layers(), start=1)}
+    bounds = local(problem, trace, FLOAT32)
+    tapped = range(every, 5, every)
+    expected = limits.curve(net, every).bound[[i - 1 for i in tapped]]
+    assert [bounds[f"h{i}"].errors().max() for i in tapped] == pytest.approx(expected, rel=1e-9)
 
 
 def test_the_bench_shows_a_row_for_each_figure(monkeypatch):

@@ -42,16 +42,18 @@ def test_a_network_without_a_port_says_so(tmp_path):
 def test_a_network_is_certified_as_the_engine_does_it(monkeypatch):
     """Both ports, as many steps as the engine judges at once; and the note's networks are back."""
     before, seen = dict(MODELS), []
-    monkeypatch.setattr(
-        models,
-        "certificate_rows",
-        lambda effort, title, problem, *stack: seen.append((title, stack)) or [],
-    )
+
+    def seen_rows(effort, title, problem, stack, goals):
+        seen.append((title, stack, goals))
+        return []
+
+    monkeypatch.setattr(models, "certificate_rows", seen_rows)
     assert list(models.network_rows(QUICK, models.EXAMPLES / "svm_hinge")) == []
-    ((title, (stack, goals)),) = seen
-    assert title == ("models", "svm_hinge")
-    assert [port.framework.name for port in stack.ports] == ["jax", "torch"]
-    assert stack.steps * len(stack.ports) == steps.STACK
+    (title, alone, no_goals), (also_title, engines, goals) = seen
+    assert title == also_title == ("models", "svm_hinge")
+    assert (len(alone.ports), alone.steps, no_goals) == (1, 1, {})
+    assert [port.framework.name for port in engines.ports] == ["jax", "torch"]
+    assert engines.steps * len(engines.ports) == steps.STACK
     assert set(goals.values()) == {models.NAIVE_GOAL}
     assert before == MODELS
 
