@@ -411,3 +411,15 @@ def test_smaller_operand_counts_as_far_as_it_reaches():
     assert reaching_just_0.error == pytest.approx(SLACK - 1, rel=1e-9, abs=0)
     both = np.maximum(y, Rounded(np.array([-1.0, -3.5]), np.array([4.0, 0.1]), FLOAT32))
     assert both.error == pytest.approx([3.5, 2.0], rel=1e-5, abs=0)
+
+
+@pytest.mark.parametrize(
+    ("function", "value", "lowest"),
+    [(np.log1p, 0.0, -0.5), (np.log2, 1.0, 0.5), (np.sqrt, 1.0, 0.5), (np.tanh, -1.0, -0.5)],
+    ids=lambda x: getattr(x, "__name__", None),
+)
+def test_function_of_a_far_off_argument_is_covered_at_its_steeper_end(function, value, lowest):
+    """The argument may be off by a half. The bound reaches there, and tanh's is not twice as far."""
+    bound = function(Rounded(np.array([value]), np.array([0.5]), FLOAT32))
+    least = 0.7 if function is np.tanh else 0.999
+    assert least <= compare("", LOCAL, [function(lowest)], bound).share <= 1
