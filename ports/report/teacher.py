@@ -16,7 +16,7 @@ from ports.report.table import in_digits
 from ports.user_reference import reference_here
 from reference.agreement.judge import LOCAL, Finding
 from reference.line import formula, ingredients, line_of
-from reference.models import MODELS
+from reference.models import MODELS, Model
 from reference.runs import K
 
 
@@ -146,8 +146,13 @@ def _explanation(result: ModelResult, quantity: str, solution: bool) -> Iterator
     """The right lines, the lines that would give the file's numbers, and the cause in words."""
     document = formula(result.model, quantity)
     right = _by_convention(result, quantity) if document and result.conventions else document
-    label = MODELS[result.model].source if right == document else "declared"
+    label = _source(result) if right == document else "declared"
     yield from explained(result.explanations.get(quantity), right if solution else None, label)
+
+
+def _source(result: ModelResult) -> str:
+    """What a step is held against, in words: the document, or a reference of one's own."""
+    return MODELS[result.model].source if result.model in MODELS else Model.source
 
 
 def _by_convention(result: ModelResult, quantity: str) -> list[str]:
@@ -183,7 +188,7 @@ def _next(result: ModelResult, solution: bool) -> Iterator[str]:
     yield f"Next in {step_name(result.model)}: {what}, {shape}."
     yield f"  It is computed from {both(ingredients(result.model, name))}."
     if solution:
-        label = f"{MODELS[result.model].source}  "
+        label = f"{_source(result)}  "
         yield from labelled(label, formula(result.model, name), indent="  ")
 
 
@@ -194,8 +199,7 @@ def _verdict(check: Check, partial: bool) -> Iterator[str]:
     count = sum(r.comparisons for r in check.results)
     wrong = [f"{step_name(r.model)} ({r.dtype})" for r in rest if r.failures()]
     if wrong:
-        source = MODELS[rest[-1].model].source if rest[-1].model in MODELS else "document"
-        yield f"Not yet: {', '.join(wrong)} disagrees with the {source}{_under(check)}."
+        yield f"Not yet: {', '.join(wrong)} disagrees with the {_source(rest[-1])}{_under(check)}."
     elif any(r.error or r.unreadable for r in rest):
         before = f"the {count} comparisons before agree" if count else "nothing was compared"
         yield f"Not judged to the end: see above; {before}."

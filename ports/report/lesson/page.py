@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from latex2mathml.converter import convert
 from markupsafe import Markup
 
+from ports.contract import Framework, Port
 from ports.engine.results import quantities_of
 from ports.lesson.breaks import Break
 from ports.lesson.lesson import FRAMEWORKS, REFERENCE, Lesson, loop_code
@@ -64,6 +65,10 @@ class Page:
 
     def __init__(self, lesson: Lesson) -> None:
         self.lesson, self.run = lesson, lesson.run
+
+    def ports_of(self, framework: Framework) -> list[Port]:
+        """A framework's ports in the lesson; none where the framework is absent."""
+        return [port for port in framework.ports if port.name in self.run.spiral.ports]
 
     @cached_property
     def numbers(self) -> dict[str, dict[str, list[Numbers]]]:
