@@ -14,7 +14,15 @@ JOBS = 2
 #: The files with the longest runs, the longest first.
 LONGEST = ("test_lockstep.py", "test_free_run.py", "test_published.py", "test_document.py")
 #: Files in which most tests need what another one has computed.
-SHARING = ("test_traps.py", "test_free_run.py", "test_json.py")
+SHARING = (
+    "test_traps.py",
+    "test_free_run.py",
+    "test_json.py",
+    "lesson/test_page.py",
+    "lesson/test_breaks.py",
+    "lesson/test_rounding.py",
+    "test_pytest_plugin.py",
+)
 
 
 def parametrize(metafunc: pytest.Metafunc, names: str | tuple[str, ...], cases: Iterable[Any]) -> None:
