@@ -26,14 +26,19 @@ def users_code(file: Path, what: str) -> Iterator[None]:
 
 def told(error: BaseException, file: Path, what: str) -> str:
     """One sentence on what the user's code raised, and in which of the user's lines."""
-    lines = [f for f in traceback.extract_tb(error.__traceback__) if is_in(f.filename, file)]
-    where = at_line(lines[-1], file) if lines else f"{file.name}, in {what}"
+    where = users_line(error, file) or f"{file.name}, in {what}"
     if isinstance(error, SystemExit):
         return f"{where}: {what} called sys.exit({error.code!r})"
     if isinstance(error, ModuleNotFoundError) and error.name:
         package = error.name.partition(".")[0]
         return f"{where}: {error.name} is not installed here: pip install {package}"
     return f"{where}: {what} raised {type(error).__name__}: {brief(error)}"
+
+
+def users_line(error: BaseException, file: Path) -> str:
+    """The innermost line of the file that an error was raised from; an empty string if there is none."""
+    lines = [f for f in traceback.extract_tb(error.__traceback__) if is_in(f.filename, file)]
+    return at_line(lines[-1], file) if lines else ""
 
 
 def at_line(frame: traceback.FrameSummary, file: Path) -> str:

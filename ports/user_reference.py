@@ -4,7 +4,6 @@ The file is the user's own code and runs with the user's rights. It is read only
 with --reference. It then takes the place of the note's networks.
 """
 
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,7 +12,7 @@ from types import ModuleType
 
 from ports.messages import brief
 from ports.registry import FRAMEWORKS
-from ports.user_code import UserCodeError, at_line, is_in, users_code
+from ports.user_code import UserCodeError, users_code, users_line
 from ports.user_port import executed, parsed
 from reference.models import MODELS
 from reference.own import ITERATIONS, OwnModel, ReferenceError, own_model
@@ -39,7 +38,7 @@ def load_reference(path: str | Path) -> OwnModel:
         try:
             return replace(model_of(module, file), file=str(file.resolve()))
         except (ReferenceError, TypeError) as why:
-            raise UserCodeError(f"{place(why, file)}: {brief(why)}") from why
+            raise UserCodeError(f"{users_line(why, file) or file.name}: {brief(why)}") from why
 
 
 def model_of(module: ModuleType, file: Path) -> OwnModel:
@@ -51,12 +50,6 @@ def model_of(module: ModuleType, file: Path) -> OwnModel:
         raise ReferenceError(f"iterations is {iterations!r}, expected a positive number of steps")
     routes = getattr(module, "routes", {})
     return own_model(name, title, module.init, module.batch, module.step, routes, iterations)
-
-
-def place(error: BaseException, file: Path) -> str:
-    """The file's line from which an error was raised, or the file's name."""
-    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if is_in(frame.filename, file)]
-    return at_line(lines[-1], file) if lines else file.name
 
 
 def take_its_place(model: OwnModel) -> None:

@@ -16,7 +16,7 @@ q["scores"].
 """
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -77,10 +77,6 @@ class OwnModel(Model):
     def labels_of(self, batch: Batch) -> Plain | None:
         """None: its batch may have labels, but not under a name that is known."""
         return None
-
-    def flaws(self) -> Iterator[str]:
-        """None: `own_model` has tried it."""
-        return iter(())
 
 
 def own_model(

@@ -17,8 +17,8 @@ COLUMNS = (
 )
 #: What is said of the lines that a run would miss.
 HEADS = {
-    WITHIN: "Not seen, because the error is within the bound:",
-    SAME: "Not seen, because the numbers of this run are the same:",
+    WITHIN: "Not seen, within the bound:",
+    SAME: "Not seen: the same numbers in this run:",
 }
 #: How many missed lines are listed for a quantity.
 LISTED = 4
@@ -41,20 +41,16 @@ def _row(p: Planted) -> list[str]:
 
 def _missed(planted: Sequence[Planted]) -> Iterator[str]:
     """The lines whose errors a run would not show."""
-    for outcome in (WITHIN, SAME):
+    width = max(len(p.quantity) for p in planted)
+    for outcome, head in HEADS.items():
         missed = {p.quantity: [c for c, o in p.edits.items() if o == outcome] for p in planted}
         if any(missed.values()):
             yield ""
-            yield (
-                f"Not seen, {outcome}:"
-                if outcome == WITHIN
-                else "Not seen: the same numbers in this run:"
-            )
+            yield head
         for name, codes in missed.items():
-            for code in codes[:LISTED]:
-                yield f"  {name:<{max(map(len, missed))}}  {code}"
+            yield from (f"  {name:<{width}}  {code}" for code in codes[:LISTED])
             if len(codes) > LISTED:
-                yield f"  {'':<{max(map(len, missed))}}  and {len(codes) - LISTED} more"
+                yield f"  {'':<{width}}  and {len(codes) - LISTED} more"
 
 
 def _conclusion(planted: Sequence[Planted]) -> Iterator[str]:
